@@ -1,0 +1,3 @@
+{
+  "includes": ["native/build.gypi"]
+}
