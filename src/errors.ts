@@ -1,0 +1,170 @@
+/**
+ * The family of errors layerwise throws, and the one wording they share:
+ * "where: expected …, got …; hint". Everything a user can do wrong ends in one of these.
+ */
+
+/** Base class of every error thrown on purpose by layerwise. */
+export class LayerwiseError extends Error {
+  override name = "LayerwiseError";
+}
+
+/** A tensor's shape does not fit. */
+export class ShapeError extends LayerwiseError {
+  override name = "ShapeError";
+}
+
+/** A tensor's element type does not fit. */
+export class DTypeError extends LayerwiseError {
+  override name = "DTypeError";
+}
+
+/** An argument or option has a wrong value. */
+export class ArgumentError extends LayerwiseError {
+  override name = "ArgumentError";
+}
+
+/** A file or byte stream is not what its format demands. */
+export class FormatError extends LayerwiseError {
+  override name = "FormatError";
+}
+
+/** Something was used in a state in which it can't be (not compiled, not built, busy). */
+export class StateError extends LayerwiseError {
+  override name = "StateError";
+}
+
+/** Training produced a NaN or an infinity. */
+export class NonFiniteError extends LayerwiseError {
+  override name = "NonFiniteError";
+}
+
+/** The native addon or a Program failed to load. */
+export class BackendError extends LayerwiseError {
+  override name = "BackendError";
+}
+
+/** Prints any value as it should stand in a message: short, quoted, shapes as `[2, 3]`. */
+export function show(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "function") return value.name ? `function ${value.name}` : "a function";
+  if (typeof value === "bigint") return `${value}n`;
+  if (typeof value !== "object" || value === null) return String(value);
+  if (Array.isArray(value)) {
+    const head = value.slice(0, 12).map(show).join(", ");
+    return value.length > 12 ? `[${head}, … ${value.length} in all]` : `[${head}]`;
+  }
+  if (ArrayBuffer.isView(value)) {
+    const length = (value as { length?: number }).length ?? value.byteLength;
+    return `${value.constructor.name}(${length})`;
+  }
+  const name = (value as object).constructor?.name;
+  return name && name !== "Object" ? `an instance of ${name}` : "an object";
+}
+
+/** Builds "where: expected X, got Y; hint". */
+export function expected(where: string, wanted: string, got: unknown, hint?: string): string {
+  return `${where}: expected ${wanted}, got ${typeof got === "string" ? got : show(got)}${
+    hint ? `; ${hint}` : ""
+  }`;
+}
+
+/** Throws an {@link ArgumentError} unless `value` is an integer in `[min, max]`. */
+export function checkInteger(
+  where: string,
+  option: string,
+  value: unknown,
+  min = -Infinity,
+  max = Infinity,
+): asserts value is number {
+  if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) {
+    const range =
+      min === -Infinity && max === Infinity
+        ? "an integer"
+        : max === Infinity
+          ? `an integer ≥ ${min}`
+          : `an integer from ${min} to ${max}`;
+    throw new ArgumentError(expected(where, `\`${option}\` to be ${range}`, show(value)));
+  }
+}
+
+/** Throws an {@link ArgumentError} unless `value` is a finite number in `[min, max]`. */
+export function checkNumber(
+  where: string,
+  option: string,
+  value: unknown,
+  min = -Infinity,
+  max = Infinity,
+): asserts value is number {
+  if (typeof value !== "number" || Number.isNaN(value) || value < min || value > max) {
+    const range =
+      min === -Infinity && max === Infinity
+        ? "a number"
+        : max === Infinity
+          ? `a number ≥ ${min}`
+          : min === -Infinity
+            ? `a number ≤ ${max}`
+            : `a number from ${min} to ${max}`;
+    throw new ArgumentError(expected(where, `\`${option}\` to be ${range}`, show(value)));
+  }
+}
+
+/** Throws an {@link ArgumentError} unless `value` is one of `choices`. */
+export function checkChoice<T extends string>(
+  where: string,
+  option: string,
+  value: unknown,
+  choices: readonly T[],
+): asserts value is T {
+  if (!choices.includes(value as T)) {
+    const near = typeof value === "string" ? nearest(value, choices) : undefined;
+    throw new ArgumentError(
+      expected(
+        where,
+        `\`${option}\` to be one of ${choices.map((c) => JSON.stringify(c)).join(", ")}`,
+        show(value),
+        near && `did you mean ${JSON.stringify(near)}?`,
+      ),
+    );
+  }
+}
+
+/** Throws an {@link ArgumentError} if `options` has a key that is not in `known`. */
+export function checkKeys(where: string, options: object, known: readonly string[]): void {
+  for (const key of Object.keys(options)) {
+    if (!known.includes(key)) {
+      const near = nearest(key, known);
+      throw new ArgumentError(
+        `${where}: unknown option \`${key}\`; ${
+          near ? `did you mean \`${near}\`?` : `the options are ${known.join(", ")}`
+        }`,
+      );
+    }
+  }
+}
+
+/** The choice closest to `word` by edit distance, if any is close enough to be a likely slip. */
+export function nearest(word: string, choices: readonly string[]): string | undefined {
+  let best: string | undefined;
+  let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
+  for (const choice of choices) {
+    const distance = editDistance(word.toLowerCase(), choice.toLowerCase());
+    if (distance < bestDistance) {
+      best = choice;
+      bestDistance = distance;
+    }
+  }
+  return best;
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, substitution);
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}

@@ -1,0 +1,227 @@
+/**
+ * Element-wise functions made of others: no instruction of their own, and no kernel. Fusion makes one
+ * pass of each; gradients follow from the parts.
+ */
+import { ArgumentError, expected } from "../errors.js";
+import { literal, type Tensor, type TensorLike } from "../tensor/tensor.js";
+import {
+  abs,
+  add,
+  div,
+  erf,
+  exp,
+  expm1,
+  greater,
+  less,
+  log,
+  logicalNot,
+  logicalOr,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  notEqual,
+  relu,
+  sigmoid,
+  softplus,
+  sqrt,
+  square,
+  sub,
+  tanh,
+  where,
+} from "./elementwise.js";
+import { asPair, asTensor, requireDType } from "./op.js";
+
+function float(where_: string, x: TensorLike): Tensor {
+  const input = asTensor(where_, x);
+  requireDType(where_, input, "float32");
+  return input;
+}
+
+/** (a − b)². */
+export function squaredDifference(a: TensorLike, b: TensorLike): Tensor {
+  const [x, y] = asPair("squaredDifference", a, b);
+  return square(sub(x, y));
+}
+
+/** a / b, and 0 where b is 0. */
+export function divNoNan(a: TensorLike, b: TensorLike): Tensor {
+  const [x, y] = asPair("divNoNan", a, b);
+  const ok = notEqual(y, 0);
+  return where(ok, div(x, where(ok, y, 1)), 0);
+}
+
+/** x limited to [min, max]; the gradient is 0 outside. */
+export function clipByValue(x: TensorLike, min: number, max: number): Tensor {
+  if (!(min <= max))
+    throw new ArgumentError(expected("clipByValue", "min ≤ max", `${min} and ${max}`));
+  const input = asTensor("clipByValue", x);
+  const low = where(less(input, min), literal(min, input.dtype), input);
+  return where(greater(input, max), literal(max, input.dtype), low);
+}
+
+/** 0 for x ≤ 0, 1 above. */
+export function step(x: TensorLike): Tensor {
+  return where(greater(float("step", x), 0), literal(1, "float32"), literal(0, "float32"));
+}
+
+/** True where a ≈ b: |a − b| ≤ atol + rtol·|b|. */
+export function isClose(a: TensorLike, b: TensorLike, rtol = 1e-5, atol = 1e-8): Tensor {
+  const [x, y] = asPair("isClose", a, b);
+  return logicalNot(greater(abs(sub(x, y)), add(mul(abs(y), rtol), atol)));
+}
+
+/** min(max(x, 0), 6). */
+export function relu6(x: TensorLike): Tensor {
+  return clipByValue(float("relu6", x), 0, 6);
+}
+
+/** x, or alpha·x below 0 (Maas et al. 2013). */
+export function leakyRelu(x: TensorLike, alpha = 0.2): Tensor {
+  const input = float("leakyRelu", x);
+  return where(greater(input, 0), input, mul(input, alpha));
+}
+
+/** leakyRelu with a learned slope that broadcasts against x (He et al. 2015). */
+export function prelu(x: TensorLike, alpha: TensorLike): Tensor {
+  const input = float("prelu", x);
+  return where(greater(input, 0), input, mul(input, alpha));
+}
+
+/** x, or alpha·(eˣ − 1) below 0 (Clevert et al. 2016). */
+export function elu(x: TensorLike, alpha = 1): Tensor {
+  const input = float("elu", x);
+  // The branch not taken must stay finite, or its gradient would be ∞·0.
+  return where(greater(input, 0), input, mul(expm1(minimum(input, 0)), alpha));
+}
+
+/** Self-normalising elu (Klambauer et al. 2017). */
+export function selu(x: TensorLike): Tensor {
+  return mul(elu(x, 1.6732632423543772), 1.0507009873554805);
+}
+
+/** alpha-parametrised continuously differentiable elu (Barron 2017). */
+export function celu(x: TensorLike, alpha = 1): Tensor {
+  const input = float("celu", x);
+  return add(relu(input), mul(expm1(div(minimum(input, 0), alpha)), alpha));
+}
+
+/** x·Φ(x) (Hendrycks & Gimpel 2016); `approximate` uses the tanh form. */
+export function gelu(x: TensorLike, approximate = false): Tensor {
+  const input = float("gelu", x);
+  const phi = approximate
+    ? tanh(mul(add(input, mul(mul(input, square(input)), 0.044715)), Math.sqrt(2 / Math.PI)))
+    : erf(mul(input, Math.SQRT1_2));
+  return mul(mul(input, 0.5), add(phi, 1));
+}
+
+/** x·sigmoid(x), also called silu (Ramachandran et al. 2017). */
+export function swish(x: TensorLike): Tensor {
+  const input = float("swish", x);
+  return mul(input, sigmoid(input));
+}
+
+/** x·tanh(softplus(x)) (Misra 2019). */
+export function mish(x: TensorLike): Tensor {
+  const input = float("mish", x);
+  return mul(input, tanh(softplus(input)));
+}
+
+/** x / (1 + |x|). */
+export function softsign(x: TensorLike): Tensor {
+  const input = float("softsign", x);
+  return div(input, add(abs(input), 1));
+}
+
+/** max(0, min(1, x/6 + 1/2)), as Keras 3. */
+export function hardSigmoid(x: TensorLike): Tensor {
+  return clipByValue(add(mul(float("hardSigmoid", x), 1 / 6), 0.5), 0, 1);
+}
+
+/** x·hardSigmoid(x) (Howard et al. 2019). */
+export function hardSwish(x: TensorLike): Tensor {
+  const input = float("hardSwish", x);
+  return mul(input, hardSigmoid(input));
+}
+
+/** x limited to [−1, 1]. */
+export function hardTanh(x: TensorLike): Tensor {
+  return clipByValue(float("hardTanh", x), -1, 1);
+}
+
+/** log(sigmoid(x)), without overflow. */
+export function logSigmoid(x: TensorLike): Tensor {
+  return neg(softplus(neg(float("logSigmoid", x))));
+}
+
+/** x − tanh(x). */
+export function tanhShrink(x: TensorLike): Tensor {
+  const input = float("tanhShrink", x);
+  return sub(input, tanh(input));
+}
+
+/** x moved towards 0 by `lambda`, 0 within ±lambda. */
+export function softShrink(x: TensorLike, lambda = 0.5): Tensor {
+  const input = float("softShrink", x);
+  return add(relu(sub(input, lambda)), neg(relu(sub(neg(input), lambda))));
+}
+
+/** x, and 0 within ±lambda. */
+export function hardShrink(x: TensorLike, lambda = 0.5): Tensor {
+  const input = float("hardShrink", x);
+  return where(
+    logicalOr(greater(input, lambda), less(input, -lambda)),
+    input,
+    literal(0, "float32"),
+  );
+}
+
+/** x where it exceeds `theta`, else 0. */
+export function thresholdedRelu(x: TensorLike, theta = 1): Tensor {
+  const input = float("thresholdedRelu", x);
+  return where(greater(input, theta), input, literal(0, "float32"));
+}
+
+/** log(cosh(x)), without overflow: |x| + softplus(−2|x|) − log 2. */
+export function logCosh(x: TensorLike): Tensor {
+  const magnitude = abs(float("logCosh", x));
+  return sub(add(magnitude, softplus(mul(magnitude, -2))), Math.LN2);
+}
+
+/** Binary cross-entropy of probabilities `targets` and sigmoid(`logits`): softplus(z) − z·t, stably. */
+export function sigmoidCrossEntropy(targets: TensorLike, logits: TensorLike): Tensor {
+  const [t, z] = asPair("sigmoidCrossEntropy", targets, logits);
+  return sub(softplus(z), mul(z, t));
+}
+
+/** The inverse of erf, by Giles' single-precision polynomials (2010); relative error ≤ 3e-7. */
+export function erfinv(x: TensorLike): Tensor {
+  const input = float("erfinv", x);
+  // w = −log((1 − x)(1 + x))
+  const w = neg(log(mul(sub(1, input), add(input, 1))));
+  const polynomial = (variable: Tensor, coefficients: readonly number[]): Tensor => {
+    let p: Tensor = literal(coefficients[0]!, "float32");
+    for (const c of coefficients.slice(1)) p = add(mul(p, variable), c);
+    return p;
+  };
+  const central = polynomial(
+    sub(w, 2.5),
+    [
+      2.81022636e-8, 3.43273939e-7, -3.5233877e-6, -4.39150654e-6, 0.00021858087, -0.00125372503,
+      -0.00417768164, 0.246640727, 1.50140941,
+    ],
+  );
+  const tail = polynomial(
+    sub(sqrt(maximum(w, 5)), 3),
+    [
+      -0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613,
+      0.00943887047, 1.00167406, 2.83297682,
+    ],
+  );
+  return mul(where(less(w, 5), central, tail), input);
+}
+
+/** eˣ as an activation: the same as `exp`. */
+export function exponential(x: TensorLike): Tensor {
+  return exp(float("exponential", x));
+}

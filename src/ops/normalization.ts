@@ -1,0 +1,151 @@
+/**
+ * Mean and variance in one kernel, and the normalisations built on it. Their gradients are written
+ * by hand so that a normalisation costs two reading passes forward and two backward.
+ */
+import { normalizeAxes, reducedShape, type Shape } from "../tensor/shape.js";
+import type { Tensor, TensorLike } from "../tensor/tensor.js";
+import { add, mul, rsqrt, sub, sumTo } from "./elementwise.js";
+import { withGradient } from "./identity.js";
+import { reshape, transpose } from "./movement.js";
+import { asTensor, defineOp, requireDType } from "./op.js";
+import { type Axis, mean } from "./reduce.js";
+
+interface MomentsAttributes {
+  readonly from: number;
+  readonly to: number;
+}
+
+const product = (dims: readonly number[]): number => dims.reduce((a, b) => a * b, 1);
+
+const applyMoments = defineOp<MomentsAttributes>({
+  name: "moments",
+  infer: ([x], { from, to }) => {
+    const shape = [...x!.shape.slice(0, from), ...x!.shape.slice(to)];
+    return [
+      { shape, dtype: "float32" },
+      { shape, dtype: "float32" },
+    ];
+  },
+  lowering: {
+    kind: "kernels",
+    emit: (e) => {
+      const { from, to } = e.attributes;
+      const shape = e.inputs[0]!.shape;
+      e.call(
+        "moments",
+        [0],
+        [0, 1],
+        [product(shape.slice(0, from)), product(shape.slice(from, to)), product(shape.slice(to))],
+      );
+    },
+  },
+  gradient: ({
+    inputs: [x],
+    outputs: [average],
+    attributes: { from, to },
+    dys: [dMean, dVariance],
+  }) => {
+    const kept = x!.shape.map((d, i) => (i >= from && i < to ? 1 : d));
+    const count = product(x!.shape.slice(from, to));
+    let dx: Tensor | null = null;
+    if (dVariance) {
+      const centred = sub(x!, reshape(average!, kept));
+      dx = mul(centred, reshape(mul(dVariance, 2 / count), kept));
+    }
+    if (dMean) {
+      const spread = reshape(mul(dMean, 1 / count), kept);
+      dx = dx ? add(dx, spread) : mul(add(mul(x!, 0), 1), spread);
+    }
+    return [dx];
+  },
+  samples: [
+    { inputs: [{ shape: [4, 5], domain: [-2, 2] }], attributes: { from: 0, to: 1 } },
+    { inputs: [{ shape: [3, 6], domain: [-2, 2] }], attributes: { from: 1, to: 2 } },
+    { inputs: [{ shape: [2, 3, 2], domain: [-2, 2] }], attributes: { from: 1, to: 2 } },
+  ],
+});
+
+/** Mean and (population) variance over axes. */
+export function moments(
+  x: TensorLike,
+  axis?: Axis,
+  keepDims = false,
+): { mean: Tensor; variance: Tensor } {
+  let input = asTensor("moments", x);
+  requireDType("moments", input, "float32");
+  const axes = normalizeAxes("moments", axis, input.rank);
+  const shape = reducedShape(input.shape, axes, keepDims);
+  let from = axes[0] ?? 0;
+  if (axes.some((a, i) => i > 0 && a !== axes[i - 1]! + 1)) {
+    const others = input.shape.map((_, i) => i).filter((i) => !axes.includes(i));
+    input = transpose(input, [...others, ...axes]);
+    from = others.length;
+  }
+  const [average, variance] = applyMoments([input], { from, to: from + axes.length });
+  return { mean: reshape(average!, shape), variance: reshape(variance!, shape) };
+}
+
+/** Variance over axes (population: divided by n). */
+export function variance(x: TensorLike, axis?: Axis, keepDims = false): Tensor {
+  return moments(x, axis, keepDims).variance;
+}
+
+export interface Normalized {
+  readonly output: Tensor;
+  readonly mean: Tensor;
+  readonly variance: Tensor;
+}
+
+/**
+ * (x − mean) / √(variance + epsilon) · gamma + beta with the moments of x over `axes`: what batch,
+ * layer, group and instance normalisation share (Ioffe & Szegedy 2015; Ba et al. 2016). `gamma` and
+ * `beta` broadcast against x; no gradient flows through the returned moments.
+ */
+export function normalize(
+  x: TensorLike,
+  axes: readonly number[],
+  gamma: Tensor | null,
+  beta: Tensor | null,
+  epsilon: number,
+): Normalized {
+  const input = asTensor("normalize", x);
+  const { mean: average, variance: spread } = moments(input, axes, true);
+  const inverse = rsqrt(add(spread, epsilon));
+  const scale = gamma ? mul(inverse, gamma) : inverse;
+  const centred = sub(input, average);
+  const scaled = mul(centred, scale);
+  const value = beta ? add(scaled, beta) : scaled;
+  const parameters = [gamma, beta].filter((p): p is Tensor => p !== null);
+  const output = withGradient(value, [input, ...parameters], (dy) => {
+    // x̂ = (x − μ)/σ; g = dy·γ; dx = (g − mean(g) − x̂·mean(g·x̂)) / σ
+    const hat = mul(sub(input, average), inverse);
+    const perGroup = gamma ? sumsByParameter(gamma.shape, input.shape, axes) : false;
+    const dBeta = beta ? sumTo(dy, beta.shape) : null;
+    const dGamma = gamma ? sumTo(mul(dy, hat), gamma.shape) : null;
+    let meanG: Tensor;
+    let meanGx: Tensor;
+    if (perGroup && dBeta && dGamma && gamma) {
+      // gamma is constant over each group, so the sums above serve here as well.
+      const factor = 1 / product(axes.map((a) => input.shape[a]!));
+      meanG = mul(mul(dBeta, gamma), factor);
+      meanGx = mul(mul(dGamma, gamma), factor);
+    } else {
+      const g = gamma ? mul(dy, gamma) : dy;
+      meanG = mean(g, axes, true);
+      meanGx = mean(mul(g, hat), axes, true);
+    }
+    const g = gamma ? mul(dy, gamma) : dy;
+    const dx = mul(sub(sub(g, meanG), mul(hat, meanGx)), inverse);
+    return [dx, ...(gamma ? [dGamma] : []), ...(beta ? [dBeta] : [])];
+  });
+  return { output, mean: average, variance: spread };
+}
+
+/** True when a parameter has exactly one value per normalised group (batch norm, not layer norm). */
+function sumsByParameter(parameter: Shape, input: Shape, axes: readonly number[]): boolean {
+  const lead = input.length - parameter.length;
+  return input.every((dim, i) => {
+    const own = i < lead ? 1 : parameter[i - lead]!;
+    return axes.includes(i) ? own === 1 : own === dim;
+  });
+}

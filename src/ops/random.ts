@@ -1,0 +1,144 @@
+/** Random tensors. One op with an instruction (`randomBits`); every distribution is a formula on it. */
+import { ArgumentError, checkNumber, expected } from "../errors.js";
+import type { DType } from "../tensor/dtype.js";
+import { drawSeed, type RandomSource, randomSource } from "../tensor/random.js";
+import { checkShape, type Shape } from "../tensor/shape.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { erfinv } from "./composed.js";
+import { add, cast, cos, floor, less, log, mul, neg, sqrt, sub } from "./elementwise.js";
+import { defineOp } from "./op.js";
+
+interface RandomAttributes {
+  readonly shape: Shape;
+  readonly opId: number;
+  readonly stream: number;
+}
+
+const applyBits = defineOp<RandomAttributes>({
+  name: "randomBits",
+  infer: (_inputs, { shape }) => [{ shape, dtype: "int32" }],
+  lowering: {
+    kind: "elementwise",
+    instruction: () => "philox",
+    constants: ({ opId, stream }) => [opId, stream],
+  },
+  gradient: "none",
+  samples: [
+    {
+      inputs: [
+        { shape: [], dtype: "int32", values: [42] },
+        { shape: [], dtype: "int32", values: [7] },
+      ],
+      attributes: { shape: [5, 7], opId: 3, stream: 1 },
+      differentiable: false,
+    },
+  ],
+});
+
+const applyToUniform = defineOp<object>({
+  name: "bitsToUniform",
+  infer: ([bits]) => [{ shape: bits!.shape, dtype: "float32" }],
+  lowering: { kind: "elementwise", instruction: () => "bitsToUniform" },
+  gradient: "none",
+  samples: [
+    {
+      inputs: [{ shape: [6], dtype: "int32", domain: [-(2 ** 31), 2 ** 31 - 1] }],
+      attributes: {},
+      differentiable: false,
+    },
+  ],
+});
+
+/** Uniform in [0, 1) from a source; `stream` tells several draws of one op apart. */
+export function uniformFrom(
+  source: RandomSource,
+  shape: Shape,
+  opId = source.nextOpId(),
+  stream = 0,
+): Tensor {
+  const bits = applyBits([source.seed, source.step], { shape: [...shape], opId, stream })[0]!;
+  return applyToUniform([bits], {})[0]!;
+}
+
+/** Standard normal from a source, by Box and Muller (1958). */
+export function normalFrom(source: RandomSource, shape: Shape): Tensor {
+  const opId = source.nextOpId();
+  // 1 − u lies in (0, 1], so the logarithm is finite.
+  const radius = sqrt(mul(log(sub(1, uniformFrom(source, shape, opId, 0))), -2));
+  return mul(radius, cos(mul(uniformFrom(source, shape, opId, 1), 2 * Math.PI)));
+}
+
+/** Standard normal limited to ±2, by inversion of its distribution function. */
+export function truncatedNormalFrom(source: RandomSource, shape: Shape): Tensor {
+  // erf(√2) = P(|z| < 2); z = √2 · erf⁻¹(u · P), u in (−1, 1)
+  const inside = 0.9544997361036416;
+  const u = sub(mul(uniformFrom(source, shape), 2), 1 - 2 ** -24);
+  return mul(erfinv(mul(u, inside)), Math.SQRT2);
+}
+
+/** 1 with probability `p`, else 0, as a bool tensor. */
+export function bernoulliFrom(source: RandomSource, shape: Shape, p: Tensor | number): Tensor {
+  return less(uniformFrom(source, shape), p);
+}
+
+function eagerSource(where: string, shape: unknown, seed: number | undefined): RandomSource {
+  checkShape(where, shape);
+  if (seed !== undefined && !Number.isInteger(seed)) {
+    throw new ArgumentError(expected(where, "an integer `seed`", seed));
+  }
+  return randomSource(seed ?? drawSeed());
+}
+
+/** Uniform in [min, max); with dtype int32, integers in [min, max). */
+export function randomUniform(
+  shape: Shape,
+  min = 0,
+  max = 1,
+  dtype: DType = "float32",
+  seed?: number,
+): Tensor {
+  checkNumber("randomUniform", "min", min);
+  checkNumber("randomUniform", "max", max, min);
+  const scaled = add(
+    mul(uniformFrom(eagerSource("randomUniform", shape, seed), shape), max - min),
+    min,
+  );
+  return dtype === "float32" ? scaled : cast(floor(scaled), dtype);
+}
+
+/** Normal with the given mean and standard deviation. */
+export function randomNormal(
+  shape: Shape,
+  mean = 0,
+  stdDev = 1,
+  dtype: DType = "float32",
+  seed?: number,
+): Tensor {
+  checkNumber("randomNormal", "stdDev", stdDev, 0);
+  const scaled = add(
+    mul(normalFrom(eagerSource("randomNormal", shape, seed), shape), stdDev),
+    mean,
+  );
+  return cast(scaled, dtype);
+}
+
+/** Normal limited to two standard deviations around the mean. */
+export function truncatedNormal(
+  shape: Shape,
+  mean = 0,
+  stdDev = 1,
+  dtype: DType = "float32",
+  seed?: number,
+): Tensor {
+  checkNumber("truncatedNormal", "stdDev", stdDev, 0);
+  const scaled = add(
+    mul(truncatedNormalFrom(eagerSource("truncatedNormal", shape, seed), shape), stdDev),
+    mean,
+  );
+  return cast(scaled, dtype);
+}
+
+/** Exponentially distributed with mean 1 (used by Gumbel and Poisson samplers). */
+export function randomExponential(shape: Shape, seed?: number): Tensor {
+  return neg(log(sub(1, uniformFrom(eagerSource("randomExponential", shape, seed), shape))));
+}
