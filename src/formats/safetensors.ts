@@ -33,6 +33,7 @@ export interface SafetensorsContents {
 const maximumHeader = 100_000_000;
 const bigEndian = endianness() === "BE";
 
+/** In the order in which the reference writer lays them out: wider elements first. */
 const written: Readonly<Record<DType, string>> = {
   float32: "F32",
   int32: "I32",
@@ -184,7 +185,7 @@ function native32(bytes: Uint8Array): ArrayBufferLike {
 
 /**
  * Writes named tensors and text metadata to `path`, atomically. Tensors are laid out as the
- * reference implementation does (wider elements first, then by name), so each is aligned.
+ * reference implementation does (by dtype, wider first, then by name), so each is aligned.
  *
  * @throws ArgumentError when a name is reserved or a tensor's data does not fit its shape.
  */
@@ -214,9 +215,10 @@ function encodeChunks(
       throw new ArgumentError(expected(`safetensors metadata ${show(key)}`, "text", show(value)));
     }
   }
+  const order = Object.keys(written);
   const sorted = [...tensors].sort(
     ([nameA, a], [nameB, b]) =>
-      b.data.BYTES_PER_ELEMENT - a.data.BYTES_PER_ELEMENT ||
+      order.indexOf(a.dtype) - order.indexOf(b.dtype) ||
       (nameA < nameB ? -1 : nameA > nameB ? 1 : 0),
   );
   // Built as text: an object would reorder names such as "1" and lose one called __proto__.
