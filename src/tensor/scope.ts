@@ -45,3 +45,21 @@ export function withGraphKept<T>(body: () => T): T {
 export function keepsGraph(): boolean {
   return gradientDepth > 0 || trace !== undefined;
 }
+
+let variableLog: Set<Variable> | undefined;
+
+/** Runs `body` and enters every variable that it reads into `log`. */
+export function withVariableLog<T>(log: Set<Variable>, body: () => T): T {
+  const outer = variableLog;
+  variableLog = log;
+  try {
+    return body();
+  } finally {
+    variableLog = outer;
+  }
+}
+
+/** Notes that a variable was read, where somebody wants to know. */
+export function noteRead(variable: Variable): void {
+  variableLog?.add(variable);
+}

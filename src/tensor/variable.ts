@@ -5,7 +5,7 @@
  */
 import { ArgumentError, DTypeError, expected, ShapeError, StateError } from "../errors.js";
 import type { DType, TypedArray } from "./dtype.js";
-import { currentTrace } from "./scope.js";
+import { currentTrace, noteRead } from "./scope.js";
 import { sameShape, showShape } from "./shape.js";
 import { leaf, Tensor, type TensorLike, tensor } from "./tensor.js";
 
@@ -34,6 +34,7 @@ export class Variable extends Tensor {
 
   /** The present value as an immutable tensor; inside a traced function, the traced value. */
   read(): Tensor {
+    noteRead(this);
     const trace = currentTrace();
     if (trace) return trace.read(this);
     this.#lent = true;
