@@ -165,10 +165,10 @@ class Pen {
     const { strokes } = pick(digitStyles[label]!, random);
     this.#count = 0;
     // Jitter of the points (fraction of the box) and of the smooth field.
-    const jitter = random.between(0.012, 0.042);
-    const elastic = random.between(0.015, 0.065);
+    const jitter = random.between(0.01, 0.03);
+    const elastic = random.between(0.012, 0.044);
     for (let i = 0; i < this.#field.length; i++) this.#field[i] = elastic * random.normal();
-    const radius = random.between(0.55, 1.75) + 0.1 * random.normal();
+    const radius = random.between(0.85, 1.65) + 0.1 * random.normal();
     const pressure = random.between(0, 0.28);
     this.#softness = random.between(0.7, 1.5);
 
@@ -192,8 +192,8 @@ class Pen {
       jitteredY = this.#controlY[points - 1]!;
       this.#curve(points, corner, radius, pressure, random);
     }
-    if (random.uniform() < 0.12) this.#break(random);
-    if (random.uniform() < 0.06) this.#flick(radius, random);
+    if (random.uniform() < 0.06) this.#break(random);
+    if (random.uniform() < 0.03) this.#flick(radius, random);
     this.#place(random);
   }
 
@@ -265,14 +265,14 @@ class Pen {
 
   /** Rotates, slants, scales and moves the writing into the picture. */
   #place(random: Random): void {
-    const angle = 0.13 * random.normal();
+    const angle = 0.09 * random.normal();
     // Short series: angles stay below 0.5, and any fixed function will do.
     const a2 = angle * angle;
     const sin = angle * (1 - a2 / 6 + (a2 * a2) / 120);
     const cos = 1 - a2 / 2 + (a2 * a2) / 24;
-    const slant = 0.1 + 0.2 * random.normal();
-    const height = body * random.between(0.78, 1.1);
-    const width = height * random.between(0.55, 0.98);
+    const slant = 0.1 + 0.15 * random.normal();
+    const height = body * random.between(0.84, 1.06);
+    const width = height * random.between(0.6, 0.95);
     let lowX = Infinity;
     let highX = -Infinity;
     let lowY = Infinity;
@@ -294,8 +294,8 @@ class Pen {
     const shrink = Math.min(1, room / (highX - lowX), room / (highY - lowY));
     const slackX = 0.5 * (room - shrink * (highX - lowX));
     const slackY = 0.5 * (room - shrink * (highY - lowY));
-    const moveX = side / 2 + clamp(1.1 * random.normal(), slackX) - 0.5 * shrink * (lowX + highX);
-    const moveY = side / 2 + clamp(1.1 * random.normal(), slackY) - 0.5 * shrink * (lowY + highY);
+    const moveX = side / 2 + clamp(1.45 * random.normal(), slackX) - 0.5 * shrink * (lowX + highX);
+    const moveY = side / 2 + clamp(1.45 * random.normal(), slackY) - 0.5 * shrink * (lowY + highY);
     for (let i = 0; i < this.#count; i++) {
       this.#x[i] = shrink * this.#x[i]! + moveX;
       this.#y[i] = shrink * this.#y[i]! + moveY;
