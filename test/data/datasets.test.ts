@@ -41,8 +41,8 @@ describe("digits", () => {
     expect(test.x.shape).toEqual([50, 28, 28, 1]);
     expect(classNames).toHaveLength(10);
     const pixels = train.x.dataSync();
-    expect(pixels.reduce((a, b) => Math.min(a, b))).toBe(0);
-    expect(pixels.reduce((a, b) => Math.max(a, b))).toBe(1);
+    expect(Array.from(pixels).reduce((a, b) => Math.min(a, b))).toBe(0);
+    expect(Array.from(pixels).reduce((a, b) => Math.max(a, b))).toBe(1);
     const counts = new Array<number>(10).fill(0);
     for (const label of train.y.dataSync()) counts[label]!++;
     expect(counts).toEqual(new Array(10).fill(20));
