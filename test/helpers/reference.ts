@@ -1,0 +1,518 @@
+/**
+ * Every kernel and instruction once more: naive, in double precision, sharing no code with `src`.
+ * Each result comes with the error a backend is allowed there, and the reason for it.
+ */
+import type { Call, TileProgram } from "../../src/compiler/program.js";
+import { ulpOf } from "./allClose.js";
+
+type Numbers = ArrayLike<number>;
+
+/** Expected values, and per element the largest allowed absolute error. */
+export interface Expected {
+  readonly values: Float64Array;
+  readonly allowed: Float64Array;
+}
+
+/** Half an ULP at 1: the largest relative error of one float32 rounding. */
+const eps = 2 ** -24;
+/** A backend may flush results below the smallest normal float32 to zero. */
+const tiny = 2 ** -126;
+
+function expected(size: number): Expected {
+  return { values: new Float64Array(size), allowed: new Float64Array(size) };
+}
+
+// ---- Instructions
+
+/** Σ 2ⁿ x²ⁿ⁺¹ / (2n+1)!! · 2/√π · e^(−x²): all terms of one sign. */
+function erf(x: number): number {
+  if (!(Math.abs(x) < 6)) return Number.isNaN(x) ? x : Math.sign(x);
+  let term = x;
+  let sum = x;
+  for (let n = 1; n < 200; n++) {
+    term *= (2 * x * x) / (2 * n + 1);
+    sum += term;
+  }
+  return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
+}
+
+function power(x: number, y: number): number {
+  if (x === 1 || (x === -1 && !Number.isFinite(y) && !Number.isNaN(y))) return 1;
+  return x ** y;
+}
+
+function halfEven(x: number): number {
+  const low = Math.floor(x);
+  if (x - low === 0.5) return low % 2 === 0 ? low : low + 1;
+  return Math.round(x);
+}
+
+const wrap = (x: bigint): number => Number(BigInt.asIntN(32, x));
+const wide = (f: (a: bigint, b: bigint) => bigint) => (a: number, b: number) =>
+  wrap(f(BigInt(a), BigInt(b)));
+const flag = (condition: boolean): number => (condition ? 1 : 0);
+
+/** ⌊a/b⌋ on integers. */
+function floorDivBig(a: bigint, b: bigint): bigint {
+  if (b === 0n) return 0n;
+  const quotient = a / b;
+  return a % b !== 0n && a < 0n !== b < 0n ? quotient - 1n : quotient;
+}
+
+/** The exact value of each instruction, before the final rounding to float32. */
+export const exactInstructions: Readonly<Record<string, (...x: number[]) => number>> = {
+  neg: (x) => -x!,
+  abs: (x) => (x! < 0 ? -x! : x!),
+  sign: (x) => Math.sign(x!),
+  floor: (x) => Math.floor(x!),
+  ceil: (x) => Math.ceil(x!),
+  round: (x) => halfEven(x!),
+  trunc: (x) => Math.trunc(x!),
+  exp: (x) => Math.exp(x!),
+  expm1: (x) => Math.expm1(x!),
+  log: (x) => Math.log(x!),
+  log1p: (x) => Math.log1p(x!),
+  sqrt: (x) => Math.sqrt(x!),
+  rsqrt: (x) => 1 / Math.sqrt(x!),
+  reciprocal: (x) => 1 / x!,
+  square: (x) => x! * x!,
+  sin: (x) => Math.sin(x!),
+  cos: (x) => Math.cos(x!),
+  tan: (x) => Math.tan(x!),
+  asin: (x) => Math.asin(x!),
+  acos: (x) => Math.acos(x!),
+  atan: (x) => Math.atan(x!),
+  sinh: (x) => Math.sinh(x!),
+  cosh: (x) => Math.cosh(x!),
+  tanh: (x) => Math.tanh(x!),
+  asinh: (x) => Math.asinh(x!),
+  acosh: (x) => Math.acosh(x!),
+  atanh: (x) => Math.atanh(x!),
+  erf: (x) => erf(x!),
+  sigmoid: (x) => (x! < 0 ? Math.exp(x!) / (1 + Math.exp(x!)) : 1 / (1 + Math.exp(-x!))),
+  softplus: (x) => (x! > 0 ? x! + Math.log1p(Math.exp(-x!)) : Math.log1p(Math.exp(x!))),
+  relu: (x) => (x! > 0 ? x! : Number.isNaN(x) ? NaN : 0),
+  isNaN: (x) => flag(Number.isNaN(x)),
+  isFinite: (x) => flag(Number.isFinite(x)),
+  isInf: (x) => flag(x === Infinity || x === -Infinity),
+  add: (x, y) => x! + y!,
+  sub: (x, y) => x! - y!,
+  mul: (x, y) => x! * y!,
+  div: (x, y) => x! / y!,
+  pow: (x, y) => power(x!, y!),
+  minimum: (x, y) => Math.min(x!, y!),
+  maximum: (x, y) => Math.max(x!, y!),
+  atan2: (x, y) => Math.atan2(x!, y!),
+  floorDiv: (x, y) => Math.floor(Math.fround(x! / y!)),
+  mod: (x, y) => x! - y! * Math.floor(Math.fround(x! / y!)),
+  equal: (x, y) => flag(x === y),
+  notEqual: (x, y) => flag(x !== y),
+  less: (x, y) => flag(x! < y!),
+  lessEqual: (x, y) => flag(x! <= y!),
+  negInt: wide((a) => -a) as (...x: number[]) => number,
+  absInt: wide((a) => (a < 0n ? -a : a)) as (...x: number[]) => number,
+  signInt: (x) => Math.sign(x!),
+  notBool: (x) => flag(x === 0),
+  addInt: wide((a, b) => a + b),
+  subInt: wide((a, b) => a - b),
+  mulInt: wide((a, b) => a * b),
+  floorDivInt: wide(floorDivBig),
+  modInt: wide((a, b) => (b === 0n ? 0n : a - b * floorDivBig(a, b))),
+  minimumInt: (x, y) => Math.min(x!, y!),
+  maximumInt: (x, y) => Math.max(x!, y!),
+  andInt: wide((a, b) => a & b),
+  orInt: wide((a, b) => a | b),
+  xorInt: wide((a, b) => a ^ b),
+  equalInt: (x, y) => flag(x === y),
+  notEqualInt: (x, y) => flag(x !== y),
+  lessInt: (x, y) => flag(x! < y!),
+  lessEqualInt: (x, y) => flag(x! <= y!),
+  select: (b, x, y) => (b !== 0 ? x! : y!),
+  toFloat: (x) => x!,
+  toInt: (x) => {
+    if (Number.isNaN(x)) return 0;
+    return Math.min(2147483647, Math.max(-2147483648, Math.trunc(x!)));
+  },
+  constFloat: (c) => c!,
+  constInt: (c) => c!,
+  bitsToUniform: (x) => Math.floor((x! < 0 ? x! + 2 ** 32 : x!) / 256) / 2 ** 24,
+  philox: (seed, step, key, counter, index) =>
+    philox([Math.floor(index! / 4), counter!, step!, 0], [seed!, key!])[index! % 4]!,
+};
+for (const unary of ["negInt", "absInt"]) {
+  const binary = exactInstructions[unary]!;
+  (exactInstructions as Record<string, (x: number) => number>)[unary] = (x) => binary(x, 0);
+}
+
+/** Philox 4×32-10 in 64-bit integers, straight from the paper's definition. */
+export function philox(counter: readonly number[], key: readonly number[]): number[] {
+  const word = (x: number) => BigInt.asUintN(32, BigInt(x));
+  let [c0, c1, c2, c3] = counter.map(word) as [bigint, bigint, bigint, bigint];
+  let [k0, k1] = key.map(word) as [bigint, bigint];
+  for (let round = 0; round < 10; round++) {
+    const p0 = c0 * 0xd2511f53n;
+    const p1 = c2 * 0xcd9e8d57n;
+    [c0, c1, c2, c3] = [
+      (p1 >> 32n) ^ c1 ^ k0,
+      BigInt.asUintN(32, p1),
+      (p0 >> 32n) ^ c3 ^ k1,
+      BigInt.asUintN(32, p0),
+    ];
+    k0 = BigInt.asUintN(32, k0 + 0x9e3779b9n);
+    k1 = BigInt.asUintN(32, k1 + 0xbb67ae85n);
+  }
+  return [c0, c1, c2, c3].map((x) => Number(BigInt.asIntN(32, x)));
+}
+
+const integerResults = /^(.*Int|is.*|equal|notEqual|less|lessEqual|notBool|philox)$/;
+
+/** Rounds a lane as the tile machine does: float lanes to float32, integer lanes not at all. */
+function lane(op: string, value: number): number {
+  return integerResults.test(op) || op === "select" ? value : Math.fround(value);
+}
+
+/** Calls `visit` with each element's register values; every float step rounded to float32. */
+function runTile(
+  tile: TileProgram,
+  inputs: readonly Numbers[],
+  visit: (index: number, results: number[]) => void,
+): void {
+  const size = tile.dims.reduce((a, b) => a * b, 1);
+  for (let index = 0; index < size; index++) {
+    let rest = index;
+    const at = tile.strides.map(() => 0);
+    for (let d = tile.dims.length - 1; d >= 0; d--) {
+      const i = rest % tile.dims[d]!;
+      rest = Math.floor(rest / tile.dims[d]!);
+      for (const [j, row] of tile.strides.entries()) at[j]! += i * row[d]!;
+    }
+    const registers = inputs.map((input, j) => input[at[j]!]!);
+    for (const { op, dst, args, constant = [] } of tile.instructions) {
+      const values = [...args.map((r) => registers[r]!), ...[constant].flat(), index];
+      registers[dst] = lane(op, exactInstructions[op]!(...(values as number[])));
+    }
+    visit(
+      index,
+      tile.results.map((r) => registers[r]!),
+    );
+  }
+}
+
+/** A lane as it is stored in a tensor of `dtype`. */
+function store(dtype: string, value: number): number {
+  if (dtype === "uint8") return Math.min(255, Math.max(0, value));
+  if (dtype === "bool") return value === 0 ? 0 : 1;
+  return value;
+}
+
+// ---- Kernels
+
+/** What a reference needs beside the call: output dtypes, and how exact its tile is. */
+export interface ReferenceContext {
+  readonly dtypes: readonly string[];
+  readonly sizes: readonly number[];
+  /** Error of the tile's results: ULP of the result plus an absolute part. Default: none, exact. */
+  readonly tileUlp?: number;
+  readonly tileAtol?: number;
+}
+
+type Reference = (call: Call, inputs: readonly Numbers[], context: ReferenceContext) => Expected[];
+
+function mapReference(
+  tile: TileProgram,
+  inputs: readonly Numbers[],
+  { dtypes, sizes, tileUlp = 0, tileAtol = 0 }: ReferenceContext,
+): Expected[] {
+  const out = sizes.map(expected);
+  runTile(tile, inputs, (index, results) => {
+    for (const [i, value] of results.entries()) {
+      out[i]!.values[index] = store(dtypes[i]!, value);
+      if (dtypes[i] === "float32" && tileUlp + tileAtol > 0) {
+        out[i]!.allowed[index] = tileUlp * ulpOf(value) + tileAtol + tiny;
+      }
+    }
+  });
+  return out;
+}
+
+/** Random-walk growth of rounding errors over chunks of at most 256 float32 terms, doubled. */
+const sumError = 32 * eps;
+
+const reduceReference: Reference = (call, inputs, context) => {
+  const tile = call.tile!;
+  const [, axis, inner] = tile.dims as [number, number, number];
+  const out = context.sizes.map(expected);
+  const magnitude = context.sizes.map((size) => new Float64Array(size));
+  const starts = [0, -Infinity, Infinity, 1];
+  const intStarts = [0, -2147483648, 2147483647, 1];
+  for (const [r, reducer] of call.ints.entries()) {
+    const start = context.dtypes[r] === "float32" ? starts : intStarts;
+    out[r]!.values.fill(start[reducer]!);
+  }
+  runTile(tile, inputs, (index, results) => {
+    const at = Math.floor(index / (axis * inner)) * inner + (index % inner);
+    for (const [r, value] of results.entries()) {
+      const acc = out[r]!.values;
+      const float = context.dtypes[r] === "float32";
+      magnitude[r]![at]! += Math.abs(value) * (1 + (context.tileUlp ?? 0));
+      if (call.ints[r] === 0) acc[at] = float ? acc[at]! + value : (acc[at]! + value) | 0;
+      if (call.ints[r] === 1) acc[at] = Math.max(acc[at]!, value);
+      if (call.ints[r] === 2) acc[at] = Math.min(acc[at]!, value);
+      if (call.ints[r] === 3) acc[at] = float ? acc[at]! * value : Math.imul(acc[at]!, value);
+    }
+  });
+  for (const [r, { values, allowed }] of out.entries()) {
+    const reducer = call.ints[r]!;
+    const scale = call.floats[r]!;
+    for (let i = 0; i < values.length; i++) {
+      values[i]! *= scale;
+      if (context.dtypes[r] !== "float32") continue;
+      const ulp = ulpOf(values[i]!);
+      if (reducer === 0) {
+        allowed[i] = sumError * magnitude[r]![i]! * Math.abs(scale) * (1 + (context.tileUlp ?? 0));
+        allowed[i]! += ulp + tiny;
+      } else if (reducer === 3) {
+        // One rounding per factor.
+        allowed[i] = (axis + 2) * eps * Math.abs(values[i]!) + ulp + tiny;
+      } else {
+        allowed[i] = (context.tileUlp ?? 0) * ulp;
+      }
+    }
+  }
+  return out;
+};
+
+const gemmReference: Reference = (call, inputs, context) => {
+  const [batch, m, n, k, ta, tb, strideA, strideB] = call.ints as number[] as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const [a, b, ...rest] = inputs as [Numbers, Numbers, ...Numbers[]];
+  const c = expected(batch * m * n);
+  for (let s = 0; s < batch; s++) {
+    for (let i = 0; i < m; i++) {
+      for (let j = 0; j < n; j++) {
+        let sum = 0;
+        let magnitude = 0;
+        for (let p = 0; p < k; p++) {
+          const x = a[s * strideA + (ta ? p * m + i : i * k + p)]!;
+          const y = b[s * strideB + (tb ? j * k + p : p * n + j)]!;
+          sum += x * y;
+          magnitude += Math.abs(x * y);
+        }
+        const at = (s * m + i) * n + j;
+        c.values[at] = sum;
+        // Rounding errors of K float32 steps add up as a random walk; twice that, and one for each end.
+        c.allowed[at] = (2 * Math.sqrt(k) + 2) * eps * magnitude + tiny;
+      }
+    }
+  }
+  if (!call.tile) return [c];
+  const out = mapReference(call.tile, [c.values, ...rest], context);
+  // The epilogues of the cases do not amplify an error in C by more than 2.
+  for (const result of out) {
+    for (let i = 0; i < result.allowed.length; i++) {
+      result.allowed[i]! += 2 * c.allowed[i]! + 2 * ulpOf(result.values[i]!);
+    }
+  }
+  return out;
+};
+
+const copyReference: Reference = (call, [x], { sizes }) => {
+  const [rank, from, to] = call.ints as [number, number, number];
+  const dims = call.ints.slice(3, 3 + rank);
+  const src = call.ints.slice(3 + rank, 3 + 2 * rank);
+  const dst = call.ints.slice(3 + 2 * rank);
+  const y = expected(sizes[0]!);
+  const walk = (d: number, s: number, t: number): void => {
+    if (d === rank) y.values[t] = x![s]!;
+    else for (let i = 0; i < dims[d]!; i++) walk(d + 1, s + i * src[d]!, t + i * dst[d]!);
+  };
+  walk(0, from, to);
+  return [y];
+};
+
+const gatherReference: Reference = (call, [x, indices]) => {
+  const [outer, axis, inner, count] = call.ints as [number, number, number, number];
+  const y = expected(outer * count * inner);
+  for (let o = 0; o < outer; o++)
+    for (let j = 0; j < count; j++)
+      for (let i = 0; i < inner; i++)
+        y.values[(o * count + j) * inner + i] = x![(o * axis + indices![j]!) * inner + i]!;
+  return [y];
+};
+
+const scatterAddReference: Reference = (call, [updates, indices]) => {
+  const [outer, axis, inner, count] = call.ints as [number, number, number, number];
+  const y = expected(outer * axis * inner);
+  // float32 sums in the order of j: exact to the bit.
+  for (let o = 0; o < outer; o++)
+    for (let j = 0; j < count; j++)
+      for (let i = 0; i < inner; i++) {
+        const at = (o * axis + indices![j]!) * inner + i;
+        y.values[at] = Math.fround(y.values[at]! + updates![(o * count + j) * inner + i]!);
+      }
+  return [y];
+};
+
+/** log Σ exp and the probabilities of one row. */
+function rowOf(x: Numbers, from: number, cols: number) {
+  const row = Array.from({ length: cols }, (_, c) => x[from + c]!);
+  const max = row.some(Number.isNaN) ? NaN : Math.max(...row);
+  const sum = row.reduce((total, z) => total + Math.exp(z - max), 0);
+  return { row, max, lse: max + Math.log(sum), p: row.map((z) => Math.exp(z - max) / sum) };
+}
+
+const softmaxReference: Reference = (call, [x]) => {
+  const [rows, cols, log] = call.ints as [number, number, number];
+  const y = expected(rows * cols);
+  for (let r = 0; r < rows; r++) {
+    const { row, max, lse, p } = rowOf(x!, r * cols, cols);
+    for (let c = 0; c < cols; c++) {
+      const at = r * cols + c;
+      const distance = Math.abs(row[c]! - max) || 0;
+      y.values[at] = log ? row[c]! - lse : p[c]!;
+      // z − max is rounded (relative error of exp: the distance), then exp, sum, quotient: 16 roundings.
+      y.allowed[at] = log
+        ? (16 + 2 * distance + Math.abs(max)) * eps
+        : (16 + 2 * distance) * eps * p[c]! + tiny;
+    }
+  }
+  return [y];
+};
+
+function crossEntropy(
+  [rows, cols]: readonly number[],
+  logits: Numbers,
+  target: (r: number, c: number) => number,
+): Expected[] {
+  const loss = expected(rows!);
+  const gradient = expected(rows! * cols!);
+  for (let r = 0; r < rows!; r++) {
+    const { row, max, lse, p } = rowOf(logits, r * cols!, cols!);
+    const t = row.map((_, c) => target(r, c));
+    const total = t.reduce((a, b) => a + b, 0);
+    const weight = t.reduce((a, b) => a + Math.abs(b), 0);
+    const size = Math.max(Math.abs(lse), ...row.map((z) => (Number.isFinite(z) ? Math.abs(z) : 0)));
+    for (const [c, z] of row.entries()) loss.values[r]! += t[c] === 0 ? 0 : t[c]! * (lse - z);
+    // Each term carries the rounding of z, lse and their difference; sums as everywhere.
+    loss.allowed[r] = (16 + 4 * size) * 2 * eps * Math.max(weight, 1);
+    for (let c = 0; c < cols!; c++) {
+      const distance = Math.abs(row[c]! - max) || 0;
+      gradient.values[r * cols! + c] = p[c]! * total - t[c]!;
+      gradient.allowed[r * cols! + c] =
+        (24 + 2 * distance) * eps * (p[c]! * Math.abs(total) + Math.abs(t[c]!)) + tiny;
+    }
+  }
+  return [loss, gradient];
+}
+
+const momentsReference: Reference = (call, [x]) => {
+  const [outer, axis, inner] = call.ints as [number, number, number];
+  const mean = expected(outer * inner);
+  const variance = expected(outer * inner);
+  for (let o = 0; o < outer; o++)
+    for (let i = 0; i < inner; i++) {
+      const terms = Array.from({ length: axis }, (_, a) => x![(o * axis + a) * inner + i]!);
+      const average = terms.reduce((s, v) => s + v, 0) / axis;
+      const size = terms.reduce((s, v) => s + Math.abs(v), 0) / axis;
+      const spread = terms.reduce((s, v) => s + (v - average) ** 2, 0) / axis;
+      const at = o * inner + i;
+      mean.values[at] = average;
+      variance.values[at] = spread;
+      mean.allowed[at] = sumError * size + tiny;
+      // An error δ in the mean changes the variance by δ² only; each square has 3 roundings.
+      variance.allowed[at] = 2 * sumError * spread + (4 * eps * size) ** 2 + tiny;
+    }
+  return [mean, variance];
+};
+
+const argReference: Reference = (call, [x]) => {
+  const [outer, axis, inner, isMin] = call.ints as [number, number, number, number];
+  const y = expected(outer * inner);
+  for (let o = 0; o < outer; o++)
+    for (let i = 0; i < inner; i++) {
+      const terms = Array.from({ length: axis }, (_, a) => x![(o * axis + a) * inner + i]!);
+      const nan = terms.findIndex(Number.isNaN);
+      const best = isMin ? Math.min(...terms) : Math.max(...terms);
+      y.values[o * inner + i] = nan >= 0 ? nan : terms.indexOf(best);
+    }
+  return [y];
+};
+
+const topKReference: Reference = (call, [x]) => {
+  const [rows, cols, k] = call.ints as [number, number, number];
+  const values = expected(rows * k);
+  const indices = expected(rows * k);
+  const key = (v: number) => (Number.isNaN(v) ? Infinity : v);
+  const rank = (v: number) => (Number.isNaN(v) ? 1 : 0);
+  for (let r = 0; r < rows; r++) {
+    const row = Array.from({ length: cols }, (_, c) => ({ v: x![r * cols + c]!, c }));
+    row.sort(
+      (a, b) => rank(b.v) - rank(a.v) || (key(a.v) === key(b.v) ? a.c - b.c : key(b.v) - key(a.v)),
+    );
+    for (let j = 0; j < k; j++) {
+      values.values[r * k + j] = row[j]!.v;
+      indices.values[r * k + j] = row[j]!.c;
+    }
+  }
+  return [values, indices];
+};
+
+const cumsumReference: Reference = (call, [x], { dtypes }) => {
+  const [outer, axis, inner, exclusive, reverse] = call.ints as [
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const y = expected(outer * axis * inner);
+  for (let o = 0; o < outer; o++)
+    for (let i = 0; i < inner; i++) {
+      const order = Array.from({ length: axis }, (_, a) => (o * axis + a) * inner + i);
+      if (reverse) order.reverse();
+      let sum = 0;
+      let magnitude = 0;
+      for (const at of order) {
+        const next = dtypes[0] === "int32" ? (sum + x![at]!) | 0 : sum + x![at]!;
+        y.values[at] = exclusive ? sum : next;
+        sum = next;
+        magnitude += Math.abs(x![at]!);
+        // A running sum kept in float32 would drift with its length; in double only the store rounds.
+        if (dtypes[0] === "float32") y.allowed[at] = sumError * magnitude + tiny;
+      }
+    }
+  return [y];
+};
+
+/** The reference of every kernel. */
+export const references: Readonly<Record<string, Reference>> = {
+  map: (call, inputs, context) => mapReference(call.tile!, inputs, context),
+  reduce: reduceReference,
+  gemm: gemmReference,
+  copy: copyReference,
+  gather: gatherReference,
+  scatterAdd: scatterAddReference,
+  softmax: softmaxReference,
+  softmaxCrossEntropy: (call, [logits, targets]) => {
+    const [, cols] = call.ints as [number, number];
+    const [s] = call.floats as [number];
+    return crossEntropy(call.ints, logits!, (r, c) => targets![r * cols + c]! * (1 - s) + s / cols);
+  },
+  sparseSoftmaxCrossEntropy: (call, [logits, labels]) => {
+    const [, cols] = call.ints as [number, number];
+    const [s] = call.floats as [number];
+    return crossEntropy(call.ints, logits!, (r, c) => (labels![r] === c ? 1 - s : 0) + s / cols);
+  },
+  moments: momentsReference,
+  argReduce: argReference,
+  topK: topKReference,
+  cumsum: cumsumReference,
+};
