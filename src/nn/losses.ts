@@ -1,0 +1,497 @@
+/**
+ * Losses: one row each, with its options and its formula (labels, predictions) → one value per sample.
+ * Names, options and formulas are Keras 3's in camelCase. Predictions that were made by softmax or
+ * sigmoid are recognised, and the loss is computed from the logits: one stable kernel, no clipping.
+ * Reduction over the batch and weights are in `weightedMean`; nothing here knows of models.
+ */
+import {
+  ArgumentError,
+  checkKeys,
+  checkNumber,
+  expected,
+  nearest,
+  ShapeError,
+  show,
+} from "../errors.js";
+import { logCosh as logCoshOf, sigmoidCrossEntropy } from "../ops/composed.js";
+import {
+  abs,
+  add,
+  cast,
+  div,
+  equal,
+  lessEqual,
+  log,
+  logicalOr,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  notEqual,
+  pow,
+  rsqrt,
+  sigmoid,
+  square,
+  sub,
+  where,
+} from "../ops/elementwise.js";
+import { expandDims, reshape, squeeze } from "../ops/movement.js";
+import { asTensor } from "../ops/op.js";
+import { all, max, mean, sum } from "../ops/reduce.js";
+import {
+  logitsOfSoftmax,
+  logSoftmax,
+  softmax,
+  softmaxCrossEntropy,
+  sparseSoftmaxCrossEntropy,
+} from "../ops/softmax.js";
+import { showShape } from "../tensor/shape.js";
+import type { Tensor, TensorLike } from "../tensor/tensor.js";
+
+/** Anything that maps labels and predictions to one value per sample. */
+export type LossFunction = (yTrue: Tensor, yPred: Tensor) => Tensor;
+
+/** A loss of this file with its options: a function that knows its name. */
+export interface Loss extends LossFunction {
+  readonly lossName: string;
+  readonly options: Readonly<Record<string, LossOption>>;
+}
+
+/** Options are numbers and flags, so that a loss can be saved with its model. */
+export type LossOption = number | boolean | null;
+
+/** What `compile` takes as a loss: a name, a function, or a name with options. */
+export type LossIdentifier = string | LossFunction | ({ name: string } & Record<string, unknown>);
+
+/** Keras' fuzz factor, which keeps logarithms and quotients finite. */
+const epsilon = 1e-7;
+
+type Options = Readonly<Record<string, LossOption>>;
+
+/** A loss as users call it: with options it is made; with labels and predictions it is computed. */
+export interface LossFactory<O extends Options> {
+  (options?: Partial<O>): Loss;
+  (yTrue: TensorLike, yPred: TensorLike, options?: Partial<O>): Tensor;
+}
+
+interface LossRow {
+  make(options: Options): Loss;
+  readonly aliases: readonly string[];
+  /** Whether labels are class indices rather than one value per prediction. */
+  readonly sparse: boolean;
+}
+
+const rows = new Map<string, LossRow>();
+const factories = new Map<unknown, string>();
+
+function defineLoss<O extends Options>(
+  name: string,
+  aliases: readonly string[],
+  defaults: O,
+  formula: (yTrue: Tensor, yPred: Tensor, options: O) => Tensor,
+  { sparse = false }: { sparse?: boolean } = {},
+): LossFactory<O> {
+  const make = (given: Partial<O> = {}): Loss => {
+    checkKeys(`loss ${name}`, given, Object.keys(defaults));
+    const options = { ...defaults, ...given };
+    for (const [key, value] of Object.entries(options))
+      checkOption(name, key, value, defaults[key]);
+    const loss = (yTrue: Tensor, yPred: Tensor): Tensor => {
+      const predictions = asTensor(name, yPred);
+      const labels = asTensor(name, yTrue);
+      return sparse
+        ? formula(labels, predictions, options)
+        : formula(...sameRank(name, labels, predictions), options);
+    };
+    Object.defineProperty(loss, "name", { value: name });
+    return Object.assign(loss, { lossName: name, options: Object.freeze(options) });
+  };
+  // A row's options are checked against its own defaults, so the registry may forget their type.
+  rows.set(name, { make: (options) => make(options as Partial<O>), aliases, sparse });
+  const factory = (first?: unknown, second?: TensorLike, third?: Partial<O>): Loss | Tensor =>
+    second === undefined
+      ? make((first ?? {}) as Partial<O>)
+      : make(third)(asTensor(name, first as TensorLike), asTensor(name, second));
+  factories.set(factory, name);
+  // The two call signatures of LossFactory are told apart above.
+  return factory as LossFactory<O>;
+}
+
+function checkOption(loss: string, key: string, value: LossOption, standard?: LossOption): void {
+  const where_ = `loss ${loss}`;
+  if (typeof standard === "boolean") {
+    if (typeof value !== "boolean") {
+      throw new ArgumentError(expected(where_, `\`${key}\` to be true or false`, show(value)));
+    }
+  } else if (key === "labelSmoothing") checkNumber(where_, key, value, 0, 1);
+  else if (value !== null || standard !== null) checkNumber(where_, key, value);
+}
+
+/* ---- shapes and weights ---------------------------------------------------------------------- */
+
+const float = (x: Tensor): Tensor => cast(x, "float32");
+
+/**
+ * Labels and predictions as float32 of one rank: a trailing dimension of 1 is added to (or removed
+ * from) the side that needs it, as Keras does. Other differences are errors, never broadcast.
+ */
+export function sameRank(name: string, yTrue: Tensor, yPred: Tensor): [Tensor, Tensor] {
+  let t = float(yTrue);
+  let p = float(yPred);
+  if (p.rank === t.rank + 1 && p.shape[t.rank] === 1) {
+    if (t.rank === 1) t = expandDims(t, -1);
+    else p = squeeze(p, -1);
+  } else if (t.rank === p.rank + 1 && t.shape[p.rank] === 1) {
+    if (p.rank === 1) p = expandDims(p, -1);
+    else t = squeeze(t, -1);
+  }
+  if (t.rank !== p.rank || t.shape.some((d, i) => d !== p.shape[i])) {
+    throw new ShapeError(
+      `${name}: labels ${showShape(yTrue.shape)} do not match predictions ${showShape(yPred.shape)}`,
+    );
+  }
+  return [t, p];
+}
+
+/** Class indices as int32 with the shape of the predictions less their last dimension. */
+export function classIndices(name: string, yTrue: Tensor, yPred: Tensor): Tensor {
+  const rank = yPred.rank - 1;
+  let labels = cast(yTrue, "int32");
+  if (labels.rank === yPred.rank && labels.shape[rank] === 1) labels = squeeze(labels, -1);
+  if (labels.rank !== rank || labels.shape.some((d, i) => d !== yPred.shape[i])) {
+    throw new ShapeError(
+      `${name}: expected class indices of shape ${showShape(yPred.shape.slice(0, -1))} for ` +
+        `predictions ${showShape(yPred.shape)}, got ${showShape(yTrue.shape)}; ` +
+        "for one-hot labels use categoricalCrossentropy",
+    );
+  }
+  return labels;
+}
+
+const lastAxisMean = (x: Tensor): Tensor => (x.rank <= 1 ? x : mean(x, -1));
+const lastAxisSum = (x: Tensor): Tensor => (x.rank <= 1 ? x : sum(x, -1));
+const clip = (x: Tensor, low: number, high: number): Tensor => minimum(maximum(x, low), high);
+
+/** Which values of a loss count (for `ignoreClass`); kept beside the tensor as Keras keeps masks. */
+const masks = new WeakMap<Tensor, Tensor>();
+
+/** Weights as a tensor that broadcasts against `values`, whose leading dimensions they share. */
+export function alignWeights(weights: Tensor, values: Tensor): Tensor {
+  const w = float(weights);
+  const trimmed = w.rank === values.rank + 1 && w.shape[values.rank] === 1 ? squeeze(w, -1) : w;
+  if (trimmed.rank > values.rank) {
+    throw new ShapeError(
+      `sampleWeight of shape ${showShape(weights.shape)} does not fit values ${showShape(values.shape)}`,
+    );
+  }
+  return trimmed.rank === values.rank
+    ? trimmed
+    : reshape(trimmed, [
+        ...trimmed.shape,
+        ...new Array<number>(values.rank - trimmed.rank).fill(1),
+      ]);
+}
+
+/** Σ weight · value / number of values: Keras' `sum_over_batch_size`. Ignored values don't count. */
+export function weightedMean(values: Tensor, weights: Tensor | null): Tensor {
+  const weighted = weights ? mul(values, alignWeights(weights, values)) : values;
+  const mask = masks.get(values);
+  if (mask) return div(sum(weighted), maximum(sum(mask), 1));
+  return weighted.rank === 0 ? weighted : mean(weighted);
+}
+
+/** The logits `p` was made from, if it was made by a sigmoid (also behind a reshape). */
+export function logitsOfSigmoid(p: Tensor): Tensor | null {
+  const op = p.node?.op.name;
+  if (op === "sigmoid") return p.node!.inputs[0]!;
+  if (op !== "reshape") return null;
+  const logits = logitsOfSigmoid(p.node!.inputs[0]!);
+  return logits && reshape(logits, p.shape);
+}
+
+/* ---- regression -------------------------------------------------------------------------------- */
+
+/** mean (t − p)². */
+export const meanSquaredError = defineLoss("meanSquaredError", ["mse", "MSE"], {}, (t, p) =>
+  lastAxisMean(square(sub(p, t))),
+);
+
+/** mean |t − p|. */
+export const meanAbsoluteError = defineLoss("meanAbsoluteError", ["mae", "MAE"], {}, (t, p) =>
+  lastAxisMean(abs(sub(p, t))),
+);
+
+/** 100 · mean |(t − p) / t|. */
+export const meanAbsolutePercentageError = defineLoss(
+  "meanAbsolutePercentageError",
+  ["mape", "MAPE"],
+  {},
+  (t, p) => mul(lastAxisMean(abs(div(sub(t, p), maximum(abs(t), epsilon)))), 100),
+);
+
+/** mean (log(1 + t) − log(1 + p))²; negative values count as 0. */
+export const meanSquaredLogarithmicError = defineLoss(
+  "meanSquaredLogarithmicError",
+  ["msle", "MSLE"],
+  {},
+  (t, p) => {
+    const logOf = (x: Tensor): Tensor => log(add(maximum(x, epsilon), 1));
+    return lastAxisMean(square(sub(logOf(p), logOf(t))));
+  },
+);
+
+/** Quadratic up to `delta`, linear beyond (Huber 1964). */
+export const huber = defineLoss("huber", ["huberLoss"], { delta: 1 }, (t, p, { delta }) => {
+  const error = abs(sub(p, t));
+  const linear = sub(mul(error, delta), 0.5 * delta * delta);
+  return lastAxisMean(where(lessEqual(error, delta), mul(square(error), 0.5), linear));
+});
+
+/** mean log cosh(p − t). */
+export const logCosh = defineLoss("logCosh", ["logcosh"], {}, (t, p) =>
+  lastAxisMean(logCoshOf(sub(p, t))),
+);
+
+/** mean (p − t · log p), of counts. */
+export const poisson = defineLoss("poisson", [], {}, (t, p) =>
+  lastAxisMean(sub(p, mul(t, log(add(p, epsilon))))),
+);
+
+const unit = (x: Tensor): Tensor =>
+  mul(x, rsqrt(maximum(sum(square(x), -1, true), epsilon * epsilon)));
+
+/** −cosine of the angle between labels and predictions: −1 where they point the same way. */
+export const cosineSimilarity = defineLoss(
+  "cosineSimilarity",
+  ["cosineProximity", "cosine"],
+  {},
+  (t, p) => neg(lastAxisSum(mul(unit(t), unit(p)))),
+);
+
+/* ---- two classes, or independent labels --------------------------------------------------------- */
+
+/** −(t·log p + (1 − t)·log(1 − p)) per element, from logits where they are known. */
+function binaryElements(t: Tensor, p: Tensor, fromLogits: boolean): Tensor {
+  const logits = fromLogits ? p : logitsOfSigmoid(p);
+  if (logits) return sigmoidCrossEntropy(t, logits);
+  const safe = clip(p, epsilon, 1 - epsilon);
+  return neg(add(mul(t, log(safe)), mul(sub(1, t), log(sub(1, safe)))));
+}
+
+const smoothBinary = (t: Tensor, s: number): Tensor => (s === 0 ? t : add(mul(t, 1 - s), 0.5 * s));
+
+/** Cross-entropy of independent probabilities and labels of 0 and 1. */
+export const binaryCrossentropy = defineLoss(
+  "binaryCrossentropy",
+  ["bce", "BCE"],
+  { fromLogits: false, labelSmoothing: 0 },
+  (t, p, { fromLogits, labelSmoothing }) =>
+    lastAxisMean(binaryElements(smoothBinary(t, labelSmoothing), p, fromLogits)),
+);
+
+const power = (x: Tensor, exponent: number): Tensor =>
+  exponent === 2 ? square(x) : exponent === 1 ? x : pow(x, exponent);
+
+/** Binary cross-entropy in which easy samples count less (Lin et al. 2018). */
+export const binaryFocalCrossentropy = defineLoss(
+  "binaryFocalCrossentropy",
+  [],
+  { applyClassBalancing: false, alpha: 0.25, gamma: 2, fromLogits: false, labelSmoothing: 0 },
+  (labels, p, { applyClassBalancing, alpha, gamma, fromLogits, labelSmoothing }) => {
+    const t = smoothBinary(labels, labelSmoothing);
+    const probability = fromLogits ? sigmoid(p) : p;
+    const ofLabel = add(mul(t, probability), mul(sub(1, t), sub(1, probability)));
+    let values = mul(power(sub(1, ofLabel), gamma), binaryElements(t, p, fromLogits));
+    if (applyClassBalancing) {
+      values = mul(values, add(mul(t, alpha), mul(sub(1, t), 1 - alpha)));
+    }
+    return lastAxisMean(values);
+  },
+);
+
+/** Labels of 0 and 1 as −1 and 1; labels that are not all 0 or 1 stay. */
+function hingeLabels(t: Tensor): Tensor {
+  const binary = all(logicalOr(equal(t, 0), equal(t, 1)));
+  return where(binary, sub(mul(t, 2), 1), t);
+}
+
+/** mean max(1 − t·p, 0), of labels −1 and 1 (0 and 1 are converted). */
+export const hinge = defineLoss("hinge", [], {}, (t, p) =>
+  lastAxisMean(maximum(sub(1, mul(hingeLabels(t), p)), 0)),
+);
+
+/** mean max(1 − t·p, 0)². */
+export const squaredHinge = defineLoss("squaredHinge", [], {}, (t, p) =>
+  lastAxisMean(square(maximum(sub(1, mul(hingeLabels(t), p)), 0))),
+);
+
+/* ---- several classes ------------------------------------------------------------------------------ */
+
+/** Probabilities that sum to 1 and stay off 0 and 1, so that their logarithm is finite. */
+const normalized = (p: Tensor): Tensor => clip(div(p, sum(p, -1, true)), epsilon, 1 - epsilon);
+
+const categoricalOptions = { fromLogits: false, labelSmoothing: 0 };
+
+/** Cross-entropy of a distribution over classes and one-hot labels (or probabilities). */
+export const categoricalCrossentropy = defineLoss(
+  "categoricalCrossentropy",
+  ["cce"],
+  categoricalOptions,
+  (t, p, { fromLogits, labelSmoothing }) => {
+    const logits = fromLogits ? p : logitsOfSoftmax(p);
+    if (logits) return softmaxCrossEntropy(t, logits, labelSmoothing);
+    const classes = p.shape[p.rank - 1]!;
+    const smooth =
+      labelSmoothing === 0 ? t : add(mul(t, 1 - labelSmoothing), labelSmoothing / classes);
+    return neg(sum(mul(smooth, log(normalized(p))), -1));
+  },
+);
+
+/** Cross-entropy of a distribution over classes and class indices; `ignoreClass` counts for nothing. */
+export const sparseCategoricalCrossentropy = defineLoss(
+  "sparseCategoricalCrossentropy",
+  ["scce"],
+  { fromLogits: false, ignoreClass: null as number | null },
+  (labels, p, { fromLogits, ignoreClass }) => {
+    const known = classIndices("sparseCategoricalCrossentropy", labels, p);
+    const counts = ignoreClass === null ? null : notEqual(known, ignoreClass);
+    const index = counts ? mul(known, cast(counts, "int32")) : known;
+    const logits = fromLogits ? p : (logitsOfSoftmax(p) ?? log(normalized(p)));
+    const values = sparseSoftmaxCrossEntropy(index, logits);
+    if (!counts) return values;
+    const masked = where(counts, values, 0);
+    masks.set(masked, float(counts));
+    return masked;
+  },
+  { sparse: true },
+);
+
+/** Categorical cross-entropy in which easy samples count less (Lin et al. 2018). */
+export const categoricalFocalCrossentropy = defineLoss(
+  "categoricalFocalCrossentropy",
+  [],
+  { alpha: 0.25, gamma: 2, fromLogits: false, labelSmoothing: 0 },
+  (labels, p, { alpha, gamma, fromLogits, labelSmoothing }) => {
+    const classes = p.shape[p.rank - 1]!;
+    const t =
+      labelSmoothing === 0
+        ? labels
+        : add(mul(labels, 1 - labelSmoothing), labelSmoothing / classes);
+    const logits = fromLogits ? p : logitsOfSoftmax(p);
+    const probability = logits ? softmax(logits) : normalized(p);
+    const logarithm = logits ? logSoftmax(logits) : log(probability);
+    const factor = mul(power(sub(1, probability), gamma), alpha);
+    return neg(sum(mul(mul(factor, t), logarithm), -1));
+  },
+);
+
+/** max(max of the other classes − the label's prediction + 1, 0). */
+export const categoricalHinge = defineLoss("categoricalHinge", [], {}, (t, p) => {
+  const positive = sum(mul(t, p), -1);
+  const negative = max(mul(sub(1, t), p), -1);
+  return maximum(add(sub(negative, positive), 1), 0);
+});
+
+/** Σ t·log(t / p): how far the predicted distribution is from the labels'. */
+export const kullbackLeiblerDivergence = defineLoss(
+  "kullbackLeiblerDivergence",
+  ["kld", "KLD", "klDivergence"],
+  {},
+  (labels, predictions) => {
+    const t = clip(labels, epsilon, 1);
+    const p = clip(predictions, epsilon, 1);
+    return lastAxisSum(mul(t, log(div(t, p))));
+  },
+);
+
+const perSample = (x: Tensor): Tensor => (x.rank <= 1 ? x : sum(reshape(x, [x.shape[0]!, -1]), -1));
+
+/** 1 − Dice coefficient of each sample's mask (Sørensen 1948). */
+export const dice = defineLoss("dice", [], {}, (t, p) => {
+  const overlap = perSample(mul(t, p));
+  return sub(1, div(mul(overlap, 2), add(add(perSample(t), perSample(p)), epsilon)));
+});
+
+/** Dice with separate weights: `alpha` for false positives, `beta` for false negatives. */
+export const tversky = defineLoss("tversky", [], { alpha: 0.5, beta: 0.5 }, (t, p, o) => {
+  const hit = perSample(mul(t, p));
+  const falsePositive = mul(perSample(mul(sub(1, t), p)), o.alpha);
+  const falseNegative = mul(perSample(mul(t, sub(1, p))), o.beta);
+  return sub(1, div(hit, add(add(add(hit, falsePositive), falseNegative), epsilon)));
+});
+
+/* ---- lookup ------------------------------------------------------------------------------------------ */
+
+/** Every loss name, without the aliases. */
+export function lossNames(): string[] {
+  return [...rows.keys()];
+}
+
+function rowNamed(name: string): { readonly name: string; readonly row: LossRow } | undefined {
+  const own = rows.get(name);
+  if (own) return { name, row: own };
+  for (const [key, row] of rows) if (row.aliases.includes(name)) return { name: key, row };
+  return undefined;
+}
+
+/** The full name of a loss given by name or alias, if there is one. */
+export function lossNamed(name: string): Loss | undefined {
+  return rowNamed(name)?.row.make({});
+}
+
+/** The loss a user means. Unknown names are an error with the nearest known one. */
+export function resolveLoss(where_: string, identifier: LossIdentifier): LossFunction {
+  if (typeof identifier === "function") {
+    // `losses.huber` itself rather than `losses.huber()`: take its defaults.
+    const name = factories.get(identifier);
+    return name === undefined ? identifier : rows.get(name)!.make({});
+  }
+  const name = typeof identifier === "string" ? identifier : identifier?.name;
+  if (typeof name !== "string") {
+    throw new ArgumentError(expected(where_, "the name of a loss or a function", show(identifier)));
+  }
+  const found = rowNamed(name);
+  if (!found) throw unknownName(where_, "loss", name, [...allNames()]);
+  if (typeof identifier === "string") return found.row.make({});
+  const { name: _, ...options } = identifier;
+  return found.row.make(options as Options);
+}
+
+function* allNames(): Iterable<string> {
+  for (const [name, row] of rows) yield* [name, ...row.aliases];
+}
+
+/** An error for a name that is in no table, with the nearest one that is. */
+export function unknownName(
+  where_: string,
+  kind: string,
+  name: string,
+  names: readonly string[],
+): ArgumentError {
+  const near = nearest(name.replaceAll("_", ""), names);
+  return new ArgumentError(
+    `${where_}: there is no ${kind} named ${show(name)}; ${
+      near ? `did you mean ${show(near)}?` : `the names are ${names.join(", ")}`
+    }`,
+  );
+}
+
+/** Name and options of a loss of this file; undefined for a function of the user's own. */
+export function lossConfig(loss: LossFunction): { name: string; options: Options } | undefined {
+  const own = loss as Partial<Loss>;
+  return own.lossName !== undefined && own.options !== undefined
+    ? { name: own.lossName, options: own.options }
+    : undefined;
+}
+
+/** True when the loss takes class indices; a user's own function takes what it likes. */
+export function takesClassIndices(loss: LossFunction): boolean {
+  const config = lossConfig(loss);
+  return config !== undefined && rows.get(config.name)!.sparse;
+}
+
+/** True for a loss of this file that wants labels shaped like the predictions. */
+export function wantsEqualShapes(loss: LossFunction): boolean {
+  const config = lossConfig(loss);
+  return config !== undefined && !rows.get(config.name)!.sparse;
+}

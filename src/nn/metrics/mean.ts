@@ -1,0 +1,184 @@
+/**
+ * Metrics that are the mean of a value per sample: the accuracies, and every loss. A row is a name,
+ * its options and the formula; the state is that of a weighted mean.
+ */
+import { checkInteger, checkNumber, ShapeError } from "../../errors.js";
+import {
+  cast,
+  equal,
+  greater,
+  isFinite,
+  less,
+  logicalAnd,
+  mul,
+  neg,
+  sqrt,
+  square,
+  sub,
+} from "../../ops/elementwise.js";
+import { oneHot } from "../../ops/gather.js";
+import { mean, sum } from "../../ops/reduce.js";
+import { argMax } from "../../ops/select.js";
+import { logitsOfSoftmax } from "../../ops/softmax.js";
+import { sameShape, showShape } from "../../tensor/shape.js";
+import type { Tensor } from "../../tensor/tensor.js";
+import {
+  classIndices,
+  type LossFunction,
+  cosineSimilarity as negativeCosine,
+  sameRank,
+} from "../losses.js";
+import { checkOptions, MeanMetric, type MetricConfig } from "./metric.js";
+
+/** One value per sample (or per position of a sample). */
+export type MetricFunction = (yTrue: Tensor, yPred: Tensor) => Tensor;
+
+/** The mean of a function of labels and predictions. */
+export class FunctionMetric extends MeanMetric {
+  readonly #values: MetricFunction;
+  readonly #config: MetricConfig;
+
+  constructor(className: string, name: string, values: MetricFunction, config: MetricConfig = {}) {
+    super(name, className);
+    this.#values = values;
+    this.#config = config;
+  }
+
+  protected update(yTrue: Tensor, yPred: Tensor, weights: Tensor | null): void {
+    this.average(this.#values(yTrue, yPred), weights);
+  }
+
+  getConfig(): MetricConfig {
+    return this.#config;
+  }
+}
+
+/** Every loss serves as a metric; a user's own function too. */
+export function metricOfFunction(
+  className: string,
+  name: string,
+  values: LossFunction,
+  config = {},
+): FunctionMetric {
+  return new FunctionMetric(className, name, values, config);
+}
+
+/** Class of the largest prediction. From the logits where they are known: softmax keeps the order. */
+export function predictedClass(yPred: Tensor): Tensor {
+  return argMax(logitsOfSoftmax(yPred) ?? yPred, -1);
+}
+
+const hit = (a: Tensor, b: Tensor): Tensor => cast(equal(a, b), "float32");
+
+/** Share of elements on the right side of `threshold`. */
+export function binaryAccuracy(
+  options: { threshold?: number; name?: string } = {},
+): FunctionMetric {
+  checkOptions("binaryAccuracy", options, ["threshold"]);
+  const { threshold = 0.5, name = "binaryAccuracy" } = options;
+  checkNumber("metric binaryAccuracy", "threshold", threshold, 0, 1);
+  return new FunctionMetric(
+    "binaryAccuracy",
+    name,
+    (yTrue, yPred) => {
+      const [t, p] = sameRank(name, yTrue, yPred);
+      const right = hit(t, cast(greater(p, threshold), "float32"));
+      return right.rank <= 1 ? right : mean(right, -1);
+    },
+    { threshold },
+  );
+}
+
+/** Share of samples whose one-hot label has its largest prediction. */
+export function categoricalAccuracy(options: { name?: string } = {}): FunctionMetric {
+  checkOptions("categoricalAccuracy", options, []);
+  const { name = "categoricalAccuracy" } = options;
+  return new FunctionMetric("categoricalAccuracy", name, (yTrue, yPred) => {
+    const labels = cast(yTrue, "float32");
+    if (!sameShape(labels.shape, yPred.shape)) {
+      throw new ShapeError(
+        `${name}: one-hot labels ${showShape(yTrue.shape)} do not match predictions ${showShape(yPred.shape)}`,
+      );
+    }
+    return hit(argMax(labels, -1), predictedClass(yPred));
+  });
+}
+
+/** Share of samples whose class index has the largest prediction. */
+export function sparseCategoricalAccuracy(options: { name?: string } = {}): FunctionMetric {
+  checkOptions("sparseCategoricalAccuracy", options, []);
+  const { name = "sparseCategoricalAccuracy" } = options;
+  return new FunctionMetric("sparseCategoricalAccuracy", name, (yTrue, yPred) =>
+    hit(classIndices(name, yTrue, yPred), predictedClass(yPred)),
+  );
+}
+
+/** 1 where fewer than `k` classes have a larger prediction than the label's. */
+function inTopK(labels: Tensor, yPred: Tensor, k: number): Tensor {
+  const classes = yPred.shape[yPred.rank - 1]!;
+  const own = sum(mul(oneHot(labels, classes), yPred), -1, true);
+  const larger = sum(cast(greater(yPred, own), "float32"), -1);
+  const finite = isFinite(sum(own, -1));
+  return cast(logicalAnd(less(larger, k), finite), "float32");
+}
+
+/** Share of samples whose one-hot label is among the `k` largest predictions. */
+export function topKCategoricalAccuracy(
+  options: { k?: number; name?: string } = {},
+): FunctionMetric {
+  checkOptions("topKCategoricalAccuracy", options, ["k"]);
+  const { k = 5, name = "topKCategoricalAccuracy" } = options;
+  checkInteger("metric topKCategoricalAccuracy", "k", k, 1);
+  return new FunctionMetric(
+    "topKCategoricalAccuracy",
+    name,
+    (yTrue, yPred) => inTopK(argMax(cast(yTrue, "float32"), -1), yPred, k),
+    { k },
+  );
+}
+
+/** Share of samples whose class index is among the `k` largest predictions. */
+export function sparseTopKCategoricalAccuracy(
+  options: { k?: number; name?: string } = {},
+): FunctionMetric {
+  checkOptions("sparseTopKCategoricalAccuracy", options, ["k"]);
+  const { k = 5, name = "sparseTopKCategoricalAccuracy" } = options;
+  checkInteger("metric sparseTopKCategoricalAccuracy", "k", k, 1);
+  return new FunctionMetric(
+    "sparseTopKCategoricalAccuracy",
+    name,
+    (yTrue, yPred) => inTopK(classIndices(name, yTrue, yPred), yPred, k),
+    { k },
+  );
+}
+
+/** Mean cosine of the angle between labels and predictions: 1 where they point the same way. */
+export function cosineSimilarity(options: { name?: string } = {}): FunctionMetric {
+  checkOptions("cosineSimilarity", options, []);
+  return new FunctionMetric(
+    "cosineSimilarity",
+    options.name ?? "cosineSimilarity",
+    (yTrue, yPred) => neg(negativeCosine(yTrue, yPred)),
+  );
+}
+
+/** Square root of the mean squared error. */
+export class RootMeanSquaredError extends MeanMetric {
+  constructor(options: { name?: string } = {}) {
+    checkOptions("rootMeanSquaredError", options, []);
+    super(options.name ?? "rootMeanSquaredError", "rootMeanSquaredError");
+  }
+
+  protected update(yTrue: Tensor, yPred: Tensor, weights: Tensor | null): void {
+    const [t, p] = sameRank(this.name, yTrue, yPred);
+    this.average(square(sub(p, t)), weights);
+  }
+
+  override result(): Tensor {
+    return sqrt(super.result());
+  }
+
+  getConfig(): MetricConfig {
+    return {};
+  }
+}
