@@ -1,0 +1,64 @@
+/**
+ * The kinds of options that layers declare, on top of those in nn/options.ts: shapes, activations,
+ * initializers, regularizers, constraints. A layer lists its options once; types, checks, unknown keys
+ * and `getConfig()` follow from that list.
+ */
+import { ShapeError, show } from "../errors.js";
+import { activationFamily } from "../nn/activations.js";
+import { constraintFamily } from "../nn/constraints.js";
+import { type InitializerName, initializerFamily } from "../nn/initializers.js";
+import { boolean, choice, type Field, nullable, plain } from "../nn/options.js";
+import { regularizerFamily } from "../nn/regularizers.js";
+import { dtypes } from "../tensor/dtype.js";
+import type { BatchShape } from "./symbolic.js";
+
+export * from "../nn/options.js";
+
+/** An activation, `linear` when left out. */
+export const activation = () => activationFamily.field("linear");
+
+/** An initializer. */
+export const initializer = (fallback: InitializerName) => initializerFamily.field(fallback);
+
+/** A regularizer, none when left out. */
+export const regularizer = () => regularizerFamily.optional();
+
+/** A constraint, none when left out. */
+export const constraint = () => constraintFamily.optional();
+
+/** A shape whose dimensions may be null; `min` is the smallest size of a known one. */
+export const shape = (min = 0): Field<BatchShape, BatchShape, true> =>
+  plain<BatchShape>((where, option, given) => {
+    const fits = (d: unknown) => d === null || (Number.isInteger(d) && (d as number) >= min);
+    if (!Array.isArray(given) || !given.every(fits)) {
+      throw new ShapeError(
+        `${where}: expected \`${option}\` to be an array of integers ≥ ${min} or null, got ${show(given)}`,
+      );
+    }
+    return [...given];
+  })();
+
+/** What every layer can be given. */
+export const layerOptions = {
+  /** Distinguishes the layer in summaries, errors and files; made from its class when left out. */
+  name: nullable(
+    plain<string>((where, option, given) => {
+      if (typeof given !== "string" || given === "" || given.includes("/")) {
+        throw new ShapeError(
+          `${where}: expected \`${option}\` to be a non-empty string without "/", got ${show(given)}`,
+        );
+      }
+      return given;
+    })(),
+  ),
+  /** Whether optimizers change the weights. */
+  trainable: boolean(true),
+  /** Shape of one sample, for the first layer of a sequential model. */
+  inputShape: nullable(shape()),
+  /** The same with the batch dimension. */
+  batchInputShape: nullable(shape()),
+  /** dtype of the input, for the first layer of a sequential model. */
+  inputDType: choice(dtypes, "float32"),
+  /** A penalty on the layer's output, added to the loss. */
+  activityRegularizer: regularizer(),
+};

@@ -1,0 +1,120 @@
+/**
+ * Dry runs: a layer's `call` on placeholders, computing nothing. From the recorded graph follow the
+ * output's shape and dtype, and the number of floating-point operations.
+ */
+
+import { ArgumentError, expected } from "../errors.js";
+import { opOf } from "../ops/op.js";
+import { randomSource } from "../tensor/random.js";
+import { withTrace } from "../tensor/scope.js";
+import { sizeOf } from "../tensor/shape.js";
+import { type GraphNode, placeholder, Tensor } from "../tensor/tensor.js";
+import type { Variable } from "../tensor/variable.js";
+import type { CallContext } from "./layer.js";
+import type { BatchSpec } from "./symbolic.js";
+
+type Call = (inputs: Tensor[], context: CallContext) => Tensor | Tensor[];
+
+/** Sizes tried in place of free dimensions: primes, so that an output's equality is no coincidence. */
+const trials = [83, 89] as const;
+
+/** Shapes and dtypes of what `call` gives; a dimension that follows a free one is null. */
+export function dryRun(
+  inputs: readonly BatchSpec[],
+  call: Call,
+): { outputs: BatchSpec[]; listed: boolean } {
+  const free = inputs.some((spec) => spec.shape.includes(null));
+  const first = runOnce(inputs, trials[0], call);
+  const second = free ? runOnce(inputs, trials[1], call) : first;
+  return {
+    listed: first.listed,
+    outputs: first.outputs.map((a, i) => ({
+      shape: a.shape.map((dim, k) => (second.outputs[i]!.shape[k] === dim ? dim : null)),
+      dtype: a.dtype,
+    })),
+  };
+}
+
+/** Operations `call` needs for one sample; dimensions that are free count as 1. */
+export function countFlops(inputs: readonly BatchSpec[], call: Call): number {
+  const { outputs } = runOnce(
+    inputs.map(({ shape, dtype }) => ({ shape: [1, ...shape.slice(1)], dtype })),
+    1,
+    call,
+  );
+  const seen = new Set<GraphNode>();
+  const open = outputs.flatMap((t) => t.node ?? []);
+  let flops = 0;
+  for (let node = open.pop(); node; node = open.pop()) {
+    if (seen.has(node)) continue;
+    seen.add(node);
+    flops += flopsOf(node);
+    for (const input of node.inputs) if (input.node) open.push(input.node);
+  }
+  return flops;
+}
+
+/** A product's multiplications and additions; else one per element read (reductions) or written. */
+function flopsOf(node: GraphNode): number {
+  const { lowering, name } = opOf(node);
+  switch (lowering.kind) {
+    case "gemm": {
+      const { batch, m, n, k } = lowering.parameters({
+        op: opOf(node),
+        inputs: node.inputs,
+        outputs: node.outputs,
+        attributes: node.attributes,
+      });
+      return 2 * batch * m * n * k;
+    }
+    case "elementwise":
+      return name === "cast" || name === "broadcastTo" ? 0 : sizeOf(node.outputs[0]!.shape);
+    case "reduce":
+      return sizeOf(node.inputs[0]!.shape);
+    case "alias":
+      return 0;
+    case "kernels":
+      // Exponentials, sums and divisions of softmax; two passes of moments. Copies compute nothing.
+      return name === "softmax" || name === "moments" ? 4 * sizeOf(node.inputs[0]!.shape) : 0;
+  }
+}
+
+function runOnce(
+  inputs: readonly BatchSpec[],
+  size: number,
+  call: Call,
+): { outputs: Tensor[]; listed: boolean } {
+  const placeholders = inputs.map(({ shape, dtype }) =>
+    placeholder(
+      shape.map((dim) => dim ?? size),
+      dtype,
+    ),
+  );
+  const stand = new Map<Variable, Tensor>();
+  const scope = {
+    read(variable: Variable): Tensor {
+      const known = stand.get(variable) ?? placeholder(variable.shape, variable.dtype);
+      stand.set(variable, known);
+      return known;
+    },
+    assign(): void {},
+  };
+  const context: CallContext = {
+    training: false,
+    random: randomSource(placeholder([], "int32"), placeholder([], "int32")),
+    addLoss: () => {},
+  };
+  const result: unknown = withTrace(scope, () => call(placeholders, context));
+  const outputs: unknown[] = Array.isArray(result) ? result : [result];
+  for (const output of outputs) {
+    if (!(output instanceof Tensor)) {
+      throw new ArgumentError(
+        expected("call()", "to return a tensor or an array of tensors", output),
+      );
+    }
+  }
+  return {
+    outputs: (outputs as Tensor[]).map((t) => t.current()),
+    listed: Array.isArray(result),
+  };
+}

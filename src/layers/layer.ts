@@ -1,0 +1,651 @@
+/**
+ * Layer: a function of tensors with weights and options. A subclass declares its options (config.ts),
+ * makes weights in `build` and computes in `call`; shapes, dtypes and the number of operations follow
+ * from a dry run of `call` on placeholders. Knows nothing of models, losses or training.
+ */
+import {
+  ArgumentError,
+  DTypeError,
+  expected,
+  LayerwiseError,
+  ShapeError,
+  StateError,
+  show,
+} from "../errors.js";
+import {
+  type ConstraintFunction,
+  type ConstraintLike,
+  constraintFamily,
+} from "../nn/constraints.js";
+import { type InitializerLike, initializerFamily } from "../nn/initializers.js";
+import type { Member } from "../nn/options.js";
+import {
+  type RegularizerFunction,
+  type RegularizerLike,
+  regularizerFamily,
+} from "../nn/regularizers.js";
+import { asTensor } from "../ops/op.js";
+import type { DType } from "../tensor/dtype.js";
+import { drawSeed, type RandomSource, randomSource } from "../tensor/random.js";
+import { checkShape, type Shape, sameShape, showShape } from "../tensor/shape.js";
+import { Tensor, type TensorLike, tensor } from "../tensor/tensor.js";
+import { type Variable, variable } from "../tensor/variable.js";
+import {
+  type ConfigOf,
+  checkOptionKeys,
+  type Declaration,
+  type JsonObject,
+  layerOptions,
+  type OptionsOf,
+  parseOptions,
+  serializeOptions,
+} from "./config.js";
+import { countFlops, dryRun } from "./dryrun.js";
+import { type BatchShape, type BatchSpec, type Connection, SymbolicTensor } from "./symbolic.js";
+
+/** What a layer is told about the run it takes part in. */
+export interface CallContext {
+  readonly training: boolean;
+  /** Randomness of this run (dropout, noise); its step advances with each training step. */
+  readonly random: RandomSource;
+  /** Adds a scalar to the loss. */
+  addLoss(loss: Tensor): void;
+}
+
+/** Options that every layer takes. */
+export type LayerOptions = OptionsOf<typeof layerOptions>;
+
+/** What a layer demands of its inputs; one checker words all errors. */
+export interface InputSpec {
+  /** One tensor, an array of at least two, or whatever comes. */
+  readonly arity?: "one" | "several" | "any";
+  readonly rank?: number;
+  readonly minRank?: number;
+  readonly maxRank?: number;
+  readonly dtypes?: readonly DType[];
+  /** Sizes that some axes must have. */
+  readonly axes?: Readonly<Record<number, number>>;
+}
+
+/** Options of {@link Layer.addWeight}. */
+export interface WeightOptions {
+  readonly dtype?: DType;
+  readonly initializer?: InitializerLike;
+  readonly regularizer?: RegularizerLike | null;
+  readonly constraint?: ConstraintLike | null;
+  readonly trainable?: boolean;
+}
+
+/** What hangs on a weight beside its value. */
+export interface WeightInfo {
+  readonly regularizer: Member<RegularizerFunction> | null;
+  readonly constraint: Member<ConstraintFunction> | null;
+}
+
+interface OwnWeight extends WeightInfo {
+  readonly variable: Variable;
+  readonly local: string;
+  readonly trainable: boolean;
+}
+
+/** What a symbolic or concrete application takes. */
+export type LayerInput = SymbolicTensor | TensorLike;
+
+type NoOptions = Record<never, never>;
+
+const usedNames = new Map<string, number>();
+
+/** `dense`, `dense_1`, … : a name that no layer of this process has been given automatically. */
+function uniqueName(className: string): string {
+  const base = snakeCase(className);
+  const count = usedNames.get(base) ?? 0;
+  usedNames.set(base, count + 1);
+  return count === 0 ? base : `${base}_${count}`;
+}
+
+/** "BatchNormalization" → "batch_normalization", as Keras names layers. */
+function snakeCase(className: string): string {
+  return className
+    .replace(/(.)([A-Z][a-z]+)/g, "$1_$2")
+    .replace(/([a-z])([A-Z])/g, "$1_$2")
+    .toLowerCase();
+}
+
+/** The base of all layers. */
+export abstract class Layer<D extends Declaration = NoOptions> {
+  /** The name under which configurations refer to this class; unique among registered layers. */
+  static readonly className: string = "Layer";
+
+  readonly name: string;
+  /** The checked options. */
+  readonly config: ConfigOf<D>;
+  /** The options that every layer has, checked. */
+  readonly base: Omit<ConfigOf<typeof layerOptions>, "name">;
+  /** @internal Applications to symbolic tensors, in order. */
+  readonly connections: Connection[] = [];
+  /** What `call` can take; set in the constructor or in `build`. */
+  protected inputSpec: InputSpec = {};
+
+  readonly #declaration: D;
+  readonly #own: OwnWeight[] = [];
+  readonly #sublayers: Layer[] = [];
+  #trainable: boolean;
+  #built = false;
+
+  /**
+   * @param options what the user passed
+   * @param declaration the subclass' options; without it the subclass checks its own
+   */
+  constructor(options: LayerOptions & OptionsOf<D>, declaration?: D) {
+    const given: object = options ?? {};
+    const name = (given as { name?: unknown }).name;
+    const where = describe(this.className, typeof name === "string" ? name : null);
+    const own = declaration ?? ({} as D);
+    if (declaration) {
+      checkOptionKeys(where, given, [...Object.keys(own), ...Object.keys(layerOptions)]);
+    }
+    const { name: checked, ...base } = parseOptions(where, layerOptions, pick(given, layerOptions));
+    if (base.inputShape && base.batchInputShape) {
+      throw new ArgumentError(
+        `${where}: got both \`inputShape\` and \`batchInputShape\`; give one`,
+      );
+    }
+    const batchInputShape =
+      base.batchInputShape ?? (base.inputShape ? [null, ...base.inputShape] : null);
+    this.base = { ...base, inputShape: null, batchInputShape };
+    this.config = parseOptions(where, own, pick(given, own));
+    this.#declaration = own;
+    this.#trainable = base.trainable;
+    this.name = checked ?? uniqueName(this.className);
+  }
+
+  /** The class' registered name. */
+  get className(): string {
+    return classNameOf(this.constructor as LayerClass);
+  }
+
+  /** `dense layer "dense_1"`: how errors name this layer. */
+  get where(): string {
+    return describe(this.className, this.name);
+  }
+
+  /** True once the weights exist. */
+  get built(): boolean {
+    return this.#built;
+  }
+
+  /** dtype of the weights and of what the layer computes. */
+  get dtype(): DType {
+    return "float32";
+  }
+
+  /** Shape of the first layer's input with the batch, if it was given. */
+  get batchInputShape(): BatchShape | null {
+    return this.base.batchInputShape;
+  }
+
+  /** Whether optimizers change this layer's weights, and those of the layers in it. */
+  get trainable(): boolean {
+    return this.#trainable;
+  }
+
+  set trainable(value: boolean) {
+    if (typeof value !== "boolean") {
+      throw new ArgumentError(expected(this.where, "`trainable` to be true or false", value));
+    }
+    this.#trainable = value;
+    for (const weight of this.#own) weight.variable.trainable = value && weight.trainable;
+    for (const layer of this.sublayers) layer.trainable = value;
+  }
+
+  /** Layers that this one is made of. */
+  get sublayers(): readonly Layer[] {
+    return this.#sublayers;
+  }
+
+  /** All weights: own trainable ones, own others, then those of the layers inside, in order. */
+  get weights(): Variable[] {
+    const own = [
+      ...this.#own.filter((w) => w.trainable),
+      ...this.#own.filter((w) => !w.trainable),
+    ].map((w) => w.variable);
+    return [...new Set([...own, ...this.sublayers.flatMap((layer) => layer.weights)])];
+  }
+
+  /** The weights that optimizers change. */
+  get trainableWeights(): Variable[] {
+    if (!this.#trainable) return [];
+    const own = this.#own.filter((w) => w.trainable).map((w) => w.variable);
+    return [...new Set([...own, ...this.sublayers.flatMap((layer) => layer.trainableWeights)])];
+  }
+
+  /** The other weights: frozen ones, and state such as moving averages. */
+  get nonTrainableWeights(): Variable[] {
+    const trainable = new Set(this.trainableWeights);
+    return this.weights.filter((w) => !trainable.has(w));
+  }
+
+  /** The weights with names that are unique within this layer: "kernel", and "inner/kernel" below. */
+  namedWeights(): [name: string, weight: Variable][] {
+    const seen = new Set<Variable>();
+    const named: [string, Variable][] = [];
+    const enter = (name: string, weight: Variable) => {
+      if (seen.has(weight)) return;
+      seen.add(weight);
+      named.push([name, weight]);
+    };
+    for (const trainable of [true, false]) {
+      for (const w of this.#own) if (w.trainable === trainable) enter(w.local, w.variable);
+    }
+    for (const layer of this.sublayers) {
+      for (const [name, weight] of layer.namedWeights()) enter(`${layer.name}/${name}`, weight);
+    }
+    return named;
+  }
+
+  /** Regularizer and constraint of one of this layer's weights. */
+  weightInfo(weight: Variable): WeightInfo {
+    const own = this.#own.find((w) => w.variable === weight);
+    if (own) return own;
+    for (const layer of this.sublayers) {
+      if (layer.weights.includes(weight)) return layer.weightInfo(weight);
+    }
+    throw new ArgumentError(`${this.where}: variable ${weight.name} is not one of its weights`);
+  }
+
+  /** The present values of all weights. */
+  getWeights(): Tensor[] {
+    return this.weights.map((w) => w.read());
+  }
+
+  /**
+   * Replaces the values of all weights, in the order of {@link Layer.weights}.
+   * @throws ArgumentError for a wrong number of values, ShapeError for a wrong shape.
+   */
+  setWeights(values: readonly TensorLike[]): void {
+    const weights = this.weights;
+    if (!Array.isArray(values) || values.length !== weights.length) {
+      const hint = this.#built ? undefined : "the layer is not built yet";
+      const got = Array.isArray(values) ? `${values.length}` : show(values);
+      throw new ArgumentError(expected(this.where, `${weights.length} weights`, got, hint));
+    }
+    const tensors = weights.map((w, i) => {
+      const given: TensorLike = values[i];
+      const value = given instanceof Tensor ? given.current() : toTensor(given, w);
+      if (!sameShape(value.shape, w.shape)) {
+        throw new ShapeError(
+          expected(
+            this.where,
+            `a value of shape ${showShape(w.shape)} for weight ${i} (${w.name})`,
+            showShape(value.shape),
+          ),
+        );
+      }
+      return value;
+    });
+    weights.forEach((w, i) => {
+      w.assign(tensors[i]!);
+    });
+  }
+
+  /** Number of values in all weights. */
+  countParams(): number {
+    if (!this.#built) {
+      throw new StateError(
+        `${this.where}: it has no weights yet; apply it to an input or build it first`,
+      );
+    }
+    return this.weights.reduce((total, w) => total + w.size, 0);
+  }
+
+  /**
+   * Makes the weights for inputs of this shape. For subclasses to override; called once, by
+   * {@link Layer.ensureBuilt}.
+   */
+  build(_inputShape: BatchShape | BatchShape[]): void {}
+
+  /** Computes the outputs. For subclasses to implement in ops; call layers through `apply`. */
+  abstract call(inputs: Tensor | Tensor[], context: CallContext): Tensor | Tensor[];
+
+  /** Checks the input shapes and makes the weights, if that was not done yet. */
+  ensureBuilt(inputShape: BatchShape | BatchShape[]): void {
+    if (this.#built) return;
+    this.checkShapes(shapesOf(inputShape));
+    this.#named(() => this.build(inputShape));
+    this.#built = true;
+  }
+
+  /** Shape of the output for inputs of the given shape; free dimensions are null. */
+  computeOutputShape(inputShape: BatchShape | BatchShape[]): BatchShape | BatchShape[] {
+    this.ensureBuilt(inputShape);
+    const listed = isShapeList(inputShape);
+    const specs = shapesOf(inputShape).map((shape) => ({ shape, dtype: this.base.inputDType }));
+    const { outputs, listed: many } = this.inferOutputs(specs, listed);
+    const shapes = outputs.map((o) => o.shape);
+    return many ? shapes : shapes[0]!;
+  }
+
+  /**
+   * Shapes and dtypes of the outputs by a dry run. Override it (it is what symbolic application uses)
+   * where `call` can't be tried with arbitrary sizes in the free dimensions.
+   */
+  inferOutputs(
+    inputs: readonly BatchSpec[],
+    listed: boolean,
+  ): { outputs: readonly BatchSpec[]; listed: boolean } {
+    return this.#named(() =>
+      dryRun(inputs, (tensors, context) => this.call(listed ? tensors : tensors[0]!, context)),
+    );
+  }
+
+  /** Floating-point operations for one sample, a multiplication and an addition counting as two. */
+  flopsPerSample(inputShape: BatchShape | BatchShape[], dtypes?: readonly DType[]): number {
+    this.ensureBuilt(inputShape);
+    const listed = isShapeList(inputShape);
+    const specs = shapesOf(inputShape).map((shape, i) => ({
+      shape,
+      dtype: dtypes?.[i] ?? this.base.inputDType,
+    }));
+    return countFlops(specs, (tensors, context) =>
+      this.call(listed ? tensors : tensors[0]!, context),
+    );
+  }
+
+  /** Applies the layer to symbolic tensors, which connects it into a model. */
+  apply(input: SymbolicTensor, options?: { training?: boolean }): SymbolicTensor;
+  apply(
+    inputs: readonly SymbolicTensor[],
+    options?: { training?: boolean },
+  ): SymbolicTensor | SymbolicTensor[];
+  /** Applies the layer to values, outside of any model. */
+  apply(inputs: Tensor, options?: { training?: boolean }): Tensor;
+  apply(
+    inputs: TensorLike | readonly TensorLike[],
+    options?: { training?: boolean },
+  ): Tensor | Tensor[];
+  apply(
+    inputs: LayerInput | readonly LayerInput[],
+    options: { training?: boolean } = {},
+  ): SymbolicTensor | SymbolicTensor[] | Tensor | Tensor[] {
+    checkOptionKeys(`${this.where}: apply()`, options, ["training"]);
+    const list: readonly unknown[] = Array.isArray(inputs) ? inputs : [inputs];
+    if (list.some((x) => x instanceof SymbolicTensor)) {
+      const bad = list.find((x) => !(x instanceof SymbolicTensor));
+      if (bad !== undefined) {
+        throw new ArgumentError(
+          expected(this.where, "either symbolic tensors or values, not both", bad),
+        );
+      }
+      return this.#connect(list as SymbolicTensor[], Array.isArray(inputs), options.training);
+    }
+    const several = Array.isArray(inputs) && list.some((x) => x instanceof Tensor);
+    const tensors = several
+      ? (list as TensorLike[]).map((x) => asTensor(this.where, x))
+      : asTensor(this.where, inputs as TensorLike);
+    return this.invoke(tensors, {
+      training: options.training ?? false,
+      random: randomSource(drawSeed()),
+      addLoss: () => {},
+    });
+  }
+
+  /** Checks the inputs, calls the layer and adds its activity penalty: how models run layers. */
+  invoke(inputs: Tensor | Tensor[], context: CallContext): Tensor | Tensor[] {
+    const list = Array.isArray(inputs) ? inputs : [inputs];
+    this.#checkInputs(list, Array.isArray(inputs));
+    if (!this.#built) {
+      this.ensureBuilt(
+        Array.isArray(inputs) ? inputs.map((x) => freeBatch(x.shape)) : freeBatch(inputs.shape),
+      );
+    }
+    const outputs = this.#named(() => this.call(inputs, context));
+    const penalty = this.base.activityRegularizer;
+    if (penalty) {
+      for (const y of Array.isArray(outputs) ? outputs : [outputs]) {
+        context.addLoss(penalty.apply(y));
+      }
+    }
+    return outputs;
+  }
+
+  /** The options as JSON, from which `fromConfig` makes an equal layer (with fresh weights). */
+  getConfig(): JsonObject {
+    const { inputShape: _, ...base } = serializeOptions(this.where, layerOptions, {
+      ...this.base,
+      name: this.name,
+      trainable: this.#trainable,
+    });
+    return { ...base, ...serializeOptions(this.where, this.#declaration, this.config) };
+  }
+
+  /** The symbolic input of the layer's only application. */
+  get input(): SymbolicTensor | readonly SymbolicTensor[] {
+    const { inputs, listed } = this.#onlyConnection("input");
+    return listed ? inputs : inputs[0]!;
+  }
+
+  /** The symbolic output of the layer's only application. */
+  get output(): SymbolicTensor | readonly SymbolicTensor[] {
+    const { outputs } = this.#onlyConnection("output");
+    return outputs.length === 1 ? outputs[0]! : outputs;
+  }
+
+  /**
+   * Makes a weight. For use in `build` (or a constructor).
+   * @param name unique in this layer, such as "kernel"
+   */
+  protected addWeight(name: string, shape: Shape, options: WeightOptions = {}): Variable {
+    const where = `${this.where}: weight ${JSON.stringify(name)}`;
+    checkShape(where, shape);
+    if (this.#own.some((w) => w.local === name)) {
+      throw new StateError(
+        `${where} exists already; build() is called by the layer itself: use ensureBuilt(shape)`,
+      );
+    }
+    const dtype = options.dtype ?? "float32";
+    const { initializer = dtype === "float32" ? "glorotUniform" : "zeros" } = options;
+    const initial = initializerFamily.get(where, "initializer", initializer).apply(shape, dtype);
+    const trainable = options.trainable ?? dtype === "float32";
+    const made = variable(initial, {
+      name: `${this.name}/${name}`,
+      trainable: trainable && this.#trainable,
+    });
+    if (!sameShape(made.shape, shape) || made.dtype !== dtype) {
+      throw new ShapeError(
+        expected(
+          where,
+          `its initializer to make ${dtype} ${showShape(shape)}`,
+          `${made.dtype} ${showShape(made.shape)}`,
+        ),
+      );
+    }
+    const { regularizer, constraint } = options;
+    this.#own.push({
+      variable: made,
+      local: name,
+      trainable,
+      regularizer: regularizer ? regularizerFamily.get(where, "regularizer", regularizer) : null,
+      constraint: constraint ? constraintFamily.get(where, "constraint", constraint) : null,
+    });
+    return made;
+  }
+
+  /** Enters a layer that this one is made of, so that its weights count as this layer's. */
+  protected addLayer<L extends Layer>(layer: L): L {
+    if (!(layer instanceof Layer)) {
+      throw new ArgumentError(expected(`${this.where}: addLayer()`, "a layer", layer));
+    }
+    if (this.#sublayers.some((l) => l !== layer && l.name === layer.name)) {
+      throw new ArgumentError(
+        `${this.where}: two of its layers are called ${JSON.stringify(layer.name)}; give one another name`,
+      );
+    }
+    if (!this.#sublayers.includes(layer)) this.#sublayers.push(layer);
+    return layer;
+  }
+
+  /** Throws unless inputs of these shapes meet `inputSpec`. */
+  protected checkShapes(shapes: readonly BatchShape[]): void {
+    const { rank, minRank = 0, maxRank = Infinity, axes } = this.inputSpec;
+    for (const shape of shapes) {
+      const wanted =
+        rank !== undefined && shape.length !== rank
+          ? `rank ${rank}`
+          : shape.length < minRank
+            ? `rank ≥ ${minRank}`
+            : shape.length > maxRank
+              ? `rank ≤ ${maxRank}`
+              : undefined;
+      if (wanted) {
+        throw new ShapeError(
+          expected(this.where, `input of ${wanted}`, `shape ${showShape(shape)}`),
+        );
+      }
+      for (const [axis, size] of Object.entries(axes ?? {})) {
+        const at = Number(axis) < 0 ? shape.length + Number(axis) : Number(axis);
+        if (shape[at] !== size && shape[at] !== null) {
+          throw new ShapeError(
+            expected(
+              this.where,
+              `input of size ${size} at axis ${axis}`,
+              `shape ${showShape(shape)}`,
+            ),
+          );
+        }
+      }
+    }
+  }
+
+  #checkInputs(inputs: readonly BatchSpec[], listed: boolean): void {
+    const { arity = "one", dtypes = ["float32"] } = this.inputSpec;
+    if (arity === "one" && listed) {
+      throw new ArgumentError(
+        expected(this.where, "one input, not an array", `an array of ${inputs.length}`),
+      );
+    }
+    if (arity === "several" && (!listed || inputs.length < 2)) {
+      throw new ArgumentError(
+        expected(
+          this.where,
+          "an array of at least two inputs",
+          listed ? `an array of ${inputs.length}` : "one input",
+        ),
+      );
+    }
+    for (const { dtype } of inputs) {
+      if (!dtypes.includes(dtype)) {
+        const hint =
+          dtypes.includes("float32") && dtype !== "float32"
+            ? 'cast it, x.cast("float32"), or put a rescaling layer before this one'
+            : undefined;
+        throw new DTypeError(expected(this.where, `${dtypes.join(" or ")} input`, dtype, hint));
+      }
+    }
+    this.checkShapes(inputs.map((x) => x.shape));
+  }
+
+  #connect(
+    inputs: readonly SymbolicTensor[],
+    listed: boolean,
+    training: boolean | undefined,
+  ): SymbolicTensor | SymbolicTensor[] {
+    this.#checkInputs(inputs, listed);
+    this.ensureBuilt(listed ? inputs.map((x) => x.shape) : inputs[0]!.shape);
+    const { outputs: specs, listed: many } = this.inferOutputs(inputs, listed);
+    const outputs: SymbolicTensor[] = [];
+    const connection = this.record(inputs, listed, outputs, training);
+    const suffix = connection.index === 0 ? "" : `:${connection.index}`;
+    specs.forEach((spec, i) => {
+      const name = `${this.name}${suffix}${many ? `/${i}` : ""}`;
+      outputs.push(new SymbolicTensor(spec, name, connection, i));
+    });
+    return many ? outputs : outputs[0]!;
+  }
+
+  /** Enters an application; `input()` uses it as well. */
+  protected record(
+    inputs: readonly SymbolicTensor[],
+    listed: boolean,
+    outputs: readonly SymbolicTensor[],
+    training: boolean | undefined,
+  ): Connection {
+    const index = this.connections.length;
+    const connection: Connection = { layer: this, index, inputs, listed, outputs, training };
+    this.connections.push(connection);
+    return connection;
+  }
+
+  #onlyConnection(what: string): Connection {
+    if (this.connections.length !== 1) {
+      throw new StateError(
+        this.connections.length === 0
+          ? `${this.where}: it has no ${what} yet; apply it to a symbolic tensor first`
+          : `${this.where}: it is applied ${this.connections.length} times, so its ${what} is not one; ` +
+              "see its connections",
+      );
+    }
+    return this.connections[0]!;
+  }
+
+  /** Runs `body`; an error of this library gets the layer's name in front. */
+  #named<T>(body: () => T): T {
+    try {
+      return body();
+    } catch (error) {
+      if (error instanceof LayerwiseError && !error.message.includes(' layer "')) {
+        error.message = `${this.where}: ${error.message}`;
+      }
+      throw error;
+    }
+  }
+}
+
+/** A class of layers: what registries and `fromConfig` deal with. */
+export interface LayerClass {
+  readonly className: string;
+  readonly name: string;
+  new (options: never): Layer;
+  /** Makes a layer from what `getConfig` gave; without it the config is passed to the constructor. */
+  fromConfig?(config: JsonObject): Layer;
+}
+
+/** The registered name of a class; its own name if it declares none. */
+export function classNameOf(layerClass: LayerClass): string {
+  return Object.hasOwn(layerClass, "className") ? layerClass.className : layerClass.name;
+}
+
+/** `dense layer "dense_1"`, `dense layer` before there is a name. */
+function describe(className: string, name: string | null): string {
+  const kind = className.charAt(0).toLowerCase() + className.slice(1);
+  return `${kind} layer${name === null ? "" : ` ${JSON.stringify(name)}`}`;
+}
+
+/** The part of `options` that `declaration` knows. */
+function pick(options: object, declaration: Declaration): object {
+  return Object.fromEntries(
+    Object.entries(options).filter(([key]) => Object.hasOwn(declaration, key)),
+  );
+}
+
+function toTensor(value: TensorLike, like: Variable): Tensor {
+  return Array.isArray(value) || typeof value === "number"
+    ? tensor(value, undefined, like.dtype)
+    : asTensor("setWeights", value);
+}
+
+/** The shape with the first dimension left free. */
+function freeBatch(shape: Shape): BatchShape {
+  return shape.length === 0 ? [] : [null, ...shape.slice(1)];
+}
+
+/** True for a list of shapes; an empty array is a shape. */
+export function isShapeList(
+  shape: BatchShape | readonly BatchShape[],
+): shape is readonly BatchShape[] {
+  return shape.length > 0 && Array.isArray(shape[0]);
+}
+
+/** One shape or several, as a list. */
+export function shapesOf(shape: BatchShape | readonly BatchShape[]): readonly BatchShape[] {
+  return isShapeList(shape) ? shape : [shape];
+}

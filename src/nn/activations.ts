@@ -1,0 +1,143 @@
+/**
+ * Activations by name, function or configuration: Keras 3's set. The formulas are ops; this file only
+ * names them and their options.
+ */
+import {
+  celu,
+  elu,
+  exponential,
+  gelu,
+  hardShrink,
+  hardSigmoid,
+  hardSwish,
+  hardTanh,
+  leakyRelu,
+  logSigmoid,
+  mish,
+  relu6,
+  selu,
+  softShrink,
+  softsign,
+  swish,
+  tanhShrink,
+  thresholdedRelu,
+} from "../ops/composed.js";
+import { relu, sigmoid, softplus, tanh } from "../ops/elementwise.js";
+import { logSoftmax, softmax } from "../ops/softmax.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { boolean, family, integer, type Member, type MemberLike, number, row } from "./options.js";
+
+/** A function from a tensor to one of the same shape. */
+export type ActivationFunction = (x: Tensor) => Tensor;
+
+/** An activation with its options. */
+export type Activation = Member<ActivationFunction>;
+
+const simple = (name: string, f: ActivationFunction) => row(name, {}, (): ActivationFunction => f);
+const linear: ActivationFunction = (x) => x;
+
+function activationRows() {
+  return {
+    linear: simple("linear", linear),
+    relu: simple("relu", relu),
+    relu6: simple("relu6", relu6),
+    leakyRelu: row(
+      "leakyRelu",
+      { alpha: number({}, 0.2) },
+      ({ alpha }): ActivationFunction =>
+        (x) =>
+          leakyRelu(x, alpha),
+    ),
+    elu: row(
+      "elu",
+      { alpha: number({}, 1) },
+      ({ alpha }): ActivationFunction =>
+        (x) =>
+          elu(x, alpha),
+    ),
+    selu: simple("selu", selu),
+    celu: row(
+      "celu",
+      { alpha: number({}, 1) },
+      ({ alpha }): ActivationFunction =>
+        (x) =>
+          celu(x, alpha),
+    ),
+    gelu: row(
+      "gelu",
+      { approximate: boolean(false) },
+      ({ approximate }): ActivationFunction =>
+        (x) =>
+          gelu(x, approximate),
+    ),
+    sigmoid: simple("sigmoid", sigmoid),
+    hardSigmoid: simple("hardSigmoid", hardSigmoid),
+    logSigmoid: simple("logSigmoid", logSigmoid),
+    tanh: simple("tanh", tanh),
+    hardTanh: simple("hardTanh", hardTanh),
+    tanhShrink: simple("tanhShrink", tanhShrink),
+    softShrink: row(
+      "softShrink",
+      { threshold: number({ min: 0 }, 0.5) },
+      ({ threshold }): ActivationFunction =>
+        (x) =>
+          softShrink(x, threshold),
+    ),
+    hardShrink: row(
+      "hardShrink",
+      { threshold: number({ min: 0 }, 0.5) },
+      ({ threshold }): ActivationFunction =>
+        (x) =>
+          hardShrink(x, threshold),
+    ),
+    softmax: row(
+      "softmax",
+      { axis: integer({}, -1) },
+      ({ axis }): ActivationFunction =>
+        (x) =>
+          softmax(x, axis),
+    ),
+    logSoftmax: row(
+      "logSoftmax",
+      { axis: integer({}, -1) },
+      ({ axis }): ActivationFunction =>
+        (x) =>
+          logSoftmax(x, axis),
+    ),
+    softplus: simple("softplus", softplus),
+    softsign: simple("softsign", softsign),
+    swish: simple("swish", swish),
+    silu: simple("silu", swish),
+    hardSwish: simple("hardSwish", hardSwish),
+    hardSilu: simple("hardSilu", hardSwish),
+    mish: simple("mish", mish),
+    exponential: simple("exponential", exponential),
+    thresholdedRelu: row(
+      "thresholdedRelu",
+      { theta: number({}, 1) },
+      ({ theta }): ActivationFunction =>
+        (x) =>
+          thresholdedRelu(x, theta),
+    ),
+  };
+}
+
+/** The activations by name. */
+export const activationFamily = family("activation", activationRows());
+
+/** The name of an activation that is built in. */
+export type ActivationName = keyof ReturnType<typeof activationRows>;
+
+/** A name, a configuration, a function of a tensor, or what `lw.activations` makes. */
+export type ActivationLike = MemberLike<ActivationFunction, ActivationName>;
+
+/**
+ * Enters an activation of your own, so that models with it can be saved and loaded.
+ *
+ * @example
+ * lw.registerActivation("cube", (x) => x.mul(x).mul(x));
+ * lw.layers.dense({ units: 8, activation: { className: "cube" } });
+ */
+export function registerActivation(name: string, f: ActivationFunction): void {
+  activationFamily.register(name, f);
+}
