@@ -1,0 +1,216 @@
+/**
+ * The native executor: finds and loads the addon, matches kernel and instruction names, and hands it
+ * encoded Programs. An addon that can't be used is explained, attempt by attempt.
+ */
+
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import { encodeProgram } from "../compiler/encode.js";
+import type { Program } from "../compiler/program.js";
+import { BackendError } from "../errors.js";
+import { instructions } from "../kernels/instructions.js";
+import { kernels } from "../kernels/table.js";
+import type { TypedArray } from "../tensor/dtype.js";
+import type { Backend, BackendInfo, LoadedProgram, LoopResult, LoopSpec } from "./backend.js";
+
+/** What the addon says of itself and the machine. */
+export interface AddonInfo {
+  readonly isa: string;
+  readonly isas: readonly string[];
+  readonly compiledIsas: readonly string[];
+  readonly threads: number;
+  readonly affinity: number;
+  readonly quota: number | null;
+  readonly physicalCores: number;
+  readonly cpu: string;
+  readonly napiVersion: number;
+}
+
+type Handle = { readonly __brand: "program" };
+type Reason = LoopResult["reason"];
+
+/** The addon's whole surface. */
+export interface Addon {
+  kernelNames(): string[];
+  instructionNames(): string[];
+  info(): AddonInfo;
+  setIsa(name: string): void;
+  setThreads(count: number): void;
+  load(words: Int32Array, floats: Float64Array, constants: Uint8Array): Handle;
+  runSync(handle: Handle, bindings: readonly TypedArray[]): void;
+  run(handle: Handle, bindings: readonly TypedArray[], done: (error: Error | null) => void): void;
+  loop(
+    handle: Handle,
+    bindings: readonly TypedArray[],
+    advance: Float64Array,
+    steps: number,
+    progress: Int32Array | null,
+    watch: Int32Array,
+    done: (error: Error | null, steps: number, reason: Reason) => void,
+  ): void;
+  /** GFLOP/s of a register-only FMA loop on one thread. */
+  peak(isa: string, milliseconds: number): number;
+  /** GB/s of a stream triad. */
+  bandwidth(threads: number, milliseconds: number): number;
+}
+
+export interface Attempt {
+  readonly path: string;
+  readonly result: string;
+}
+
+/** The addon, or why there is none. */
+export interface AddonSearch {
+  readonly addon?: Addon;
+  readonly attempts: readonly Attempt[];
+}
+
+/** Directory names of prebuilt binaries: platform, processor, and the C library where it matters. */
+export function platformTag(): string {
+  const { platform, arch } = process;
+  // A glibc process reports its version; musl does not.
+  const report = process.report?.getReport() as
+    | { header?: { glibcVersionRuntime?: string } }
+    | undefined;
+  const musl = platform === "linux" && !report?.header?.glibcVersionRuntime;
+  return `${platform}-${arch}${musl ? "-musl" : ""}`;
+}
+
+/** Looks for the addon: an explicit path, then a build in the checkout, then a prebuilt binary. */
+export function findAddon(explicit?: string): AddonSearch {
+  const root = new URL("../../", import.meta.url);
+  const candidates = explicit
+    ? [explicit]
+    : [
+        fileURLToPath(new URL("build/Release/layerwise.node", root)),
+        fileURLToPath(new URL("native/build/Release/layerwise.node", root)),
+        fileURLToPath(new URL(`prebuilds/${platformTag()}/layerwise.node`, root)),
+      ];
+  const require = createRequire(import.meta.url);
+  const attempts: Attempt[] = [];
+  for (const path of candidates) {
+    if (!existsSync(path)) {
+      attempts.push({ path, result: "not there" });
+      continue;
+    }
+    try {
+      const addon = require(path) as Addon;
+      const lacking = missingNames(addon);
+      if (lacking) {
+        attempts.push({ path, result: lacking });
+        continue;
+      }
+      attempts.push({ path, result: "loaded" });
+      return { addon, attempts };
+    } catch (error) {
+      attempts.push({ path, result: error instanceof Error ? error.message : String(error) });
+    }
+  }
+  return { attempts };
+}
+
+function missingNames(addon: Addon): string | undefined {
+  const compare = (what: string, ours: readonly string[], theirs: readonly string[]): string[] => {
+    const missing = ours.filter((name) => !theirs.includes(name));
+    const extra = theirs.filter((name) => !ours.includes(name));
+    return [
+      ...(missing.length > 0 ? [`lacks ${what} ${missing.join(", ")}`] : []),
+      ...(extra.length > 0 ? [`has unknown ${what} ${extra.join(", ")}`] : []),
+    ];
+  };
+  const problems = [
+    ...compare("kernels", Object.keys(kernels), addon.kernelNames()),
+    ...compare("instructions", Object.keys(instructions), addon.instructionNames()),
+  ];
+  return problems.length > 0 ? `built from other sources: it ${problems.join("; it ")}` : undefined;
+}
+
+/** Runs Programs in the addon. */
+export class NativeBackend implements Backend {
+  readonly name = "native";
+  readonly addon: Addon;
+  readonly #isaReason: string;
+  readonly #kernelIds: ReadonlyMap<string, number>;
+  readonly #instructionIds: ReadonlyMap<string, number>;
+
+  constructor(addon: Addon, options: { isa?: string; threads?: number } = {}) {
+    this.addon = addon;
+    if (options.isa) addon.setIsa(options.isa);
+    if (options.threads) addon.setThreads(options.threads);
+    this.#isaReason = options.isa ? "asked for by LAYERWISE_ISA" : "the best this CPU runs";
+    this.#kernelIds = new Map(addon.kernelNames().map((name, id) => [name, id]));
+    this.#instructionIds = new Map(addon.instructionNames().map((name, id) => [name, id]));
+  }
+
+  info(): BackendInfo {
+    const info = this.addon.info();
+    return {
+      backend: "native",
+      isa: info.isa,
+      isas: info.isas,
+      isaReason: this.#isaReason,
+      threads: info.threads,
+      cpu: info.cpu,
+      affinity: info.affinity,
+      ...(info.quota === null ? {} : { quota: info.quota }),
+    };
+  }
+
+  load(program: Program): LoadedProgram {
+    const { words, floats, constants } = encodeProgram(
+      program,
+      this.#kernelIds,
+      this.#instructionIds,
+    );
+    return new NativeProgram(this.addon, this.addon.load(words, floats, constants));
+  }
+}
+
+class NativeProgram implements LoadedProgram {
+  readonly #addon: Addon;
+  readonly #handle: Handle;
+
+  constructor(addon: Addon, handle: Handle) {
+    this.#addon = addon;
+    this.#handle = handle;
+  }
+
+  runSync(bindings: readonly TypedArray[]): void {
+    this.#addon.runSync(this.#handle, bindings);
+  }
+
+  run(bindings: readonly TypedArray[]): Promise<void> {
+    // Errors come from another thread without a stack; this one shows who called.
+    const origin = new BackendError("native run");
+    return new Promise((resolve, reject) => {
+      this.#addon.run(this.#handle, bindings, (error) => {
+        if (error) reject(withOrigin(error, origin));
+        else resolve();
+      });
+    });
+  }
+
+  loop(bindings: readonly TypedArray[], spec: LoopSpec): Promise<LoopResult> {
+    const origin = new BackendError("native loop");
+    return new Promise((resolve, reject) => {
+      this.#addon.loop(
+        this.#handle,
+        bindings,
+        Float64Array.from(spec.advance),
+        spec.steps,
+        spec.progress ?? null,
+        Int32Array.from(spec.watch ?? []),
+        (error, steps, reason) => {
+          if (error) reject(withOrigin(error, origin));
+          else resolve({ steps, reason });
+        },
+      );
+    });
+  }
+}
+
+function withOrigin(error: Error, origin: Error): Error {
+  error.stack = `${error.name}: ${error.message}\n${origin.stack?.split("\n").slice(1).join("\n")}`;
+  return error;
+}

@@ -1,0 +1,270 @@
+/**
+ * Joins compiler and executors: evaluates lazy tensors, traces functions into executables, caches
+ * compiled Programs. Installs the evaluator that `tensor.data()` calls.
+ */
+import { compileGraph } from "../compiler/compile.js";
+import { buildGraph, type Graph, type GraphInput } from "../compiler/graph.js";
+import type { Program } from "../compiler/program.js";
+import { ArgumentError, DTypeError, expected, ShapeError, StateError } from "../errors.js";
+import { allocate, storesDType, type TypedArray } from "../tensor/dtype.js";
+import { keepsGraph, type TraceScope, withTrace } from "../tensor/scope.js";
+import { showShape, sizeOf } from "../tensor/shape.js";
+import { installEvaluator, placeholder, type Tensor, type TensorSpec } from "../tensor/tensor.js";
+import type { Variable } from "../tensor/variable.js";
+import type { Backend, LoadedProgram, LoopResult } from "./backend.js";
+import { backend } from "./select.js";
+
+/** Programs of evaluated expressions, most recently used last. */
+const cache = new Map<string, { program: Program; loaded: Map<Backend, LoadedProgram> }>();
+const cacheSize = 512;
+
+function loadedFor(entry: {
+  program: Program;
+  loaded: Map<Backend, LoadedProgram>;
+}): LoadedProgram {
+  const executor = backend();
+  let loaded = entry.loaded.get(executor);
+  if (!loaded) {
+    loaded = executor.load(entry.program);
+    entry.loaded.set(executor, loaded);
+  }
+  return loaded;
+}
+
+interface Evaluation {
+  readonly tensors: readonly Tensor[];
+  readonly loaded: LoadedProgram;
+  readonly bindings: TypedArray[];
+  readonly results: TypedArray[];
+}
+
+function prepare(tensors: readonly Tensor[]): Evaluation | undefined {
+  const pending = [...new Set(tensors.map((t) => t.current()))].filter(
+    (t) => t.values === undefined && t.literal === undefined,
+  );
+  if (pending.length === 0) return undefined;
+  const graph = buildGraph(pending);
+  let entry = cache.get(graph.key);
+  if (entry) {
+    cache.delete(graph.key);
+  } else {
+    entry = { program: compileGraph(graph, graph.outputs, [], []), loaded: new Map() };
+    if (cache.size >= cacheSize) cache.delete(cache.keys().next().value!);
+  }
+  cache.set(graph.key, entry);
+  const results = pending.map((t) => allocate(t.dtype, t.size));
+  const bindings = [...graph.inputs.map(leafValues), ...results];
+  return { tensors: pending, loaded: loadedFor(entry), bindings, results };
+}
+
+function leafValues(input: GraphInput): TypedArray {
+  if (input.kind !== "leaf")
+    throw new StateError("evaluation met an argument of a traced function");
+  return input.values;
+}
+
+function settle({ tensors, results }: Evaluation): void {
+  const keep = keepsGraph();
+  tensors.forEach((tensor, i) => {
+    tensor.values = results[i]!;
+    if (!keep) tensor.node = undefined;
+  });
+}
+
+/** Computes the tensors that have no values yet, together, off the event loop. */
+export async function evaluate(tensors: readonly Tensor[]): Promise<void> {
+  const evaluation = prepare(tensors);
+  if (!evaluation) return;
+  await evaluation.loaded.run(evaluation.bindings);
+  settle(evaluation);
+}
+
+/** Computes the tensors that have no values yet, together, at once. */
+export function evaluateSync(tensors: readonly Tensor[]): void {
+  const evaluation = prepare(tensors);
+  if (!evaluation) return;
+  evaluation.loaded.runSync(evaluation.bindings);
+  settle(evaluation);
+}
+
+installEvaluator({ evaluate, evaluateSync });
+
+/** An argument of a traced function. */
+export interface TraceInput extends TensorSpec {
+  readonly name: string;
+}
+
+export interface TraceRequest {
+  /** For messages. */
+  readonly name: string;
+  readonly inputs: readonly TraceInput[];
+  /** Run once, with placeholders; variables it reads become bindings, assigned ones are updated. */
+  body(inputs: Tensor[]): readonly Tensor[];
+}
+
+/** Runs `body` once and compiles what it recorded. */
+export function trace({ name, inputs, body }: TraceRequest): Executable {
+  const scope = new Tracing();
+  const placeholders = inputs.map(({ shape, dtype }) => placeholder(shape, dtype));
+  const results = withTrace(scope, () => {
+    const returned: unknown = body(placeholders);
+    if (!Array.isArray(returned)) {
+      const what =
+        returned instanceof Promise ? "a Promise: async functions can't be traced" : returned;
+      throw new ArgumentError(expected(name, "an array of tensors from the traced function", what));
+    }
+    return (returned as Tensor[]).map((t) => t.current());
+  });
+  return new Executable(name, inputs, placeholders, results, scope);
+}
+
+class Tracing implements TraceScope {
+  readonly variables = new Map<Variable, { readonly first: Tensor; current: Tensor }>();
+
+  read(variable: Variable): Tensor {
+    let entry = this.variables.get(variable);
+    if (!entry) {
+      const first = placeholder(variable.shape, variable.dtype);
+      entry = { first, current: first };
+      this.variables.set(variable, entry);
+    }
+    return entry.current;
+  }
+
+  assign(variable: Variable, value: Tensor): void {
+    this.read(variable);
+    this.variables.get(variable)!.current = value;
+  }
+}
+
+/** What a loop needs beside the inputs. */
+export interface ExecutableLoop {
+  readonly steps: number;
+  /** Elements each input's window moves per step; 0 keeps it in place. */
+  readonly advance: readonly number[];
+  /** One array per output, `steps` times its size. */
+  readonly outputs: readonly TypedArray[];
+  readonly progress?: Int32Array;
+  /** Indices of float32 outputs that must stay finite. */
+  readonly watch?: readonly number[];
+}
+
+/** A traced function: one Program with its variables bound. */
+export class Executable {
+  readonly name: string;
+  readonly inputs: readonly TraceInput[];
+  readonly outputs: readonly TensorSpec[];
+  /** Every variable that is read or assigned. */
+  readonly variables: readonly Variable[];
+  /** The compiled Program, for printing and tests. */
+  readonly program: Program;
+  readonly #storages: ((() => TypedArray) | TypedArray)[];
+  readonly #entry: { program: Program; loaded: Map<Backend, LoadedProgram> };
+
+  /** @internal Use `trace`. */
+  constructor(
+    name: string,
+    inputs: readonly TraceInput[],
+    placeholders: readonly Tensor[],
+    results: readonly Tensor[],
+    scope: Tracing,
+  ) {
+    this.name = name;
+    this.inputs = inputs;
+    this.outputs = results.map(({ shape, dtype }) => ({ shape, dtype }));
+    const traced = [...scope.variables];
+    this.variables = traced.map(([variable]) => variable);
+    const updated = traced.flatMap(([, { first, current }], i) =>
+      first === current ? [] : [{ input: inputs.length + i, tensor: current }],
+    );
+    const declared: GraphInput[] = [
+      ...placeholders.map((tensor, index): GraphInput => ({ kind: "argument", index, tensor })),
+      ...traced.map(
+        ([, { first }], index): GraphInput => ({ kind: "variable", index, tensor: first }),
+      ),
+    ];
+    const graph: Graph = buildGraph([...results, ...updated.map((u) => u.tensor)], declared);
+    const updates = updated.map(({ input }, i) => ({
+      input,
+      value: graph.outputs[results.length + i]!,
+    }));
+    this.program = compileGraph(graph, graph.outputs.slice(0, results.length), updates, [
+      ...inputs.map((input) => input.name),
+      ...this.variables.map((variable) => variable.name),
+    ]);
+    const writes = new Set(updates.map((u) => u.input));
+    this.#storages = graph.inputs.slice(inputs.length).map((input, i) => {
+      if (input.kind === "leaf") return input.values;
+      const variable = this.variables[i]!;
+      return writes.has(inputs.length + i)
+        ? () => variable.storageForUpdate()
+        : () => variable.storage();
+    });
+    this.#entry = { program: this.program, loaded: new Map() };
+  }
+
+  /** Runs once, at once. */
+  runSync(inputs: readonly TypedArray[]): TypedArray[] {
+    const results = this.#allocate(1);
+    loadedFor(this.#entry).runSync(this.#bindings(inputs, results));
+    return results;
+  }
+
+  /** Runs once, off the event loop. */
+  async run(inputs: readonly TypedArray[]): Promise<TypedArray[]> {
+    const results = this.#allocate(1);
+    await loadedFor(this.#entry).run(this.#bindings(inputs, results));
+    return results;
+  }
+
+  /** Runs many times off the event loop, with windows that move over inputs and outputs. */
+  loop(inputs: readonly TypedArray[], loop: ExecutableLoop): Promise<LoopResult> {
+    const fixed = this.#storages.map(() => 0);
+    const sizes = this.outputs.map(({ shape }) => sizeOf(shape));
+    const firstOutput = inputs.length + fixed.length;
+    return loadedFor(this.#entry).loop(this.#bindings(inputs, loop.outputs), {
+      steps: loop.steps,
+      advance: [...loop.advance, ...fixed, ...sizes],
+      ...(loop.progress ? { progress: loop.progress } : {}),
+      watch: (loop.watch ?? []).map((i) => firstOutput + i),
+    });
+  }
+
+  /** Arrays for the results of `steps` runs. */
+  #allocate(steps: number): TypedArray[] {
+    return this.outputs.map(({ shape, dtype }) => allocate(dtype, sizeOf(shape) * steps));
+  }
+
+  #bindings(inputs: readonly TypedArray[], outputs: readonly TypedArray[]): TypedArray[] {
+    this.#check(inputs);
+    const bindings = inputs.slice();
+    for (const storage of this.#storages) {
+      bindings.push(typeof storage === "function" ? storage() : storage);
+    }
+    bindings.push(...outputs);
+    return bindings;
+  }
+
+  #check(arrays: readonly TypedArray[]): void {
+    if (arrays.length !== this.inputs.length) {
+      throw new ArgumentError(
+        expected(this.name, `${this.inputs.length} inputs`, `${arrays.length}`),
+      );
+    }
+    for (let i = 0; i < arrays.length; i++) {
+      const { name, shape, dtype } = this.inputs[i]!;
+      if (!storesDType(arrays[i]!, dtype)) {
+        throw new DTypeError(expected(`${this.name}: input ${name}`, dtype, arrays[i]));
+      }
+      if (arrays[i]!.length < sizeOf(shape)) {
+        throw new ShapeError(
+          expected(
+            `${this.name}: input ${name}`,
+            `${showShape(shape)} (${sizeOf(shape)} elements)`,
+            arrays[i],
+          ),
+        );
+      }
+    }
+  }
+}

@@ -1,0 +1,289 @@
+/**
+ * Fusion: groups nodes into units, each of which becomes one kernel call. Element-wise nodes over one
+ * domain join into a map; a map that only feeds reductions joins them; a map that follows a matrix
+ * product becomes its epilogue. Units never form a cycle: two are merged only if no third one lies
+ * on a path between them.
+ */
+import { sameShape, sizeOf } from "../tensor/shape.js";
+import { asOpNode, type Graph, type Node, storageOf, type Value } from "./graph.js";
+import { readingOver } from "./layout.js";
+
+export type UnitKind = "map" | "reduce" | "gemm" | "kernel";
+
+/** What becomes one call (a `kernel` unit: the calls its op emits). */
+export interface Unit {
+  kind: UnitKind;
+  /** Element-wise members in graph order; empty for plain kernels. */
+  nodes: Node[];
+  /** The matrix product or kernel op. */
+  anchor?: Node;
+  /** Reductions of a reduce unit. */
+  reductions: Node[];
+  /** Shape over which `nodes` run. */
+  domain: readonly number[];
+  /** Dims as the call's tile sees them, where the kernel dictates them (reduce, gemm). */
+  view?: readonly number[];
+}
+
+/** Bounds on a tile program, well inside docs/program.md's, so that registers stay in L1. */
+const maximumNodes = 40;
+const maximumInputs = 20;
+
+export function fuse(graph: Graph): Unit[] {
+  const state = new Units(graph);
+  for (const node of graph.nodes) state.add(node);
+  state.mergeMaps();
+  state.mergeReductions();
+  state.attachEpilogues();
+  return state.all();
+}
+
+class Units {
+  readonly #unitOf = new Map<Node, Unit>();
+  readonly #users = new Map<Value, Node[]>();
+  readonly #resultStorage: Set<Value>;
+  #units = new Set<Unit>();
+  readonly #graph: Graph;
+
+  constructor(graph: Graph) {
+    this.#graph = graph;
+    for (const node of graph.nodes) {
+      for (const input of new Set(node.inputs.map(storageOf))) {
+        const list = this.#users.get(input);
+        if (list) list.push(node);
+        else this.#users.set(input, [node]);
+      }
+    }
+    this.#resultStorage = new Set(graph.outputs.map(storageOf));
+  }
+
+  all(): Unit[] {
+    return [...this.#units];
+  }
+
+  add(node: Node): void {
+    const { lowering } = node.op;
+    const shape = node.outputs[0]!.shape;
+    const unit: Unit = { kind: "kernel", nodes: [], reductions: [], domain: shape };
+    if (lowering.kind === "elementwise") {
+      unit.kind = "map";
+      unit.nodes.push(node);
+    } else if (lowering.kind === "reduce") {
+      const { from, to } = lowering.parameters(asOpNode(node));
+      const input = node.inputs[0]!.shape;
+      unit.kind = "reduce";
+      unit.reductions.push(node);
+      unit.domain = input;
+      unit.view = [
+        sizeOf(input.slice(0, from)),
+        sizeOf(input.slice(from, to)),
+        sizeOf(input.slice(to)),
+      ];
+    } else {
+      unit.kind = lowering.kind === "gemm" ? "gemm" : "kernel";
+      unit.anchor = node;
+      if (lowering.kind === "gemm") {
+        const { batch, m, n } = lowering.parameters(asOpNode(node));
+        unit.view = [batch * m, n];
+      }
+    }
+    this.#units.add(unit);
+    this.#unitOf.set(node, unit);
+  }
+
+  /** Element-wise nodes join the unit of a producer, or of another user of the same input. */
+  mergeMaps(): void {
+    for (const node of this.#graph.nodes) {
+      if (node.op.lowering.kind !== "elementwise") continue;
+      const neighbours: Node[] = [];
+      for (const input of node.inputs) {
+        const storage = storageOf(input);
+        if (storage.node) neighbours.push(storage.node);
+      }
+      for (const input of node.inputs) {
+        // Sharing a mere scalar is no reason to join, but for scalar arithmetic itself.
+        if (sizeOf(input.shape) > 1 || sizeOf(node.outputs[0]!.shape) === 1) {
+          neighbours.push(...this.#users.get(storageOf(input))!.filter((n) => n.id < node.id));
+        }
+      }
+      for (const neighbour of neighbours) {
+        const own = this.#unitOf.get(node)!;
+        const other = this.#unitOf.get(neighbour)!;
+        if (
+          own !== other &&
+          other.kind === "map" &&
+          sameShape(own.domain, other.domain) &&
+          this.#fits(own, other) &&
+          this.#independent(own, other)
+        ) {
+          this.#merge(other, own);
+        }
+      }
+    }
+  }
+
+  /** Reductions of one tensor shape join; then maps that feed nothing but them. */
+  mergeReductions(): void {
+    const reductions = [...this.#units].filter((u) => u.kind === "reduce");
+    reductions.forEach((unit, i) => {
+      for (const earlier of reductions.slice(0, i)) {
+        if (
+          this.#units.has(earlier) &&
+          sameShape(earlier.view!, unit.view!) &&
+          sameShape(earlier.domain, unit.domain) &&
+          this.#shareInput(earlier, unit) &&
+          this.#independent(earlier, unit)
+        ) {
+          this.#merge(earlier, unit);
+          return;
+        }
+      }
+    });
+    for (const unit of [...this.#units]) {
+      if (unit.kind !== "reduce") continue;
+      for (const reduction of [...unit.reductions]) this.#absorbProducer(unit, reduction);
+    }
+  }
+
+  #absorbProducer(unit: Unit, reduction: Node): void {
+    const producer = storageOf(reduction.inputs[0]!).node;
+    const map = producer && this.#unitOf.get(producer);
+    if (map?.kind !== "map" || !sameShape(map.domain, unit.domain)) return;
+    const members = new Set<Node>(unit.reductions);
+    const feedsOnlyReductions = map.nodes.every((node) =>
+      node.outputs.every(
+        (value) =>
+          !this.#resultStorage.has(value) &&
+          (this.#users.get(value) ?? []).every(
+            (user) => members.has(user) || map.nodes.includes(user),
+          ),
+      ),
+    );
+    if (!feedsOnlyReductions || !this.#fits(unit, map) || !this.#readable(map, unit.view!)) return;
+    if (this.#independent(map, unit)) this.#merge(unit, map);
+  }
+
+  /** A map that reads a product's result over the same elements becomes its epilogue. */
+  attachEpilogues(): void {
+    for (const unit of [...this.#units].reverse()) {
+      if (unit.kind !== "map") continue;
+      const products = this.#inputsOf(unit)
+        .map((value) => storageOf(value).node)
+        .filter((node): node is Node => node?.op.lowering.kind === "gemm")
+        .sort((a, b) => b.id - a.id);
+      for (const product of products) {
+        const gemm = this.#unitOf.get(product)!;
+        if (
+          gemm.nodes.length > 0 ||
+          !this.#sameElements(unit, product) ||
+          !this.#readable(unit, gemm.view!)
+        ) {
+          continue;
+        }
+        if (!this.#independent(gemm, unit)) continue;
+        this.#merge(gemm, unit);
+        break;
+      }
+    }
+  }
+
+  /** The map runs over exactly the product's elements, in order: sizes say it, as shapes broadcast. */
+  #sameElements(unit: Unit, product: Node): boolean {
+    const size = sizeOf(unit.domain);
+    return size > 0 && size === sizeOf(product.outputs[0]!.shape);
+  }
+
+  /** Whether every input of the map can be walked with one stride per dimension of `view`. */
+  #readable(unit: Unit, view: readonly number[]): boolean {
+    const inside = (input: Value): boolean => {
+      const { node } = storageOf(input);
+      return node !== undefined && this.#unitOf.get(node) === unit;
+    };
+    return unit.nodes.every((node) =>
+      node.inputs.every((input) => inside(input) || readingOver(input, unit.domain, view) !== null),
+    );
+  }
+
+  #inputsOf(unit: Unit): Value[] {
+    const members = new Set<Node>([
+      ...unit.nodes,
+      ...unit.reductions,
+      ...(unit.anchor ? [unit.anchor] : []),
+    ]);
+    const inputs = new Set<Value>();
+    for (const member of members) {
+      for (const input of member.inputs) {
+        const { node } = storageOf(input);
+        if (!node || !members.has(node)) inputs.add(input);
+      }
+    }
+    return [...inputs];
+  }
+
+  #shareInput(a: Unit, b: Unit): boolean {
+    const sources = (unit: Unit): Value[] =>
+      unit.reductions.flatMap((r) => {
+        const storage = storageOf(r.inputs[0]!);
+        const producer = storage.node && this.#unitOf.get(storage.node);
+        return producer?.kind === "map"
+          ? [storage, ...this.#inputsOf(producer).map(storageOf)]
+          : [storage];
+      });
+    const known = new Set(sources(a));
+    return sources(b).some((value) => known.has(value));
+  }
+
+  #fits(a: Unit, b: Unit): boolean {
+    return (
+      a.nodes.length + b.nodes.length <= maximumNodes &&
+      new Set([...this.#inputsOf(a), ...this.#inputsOf(b)].map(storageOf)).size <= maximumInputs
+    );
+  }
+
+  #merge(into: Unit, from: Unit): void {
+    into.nodes = [...into.nodes, ...from.nodes].sort((x, y) => x.id - y.id);
+    into.reductions.push(...from.reductions);
+    if (into.kind === "gemm" || into.kind === "reduce")
+      into.domain = from.kind === "map" ? from.domain : into.domain;
+    for (const node of [...from.nodes, ...from.reductions]) this.#unitOf.set(node, into);
+    this.#units.delete(from);
+  }
+
+  /** True when no path leads from one unit to the other through a third. */
+  #independent(a: Unit, b: Unit): boolean {
+    return !this.#reachesThroughOthers(a, b) && !this.#reachesThroughOthers(b, a);
+  }
+
+  /** Walks back from `to`'s inputs, without stepping directly from `to` into `from`. */
+  #reachesThroughOthers(from: Unit, to: Unit): boolean {
+    const seen = new Set<Unit>([to]);
+    const stack: Unit[] = [];
+    const push = (unit: Unit): boolean => {
+      for (const member of this.#members(unit)) {
+        for (const input of member.inputs) {
+          const { node } = storageOf(input);
+          const producer = node && this.#unitOf.get(node);
+          if (!producer) continue;
+          if (producer === from) {
+            if (unit !== to) return true;
+          } else if (!seen.has(producer)) {
+            seen.add(producer);
+            stack.push(producer);
+          }
+        }
+      }
+      return false;
+    };
+    if (push(to)) return true;
+    while (stack.length > 0) {
+      if (push(stack.pop()!)) return true;
+    }
+    return false;
+  }
+
+  #members(unit: Unit): Node[] {
+    return unit.anchor
+      ? [unit.anchor, ...unit.nodes, ...unit.reductions]
+      : [...unit.nodes, ...unit.reductions];
+  }
+}

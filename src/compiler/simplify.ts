@@ -1,0 +1,119 @@
+/**
+ * Rewrites of single nodes while the graph is built: arithmetic with neutral literals, arithmetic on
+ * two literals, and transposes that a matrix product can take over. Each rule shows its shape.
+ */
+import { findInstruction } from "../kernels/instructions.js";
+import type { Op, OpNode } from "../ops/op.js";
+import { broadcastShapes, type Shape, sameShape } from "../tensor/shape.js";
+import type { TensorSpec } from "../tensor/tensor.js";
+import type { GraphBuilder, Value } from "./graph.js";
+
+type Rule = (
+  builder: GraphBuilder,
+  op: Op,
+  inputs: readonly Value[],
+  attributes: object,
+  spec: TensorSpec,
+) => Value | null;
+
+/** The number a value consists of: a literal, or one spread over a shape. */
+function literalOf(value: Value): number | undefined {
+  if (value.literal !== undefined) return value.literal;
+  if (value.base) return literalOf(value.base);
+  return value.node?.op.name === "broadcastTo" ? literalOf(value.node.inputs[0]!) : undefined;
+}
+
+/** The other operand, when one is the neutral literal and no broadcasting happens. */
+function neutral(value: number, sides: "both" | "right"): Rule {
+  return (_builder, _op, [a, b], _attributes, spec) => {
+    if (literalOf(b!) === value && sameShape(a!.shape, spec.shape)) return a!;
+    if (sides === "both" && literalOf(a!) === value && sameShape(b!.shape, spec.shape)) return b!;
+    return null;
+  };
+}
+
+const rules: Record<string, Rule> = {
+  // x·1 → x; 1·x → x
+  mul: neutral(1, "both"),
+  // x/1 → x
+  div: neutral(1, "right"),
+  // x−0 → x (x+0 is kept: −0+0 is +0)
+  sub: neutral(0, "right"),
+  // matMul(xᵀ, y) → matMul(x, y, transposeA), and the same for y
+  matMul: (builder, op, inputs, attributes, spec) => {
+    const { transposeA, transposeB } = attributes as { transposeA: boolean; transposeB: boolean };
+    const [a, b] = inputs.map(undoTranspose);
+    if (!a && !b) return null;
+    const flags = { transposeA: transposeA !== !!a, transposeB: transposeB !== !!b };
+    return builder.node(op, [a ?? inputs[0]!, b ?? inputs[1]!], flags, [spec])[0]!;
+  },
+};
+
+/** What `value` was before its last two axes were swapped, or null. */
+function undoTranspose(value: Value): Value | null {
+  if (value.base || value.node?.op.name !== "transpose") return null;
+  const { perm } = value.node.attributes as { perm: Shape };
+  const rank = perm.length;
+  const swapsLast = perm.every((p, i) =>
+    i < rank - 2 ? p === i : p === (i === rank - 1 ? rank - 2 : rank - 1),
+  );
+  return rank >= 2 && swapsLast ? value.node.inputs[0]! : null;
+}
+
+/** The value that makes the node unnecessary, or null. */
+export function simplify(
+  builder: GraphBuilder,
+  op: Op,
+  inputs: readonly Value[],
+  attributes: object,
+  specs: readonly TensorSpec[],
+): Value | null {
+  if (specs.length !== 1) return null;
+  const spec = specs[0]!;
+  return (
+    foldLiterals(builder, op, inputs, attributes, spec) ??
+    rules[op.name]?.(builder, op, inputs, attributes, spec) ??
+    skipBroadcasts(builder, op, inputs, attributes, spec)
+  );
+}
+
+/** f(broadcastTo(x), y) → f(x, y): element-wise ops broadcast by themselves. */
+function skipBroadcasts(
+  builder: GraphBuilder,
+  op: Op,
+  inputs: readonly Value[],
+  attributes: object,
+  spec: TensorSpec,
+): Value | null {
+  if (op.lowering.kind !== "elementwise" || op.name === "broadcastTo") return null;
+  const result = [...inputs];
+  let changed = false;
+  inputs.forEach((value, i) => {
+    if (value.node?.op.name !== "broadcastTo") return;
+    const source = value.node.inputs[0]!;
+    const others = result.map((v, j) => (j === i ? source.shape : v.shape));
+    if (sameShape(broadcastShapes(op.name, others), spec.shape)) {
+      result[i] = source;
+      changed = true;
+    }
+  });
+  return changed ? builder.node(op, result, attributes, [spec])[0]! : null;
+}
+
+/** exp(literal) → literal, and so on, by the instruction's own scalar function. */
+function foldLiterals(
+  builder: GraphBuilder,
+  op: Op,
+  inputs: readonly Value[],
+  attributes: object,
+  spec: TensorSpec,
+): Value | null {
+  if (op.lowering.kind !== "elementwise" || op.lowering.constants || inputs.length === 0)
+    return null;
+  if (spec.shape.length > 0 || inputs.some((v) => v.literal === undefined)) return null;
+  // Lowering functions read only dtypes and attributes here.
+  const name = op.lowering.instruction({ inputs, attributes } as unknown as OpNode);
+  const values = inputs.map((v) => (v.dtype === "float32" ? Math.fround(v.literal!) : v.literal!));
+  const value = name === "identity" ? values[0]! : findInstruction(name)?.scalar(...values);
+  return value === undefined ? null : builder.literal(value, spec.dtype);
+}
