@@ -191,6 +191,8 @@ function count(n: number, noun: string): string {
 /** glibc names itself in Node's own report; musl is known by its loader's name there. */
 function detectLibc(): DoctorInfo["system"]["libc"] {
   if (process.platform !== "linux") return undefined;
+  // Without this the report would look up the host names of open connections.
+  if (process.report) Object.assign(process.report, { excludeNetwork: true });
   const report: unknown = process.report?.getReport();
   if (typeof report === "object" && report !== null) {
     const { header, sharedObjects } = report as { header?: unknown; sharedObjects?: unknown };

@@ -144,7 +144,8 @@ function historyCharts(history: Readonly<Record<string, ArrayLike<number>>>): st
     const base = trainingName(name);
     if (base !== undefined && entries.has(base)) continue;
     const validation = [...entries].find(([other]) => trainingName(other) === name)?.[1];
-    const series: Series[] = [{ label: "training", y: values }];
+    // A lone line needs no legend beside the title.
+    const series: Series[] = [{ label: validation ? "training" : "", y: values }];
     if (validation) series.push({ label: "validation", y: validation, dashed: true });
     charts.push(
       lineChart({
@@ -152,7 +153,7 @@ function historyCharts(history: Readonly<Record<string, ArrayLike<number>>>): st
         width: 490,
         height: 300,
         xLabel: "epoch",
-        series: validation ? series : [{ label: name, y: values }],
+        series,
       }),
     );
   }

@@ -5,11 +5,14 @@
 import { randomBytes } from "node:crypto";
 import { type FileHandle, open, realpath, rename, stat, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { ArgumentError, show } from "../errors.js";
 
 /**
  * Writes `chunks` to `path` atomically: into a temporary file in the same directory, flushed to
  * the disk, renamed over `path`, and the directory flushed. A symbolic link stays a link and its
  * target is replaced; the mode of an existing file is kept.
+ *
+ * @throws ArgumentError when the directory does not exist.
  */
 export async function writeFileAtomic(
   path: string,
@@ -21,7 +24,12 @@ export async function writeFileAtomic(
     () => undefined,
   );
   const temporary = temporaryBeside(target);
-  const file = await open(temporary, "wx");
+  const file = await open(temporary, "wx").catch((error: unknown) => {
+    // The system would name the temporary file, which tells nobody anything.
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code !== "ENOENT") throw error;
+    throw new ArgumentError(`can't write ${show(path)}: its directory does not exist`);
+  });
   try {
     try {
       if (mode !== undefined) await file.chmod(mode);

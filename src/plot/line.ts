@@ -71,8 +71,8 @@ export function lineChart(options: LineChartOptions): string {
   const clip = `lw-clip-${px(frame.left)}-${px(frame.top)}-${px(frame.right)}-${px(frame.bottom)}`;
   const parts = [
     frame.body,
-    `<clipPath id="${clip}"><rect x="${px(frame.left)}" y="${px(frame.top - 4)}" ` +
-      `width="${px(frame.right - frame.left + 4)}" height="${px(frame.bottom - frame.top + 8)}"/>` +
+    `<clipPath id="${clip}"><rect x="${px(frame.left - 4)}" y="${px(frame.top - 4)}" ` +
+      `width="${px(frame.right - frame.left + 8)}" height="${px(frame.bottom - frame.top + 8)}"/>` +
       `</clipPath><g clip-path="url(#${clip})">`,
   ];
   series.forEach((one, index) => {

@@ -45,12 +45,12 @@ export const chartStyle =
   ".lw-title{font-size:14px;font-weight:600}.lw-grid{stroke:#e4e8ec}.lw-axis{stroke:#8b949e}" +
   ".lw-line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}" +
   ".lw-dot{stroke:#ffffff;stroke-width:1}.lw-heat{fill:#0b5fa5}.lw-good{fill:#00754f}" +
-  ".lw-bad{fill:#c03a00}.lw-contour{fill:none;stroke:#59636e;stroke-width:1}" +
+  ".lw-bad{fill:#c03a00}.lw-contour{fill:none;stroke:#aab3bd;stroke-width:1}" +
   series(seriesColors.light) +
   "@media (prefers-color-scheme:dark){.lw-paper{fill:#14181d}.lw-text{fill:#e6e9ed}" +
   ".lw-muted{fill:#a0a9b4}.lw-inverse{fill:#0d1014}.lw-grid{stroke:#2b323a}" +
   ".lw-axis{stroke:#6c7682}.lw-dot{stroke:#14181d}.lw-heat{fill:#58b4f0}.lw-good{fill:#35c99b}" +
-  ".lw-bad{fill:#ff8f4d}.lw-contour{stroke:#a0a9b4}" +
+  ".lw-bad{fill:#ff8f4d}.lw-contour{stroke:#56616d}" +
   `${series(seriesColors.dark)}}`;
 
 /** Index of the colour class of series `i`. */
@@ -111,9 +111,9 @@ export function formatTick(value: number): string {
       .toExponential(2)
       .replace(/\.?0+e/, "e")
       .replace("e+", "e")
-      .replace("-", "−");
+      .replaceAll("-", "−");
   }
-  return String(Number(value.toPrecision(6))).replace("-", "−");
+  return String(Number(value.toPrecision(6))).replaceAll("-", "−");
 }
 
 export type ScaleKind = "linear" | "log";
@@ -244,7 +244,7 @@ export function makeFrame(options: FrameOptions): Frame {
     options.xScale ?? "linear",
     options.xRange,
     [left, right],
-    (right - left) / 80,
+    (right - left) / 60,
   );
   const parts: string[] = [];
   if (title) parts.push(text(16, 24, title, { className: "lw-text lw-title" }));
@@ -283,7 +283,7 @@ function drawLegend(
   let y = top + 4;
   const parts: string[] = [];
   for (const { label, color, dash = "", mark } of entries) {
-    const needed = 24 + textWidth(label) + 14;
+    const needed = 24 + textWidth(label) + 22;
     if (x > 16 && x + needed > width) {
       x = 16;
       y += 18;

@@ -163,6 +163,13 @@ describe("writing", () => {
     expect((await readdir(folder)).sort()).toEqual(["link", "model.safetensors"]);
   });
 
+  it("names the directory that is missing", async () => {
+    const path = join(directory, "none", "model.safetensors");
+    await expect(writeSafetensors(path, sample())).rejects.toThrow(
+      `can't write ${JSON.stringify(path)}: its directory does not exist`,
+    );
+  });
+
   it.each<[string, Map<string, StoredTensor>, RegExp]>([
     [
       "a reserved name",
