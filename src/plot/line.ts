@@ -56,6 +56,7 @@ export function lineChart(options: LineChartOptions): string {
     ...options,
     width,
     height,
+    wholeX: series.every(({ x }) => x === undefined),
     xRange: options.xRange ?? extent(xs, xScale),
     yRange: options.yRange ?? padded(extent(ys, yScale), yScale),
     legend:

@@ -227,11 +227,13 @@ export interface FrameOptions {
   readonly legend?: readonly LegendEntry[];
   /** Draw no ticks on x: the chart labels its own. */
   readonly bareX?: boolean;
+  /** x counts something, such as epochs: ticks at integers only. */
+  readonly wholeX?: boolean;
 }
 
 /** Lays out title, legend and axes, and draws them. */
 export function makeFrame(options: FrameOptions): Frame {
-  const { width, height, title, xLabel, yLabel, legend = [], bareX = false } = options;
+  const { width, height, title, xLabel, yLabel, legend = [] } = options;
   const header = drawLegend(legend, width, title ? 40 : 20);
   const top = header.bottom + 14;
   const bottom = height - (xLabel ? 48 : 30);
@@ -254,7 +256,8 @@ export function makeFrame(options: FrameOptions): Frame {
     parts.push(line(left, at, right, at, "lw-grid"));
     parts.push(text(left - 7, at + 4, formatTick(tick), { anchor: "end", className: "lw-muted" }));
   }
-  for (const tick of bareX ? [] : x.ticks) {
+  for (const tick of x.ticks) {
+    if (options.bareX || (options.wholeX && !Number.isInteger(tick))) continue;
     const at = x.at(tick);
     parts.push(line(at, bottom, at, bottom + 4, "lw-axis"));
     parts.push(

@@ -96,6 +96,15 @@ describe("charts", () => {
     expect(count(sound(log), "<circle")).toBe(2);
   });
 
+  it("label counted epochs with integers only", () => {
+    const ticks = (chart: string) =>
+      [...chart.matchAll(/text-anchor="middle" class="lw-muted">([^<]*)</g)].map((m) => m[1]);
+    expect(ticks(lineChart({ series: [{ label: "", y: [1, 2, 3] }] }))).toEqual(["1", "2", "3"]);
+    expect(ticks(lineChart({ series: [{ label: "", x: [1, 2, 3], y: [1, 2, 3] }] }))).toContain(
+      "1.5",
+    );
+  });
+
   it("survive nothing, one value and constant values", () => {
     sound(lineChart({ series: [] }));
     sound(lineChart({ series: [{ label: "a", y: [] }] }));
