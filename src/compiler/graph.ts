@@ -4,7 +4,7 @@
  */
 import { type Op, type OpNode, opOf } from "../ops/op.js";
 import type { DType, TypedArray } from "../tensor/dtype.js";
-import type { Shape } from "../tensor/shape.js";
+import { type Shape, sameShape } from "../tensor/shape.js";
 import type { GraphNode, Tensor, TensorSpec } from "../tensor/tensor.js";
 import { simplify } from "./simplify.js";
 
@@ -78,11 +78,15 @@ export class GraphBuilder {
 
   /** `source` under another shape; the same bytes. */
   alias(source: Value, shape: Shape): Value {
-    const base = source.base ?? source;
-    if (base.shape.length === shape.length && base.shape.every((d, i) => d === shape[i]))
-      return base;
+    const base = storageOf(source);
+    if (sameShape(base.shape, shape)) return base;
+    const { node, dtype } = base;
+    // reshape(broadcastTo(number)) → broadcastTo(number): it need not reach memory.
+    if (node?.op.name === "broadcastTo" && node.inputs[0]!.literal !== undefined) {
+      return this.node(node.op, node.inputs, { shape }, [{ shape, dtype }])[0]!;
+    }
     return this.#once(`alias ${base.id} ${shape.join()}`, () => [
-      { id: this.#nextValue++, shape, dtype: base.dtype, base },
+      { id: this.#nextValue++, shape, dtype, base },
     ])[0]!;
   }
 
