@@ -82,7 +82,7 @@ export class GraphBuilder {
     if (sameShape(base.shape, shape)) return base;
     const { node, dtype } = base;
     // reshape(broadcastTo(number)) → broadcastTo(number): it need not reach memory.
-    if (node?.op.name === "broadcastTo" && node.inputs[0]!.literal !== undefined) {
+    if (node?.op.name === "broadcastTo" && storageOf(node.inputs[0]!).literal !== undefined) {
       return this.node(node.op, node.inputs, { shape }, [{ shape, dtype }])[0]!;
     }
     return this.#once(`alias ${base.id} ${shape.join()}`, () => [
