@@ -1,0 +1,149 @@
+/** The public surface of layerwise, on one page: what is not here may change at any time. */
+import "./ops/methods.js";
+import "./backend/run.js";
+
+export { type CustomGradResult, customGrad } from "./autodiff/custom.js";
+export { grad, grads, valueAndGrad, valueAndGrads, variableGrads } from "./autodiff/gradient.js";
+export type { BackendInfo, BackendName } from "./backend/backend.js";
+export { type CompiledFunction, compile, type TensorTree } from "./backend/compiled.js";
+export { backendInfo, setBackend, setThreads } from "./backend/select.js";
+export * as datasets from "./data/datasets.js";
+export {
+  ArgumentError,
+  BackendError,
+  DTypeError,
+  FormatError,
+  LayerwiseError,
+  NonFiniteError,
+  ShapeError,
+  StateError,
+} from "./errors.js";
+export {
+  celu,
+  clipByValue,
+  divNoNan,
+  elu,
+  erfinv,
+  gelu,
+  hardShrink,
+  hardSigmoid,
+  hardSwish,
+  hardTanh,
+  isClose,
+  leakyRelu,
+  logCosh,
+  logSigmoid,
+  mish,
+  prelu,
+  relu6,
+  selu,
+  sigmoidCrossEntropy,
+  softShrink,
+  softsign,
+  squaredDifference,
+  step,
+  swish,
+  tanhShrink,
+  thresholdedRelu,
+} from "./ops/composed.js";
+export { eye, fill, linspace, ones, onesLike, range, zeros, zerosLike } from "./ops/creation.js";
+export {
+  abs,
+  acos,
+  acosh,
+  add,
+  asin,
+  asinh,
+  atan,
+  atan2,
+  atanh,
+  broadcastTo,
+  cast,
+  ceil,
+  cos,
+  cosh,
+  div,
+  equal,
+  erf,
+  exp,
+  expm1,
+  floor,
+  floorDiv,
+  greater,
+  greaterEqual,
+  isFinite,
+  isInf,
+  isNaN,
+  less,
+  lessEqual,
+  log,
+  log1p,
+  logicalAnd,
+  logicalNot,
+  logicalOr,
+  logicalXor,
+  maximum,
+  minimum,
+  mod,
+  mul,
+  neg,
+  notEqual,
+  pow,
+  reciprocal,
+  relu,
+  round,
+  rsqrt,
+  sigmoid,
+  sign,
+  sin,
+  sinh,
+  softplus,
+  sqrt,
+  square,
+  sub,
+  tan,
+  tanh,
+  trunc,
+  where,
+} from "./ops/elementwise.js";
+export { gather, oneHot, scatterAdd } from "./ops/gather.js";
+export { stopGradient } from "./ops/identity.js";
+export { dot, matMul, outerProduct } from "./ops/matmul.js";
+export {
+  concat,
+  expandDims,
+  flatten,
+  pad,
+  repeat,
+  reshape,
+  reverse,
+  slice,
+  split,
+  squeeze,
+  stack,
+  stridedSlice,
+  tile,
+  transpose,
+  unstack,
+} from "./ops/movement.js";
+export { moments, variance } from "./ops/normalization.js";
+export { randomExponential, randomNormal, randomUniform, truncatedNormal } from "./ops/random.js";
+export { all, any, logSumExp, max, mean, min, norm, prod, sum } from "./ops/reduce.js";
+export { argMax, argMin, cumsum, topk } from "./ops/select.js";
+export {
+  logSoftmax,
+  softmax,
+  softmaxCrossEntropy,
+  sparseSoftmaxCrossEntropy,
+} from "./ops/softmax.js";
+export type { DType, TypedArray } from "./tensor/dtype.js";
+export { setRandomSeed } from "./tensor/random.js";
+export type { Shape } from "./tensor/shape.js";
+export {
+  type NestedArray,
+  scalar,
+  Tensor,
+  type TensorLike,
+  tensor,
+} from "./tensor/tensor.js";
+export { Variable, variable } from "./tensor/variable.js";
