@@ -4,6 +4,7 @@
  */
 
 import type { LoadedProgram } from "../../src/backend/backend.js";
+import { findAddon, NativeBackend } from "../../src/backend/native.js";
 import { TypeScriptBackend } from "../../src/backend/typescript.js";
 import type { Program } from "../../src/compiler/program.js";
 
@@ -17,20 +18,36 @@ export interface Executor {
   readonly slow: boolean;
 }
 
-export interface NativeNames {
-  readonly kernels: readonly string[];
-  readonly instructions: readonly string[];
+const search = findAddon();
+
+/** The addon; undefined where it isn't built, and then `addonMissing` says so. */
+export const addon = search.addon;
+
+/** Why native executors are absent from the list, for the name of a skipped test. */
+export const addonMissing = addon
+  ? ""
+  : `no addon: ${search.attempts.map(({ path, result }) => `${path}: ${result}`).join("; ")}`;
+
+function native(isa: string): Executor {
+  const backend = new NativeBackend(addon!);
+  return {
+    name: `native ${isa}`,
+    load: (program) => {
+      addon!.setIsa(isa);
+      return backend.load(program);
+    },
+    threadCounts: [1, 2, 3],
+    setThreads: (count) => addon!.setThreads(count),
+    slow: false,
+  };
 }
 
-/** The addon's own lists; undefined where it isn't built. */
-export const nativeNames: NativeNames | undefined = undefined;
+const compiled = new TypeScriptBackend();
+const interpreted = new TypeScriptBackend({ interpret: true });
+const single = { threadCounts: [1], setThreads: () => {} };
 
-export async function executors(): Promise<Executor[]> {
-  const compiled = new TypeScriptBackend();
-  const interpreted = new TypeScriptBackend({ interpret: true });
-  const single = { threadCounts: [1], setThreads: () => {} };
-  return [
-    { name: "typescript", load: (program) => compiled.load(program), slow: false, ...single },
-    { name: "interpreted", load: (program) => interpreted.load(program), slow: true, ...single },
-  ];
-}
+export const executors: readonly Executor[] = [
+  { name: "typescript", load: (program) => compiled.load(program), slow: false, ...single },
+  { name: "interpreted", load: (program) => interpreted.load(program), slow: true, ...single },
+  ...(addon ? addon.info().isas.map(native) : []),
+];
