@@ -204,8 +204,8 @@ function checkWrites(program: Program, call: Call, fail: Fail): void {
     }
     for (const [j, input] of call.inputs.entries()) {
       if (!overlaps(input)) continue;
-      const row = call.kernel === "gemm" ? j - 1 : j;
-      const strides = row >= 0 && !(call.kernel === "gemm" && j < 2) && call.tile?.strides[row];
+      const row = call.kernel === "gemm" ? (j < 2 ? undefined : j - 1) : j;
+      const strides = row === undefined ? undefined : call.tile?.strides[row];
       const sameBytes =
         extent(program, input).start === target.start &&
         bytesPerElement[program.tensors[input]!.dtype] === bytesPerElement[dtype];

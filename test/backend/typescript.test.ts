@@ -1,9 +1,12 @@
 /** The TypeScript executor: bindings, arenas, turns, loops, and what it refuses. */
+import { execFileSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { TypeScriptBackend } from "../../src/backend/typescript.js";
 import type { Call, Program } from "../../src/compiler/program.js";
 import { ArgumentError, BackendError } from "../../src/errors.js";
 import { tileOf } from "../kernels/case.js";
+import { outcome } from "./noCodegen.js";
 
 const backend = new TypeScriptBackend();
 
@@ -185,6 +188,17 @@ describe("loop", () => {
     expect(progress[0]).toBeLessThan(12);
     await running;
   });
+});
+
+test("without code generation from strings, tile programs are interpreted", () => {
+  const script = fileURLToPath(new URL("noCodegen.ts", import.meta.url));
+  const flags = ["--disallow-code-generation-from-strings", "--import", "tsx"];
+  const there = JSON.parse(
+    execFileSync(process.execPath, [...flags, script], { encoding: "utf8" }),
+  );
+  const here = outcome();
+  expect(here.forbidden).toBe(false);
+  expect(there).toEqual({ forbidden: true, checksum: here.checksum });
 });
 
 describe("refusals", () => {

@@ -136,7 +136,11 @@ describe("the validator names call, kernel and fault", () => {
     ],
     ["reducer 7", withCall(1, { ints: [7] }), "reducer 7 of result 0 is not one of 0 to 3"],
     ["scaled maximum", withCall(1, { ints: [1] }), "result 0 can't be scaled"],
-    ["write to a constant", withCall(2, { outputs: [3] }), "y is float32, expected int32"],
+    [
+      "write to a constant",
+      withTensor(7, { place: { kind: "constant", offset: 0 } }),
+      "output 0 is a constant",
+    ],
     [
       "write to a read-only binding",
       {
@@ -148,17 +152,14 @@ describe("the validator names call, kernel and fault", () => {
     ],
     [
       "output over operand A",
-      withCall(0, { inputs: [5, 1, 2, 3] }),
-      "A has 6 elements, expected at least 8",
+      withTensor(0, arena(64)),
+      "output 0 overlaps input 0, which is not a contiguous tile input",
     ],
     ["output over another output", withTensor(5, arena(64)), "output 1 overlaps another output"],
     [
       "partial overlap with a tile input",
-      {
-        ...withTensor(4, { ...arena(0), shape: [6, 3] }),
-        calls: [{ ...program.calls[2]!, inputs: [2], outputs: [4] }],
-      },
-      "y is float32, expected int32",
+      withTensor(2, { shape: [20, 3] }),
+      "output 0 overlaps input 2, which is not a contiguous tile input at the same place",
     ],
     [
       "output over the input of a kernel that can't",
