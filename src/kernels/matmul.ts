@@ -41,35 +41,82 @@ function multiply(
 ): void {
   if (k === 0) {
     c.fill(0, offset, offset + m * n);
-  } else if (m * n * k <= smallProduct || (b.columns !== 1 && m < tileM)) {
-    multiplySmall(m, n, k, a, b, c, offset);
-  } else if (m < tileM) {
+  } else if (k === 1) {
+    multiplyOuter(m, n, a, b, c, offset);
+  } else if (b.columns === 1 && n >= tileN && m < tileM) {
     multiplyRows(m, n, k, a, b, c, offset);
+  } else if (n < tileN) {
+    // Cᵀ = Bᵀ·Aᵀ has the longer rows.
+    const target = { data: c, offset, rows: 1, columns: n };
+    multiplyDots(n, m, k, transposed(b), transposed(a), target);
+  } else if (m < tileM || m * n * k <= smallProduct) {
+    multiplyDots(m, n, k, a, b, { data: c, offset, rows: n, columns: 1 });
   } else {
     multiplyPacked(m, n, k, a, b, c, offset);
   }
 }
 
-/** Dot products: for tiny matrices, and for few rows times a transposed B, whose columns are runs. */
-function multiplySmall(
+function transposed({ data, offset, rows, columns }: Matrix): Matrix {
+  return { data, offset, rows: columns, columns: rows };
+}
+
+/** Dot products, four of a row at a time: for tiny and for thin matrices. */
+function multiplyDots(m: number, n: number, k: number, a: Matrix, b: Matrix, c: Matrix): void {
+  const { data: x, columns: stepA } = a;
+  const { data: y, rows: stepB, columns: nextB } = b;
+  const { data: z, columns: nextC } = c;
+  for (let i = 0; i < m; i++) {
+    const row = a.offset + i * a.rows;
+    let to = c.offset + i * c.rows;
+    let j = 0;
+    for (; j + 4 <= n; j += 4, to += 4 * nextC) {
+      let at = row;
+      let b0 = b.offset + j * nextB;
+      let b1 = b0 + nextB;
+      let b2 = b1 + nextB;
+      let b3 = b2 + nextB;
+      let [s0, s1, s2, s3] = [0, 0, 0, 0];
+      for (let p = 0; p < k; p++) {
+        const value = x[at]!;
+        s0 += value * y[b0]!;
+        s1 += value * y[b1]!;
+        s2 += value * y[b2]!;
+        s3 += value * y[b3]!;
+        at += stepA;
+        b0 += stepB;
+        b1 += stepB;
+        b2 += stepB;
+        b3 += stepB;
+      }
+      z[to] = s0;
+      z[to + nextC] = s1;
+      z[to + 2 * nextC] = s2;
+      z[to + 3 * nextC] = s3;
+    }
+    for (; j < n; j++, to += nextC) {
+      let at = row;
+      let bt = b.offset + j * nextB;
+      let sum = 0;
+      for (let p = 0; p < k; p++, at += stepA, bt += stepB) sum += x[at]! * y[bt]!;
+      z[to] = sum;
+    }
+  }
+}
+
+/** A column times a row: the weight gradient of one sample. */
+function multiplyOuter(
   m: number,
   n: number,
-  k: number,
   a: Matrix,
   b: Matrix,
   c: Float32Array,
   offset: number,
 ): void {
-  const { data: x, columns: stepA } = a;
-  const { data: y, rows: stepB } = b;
+  const { data: y, offset: from, columns: step } = b;
   for (let i = 0; i < m; i++) {
-    for (let j = 0; j < n; j++) {
-      let at = a.offset + i * a.rows;
-      let bt = b.offset + j * b.columns;
-      let total = 0;
-      for (let p = 0; p < k; p++, at += stepA, bt += stepB) total += x[at]! * y[bt]!;
-      c[offset + i * n + j] = total;
-    }
+    const value = a.data[a.offset + i * a.rows]!;
+    const row = offset + i * n;
+    for (let j = 0; j < n; j++) c[row + j] = value * y[from + j * step]!;
   }
 }
 
