@@ -1,9 +1,8 @@
 /** `reduce`: a tile program over [outer, axis, inner], each result reduced over `axis`. */
-import type { DType } from "../tensor/dtype.js";
-import { compileLoops, loopNest, storedAs } from "./codegen.js";
-import { interpretTile, stored } from "./interpreter.js";
-import type { Kernel, KernelRun } from "./kernel.js";
-import { domainSize, expectTileInputs, expectTileOutputs, orInterpret } from "./map.js";
+import { compileLoops, loopNest } from "./codegen.js";
+import { interpretTile } from "./interpreter.js";
+import { float32, int32, type Kernel, type KernelRun } from "./kernel.js";
+import { domainSize, expectTileInputs, orInterpret } from "./map.js";
 import { checkTile, laneOf, type TileProgram } from "./tile.js";
 
 /** A way to reduce: its start and one step, for float lanes (in double) and int lanes. */
@@ -48,7 +47,6 @@ export const reducers: readonly Reducer[] = [
 interface Reduction {
   readonly reducer: Reducer;
   readonly lane: "f" | "i";
-  readonly dtype: DType;
   readonly scale: number;
 }
 
@@ -61,16 +59,12 @@ function compileReduce(tile: TileProgram, reductions: readonly Reduction[]): Ker
   const nest = loopNest(tile);
   const { before, after } = nest.levels[1]!;
   const innermost = nest.levels[3]!.before;
-  for (const [r, { reducer, lane, dtype, scale }] of reductions.entries()) {
+  for (const [r, { reducer, lane, scale }] of reductions.entries()) {
     const start = reducer.start[lane];
     const step = (acc: string) =>
       `${acc} = ${reducer.step[lane].replace(/\b[av]\b/g, (l) => (l === "a" ? acc : nest.results[r]!))};`;
-    const finish = (acc: string, at: string) => {
-      const value = scale === 1 ? acc : `${acc} * (${scale})`;
-      return lane === "f"
-        ? `y${r}[${at}] = ${value};`
-        : `{ const lane = ${acc}; y${r}[${at}] = ${storedAs(dtype, "lane")}; }`;
-    };
+    const finish = (acc: string, at: string) =>
+      `y${r}[${at}] = ${scale === 1 ? acc : `${acc} * (${scale})`};`;
     if (inner === 1) {
       before.push(`let a${r} = ${start};`);
       innermost.push(step(`a${r}`));
@@ -98,8 +92,8 @@ function interpretReduce(tile: TileProgram, reductions: readonly Reduction[]): K
         rows[r]![at] = reducer.scalar[lane](rows[r]![at]!, registers[tile.results[r]!]!);
       }
     });
-    for (const [r, { dtype, scale }] of reductions.entries()) {
-      for (const [at, value] of rows[r]!.entries()) outputs[r]![at] = stored(dtype, value * scale);
+    for (const [r, { scale }] of reductions.entries()) {
+      for (const [at, value] of rows[r]!.entries()) outputs[r]![at] = value * scale;
     }
   };
 }
@@ -127,14 +121,17 @@ export const reduce: Kernel = {
     }
     return {
       inputs: expectTileInputs(tile!, inputs),
-      outputs: expectTileOutputs(lanes, dims[0]! * dims[2]!),
+      outputs: lanes.map((lane, r) => ({
+        name: `result ${r}`,
+        dtypes: lane === "f" ? float32 : int32,
+        size: dims[0]! * dims[2]!,
+      })),
     };
   },
   prepare({ outputs, ints, floats, tile }, { interpret = false }) {
     const reductions = outputs.map(({ dtype }, r) => ({
       reducer: reducers[ints[r]!]!,
       lane: laneOf(dtype),
-      dtype,
       scale: floats[r]!,
     }));
     if (interpret) return interpretReduce(tile!, reductions);
