@@ -3,13 +3,14 @@
  * initializers, regularizers, constraints. A layer lists its options once; types, checks, unknown keys
  * and `getConfig()` follow from that list.
  */
-import { ShapeError, show } from "../errors.js";
+import { ArgumentError, expected, ShapeError, show } from "../errors.js";
 import { activationFamily } from "../nn/activations.js";
 import { constraintFamily } from "../nn/constraints.js";
 import { type InitializerName, initializerFamily } from "../nn/initializers.js";
 import { boolean, choice, type Field, nullable, plain } from "../nn/options.js";
 import { regularizerFamily } from "../nn/regularizers.js";
 import { dtypes } from "../tensor/dtype.js";
+import { showShape } from "../tensor/shape.js";
 import type { BatchShape } from "./symbolic.js";
 
 export * from "../nn/options.js";
@@ -26,6 +27,9 @@ export const regularizer = () => regularizerFamily.optional();
 /** A constraint, none when left out. */
 export const constraint = () => constraintFamily.optional();
 
+/** Where the channels stand: last, as everywhere in this library, or first. */
+export const dataFormat = () => choice(["channelsLast", "channelsFirst"], "channelsLast");
+
 /** A shape whose dimensions may be null; `min` is the smallest size of a known one. */
 export const shape = (min = 0): Field<BatchShape, BatchShape, true> =>
   plain<BatchShape>((where, option, given) => {
@@ -38,13 +42,24 @@ export const shape = (min = 0): Field<BatchShape, BatchShape, true> =>
     return [...given];
   })();
 
+/** The size of the axis a layer's weights depend on; an error if it is free. */
+export function knownSize(where: string, shape: BatchShape, axis: number): number {
+  const size = shape[axis < 0 ? shape.length + axis : axis];
+  if (size === null || size === undefined) {
+    throw new ShapeError(
+      expected(where, `an input whose size at axis ${axis} is known`, `shape ${showShape(shape)}`),
+    );
+  }
+  return size;
+}
+
 /** What every layer can be given. */
 export const layerOptions = {
   /** Distinguishes the layer in summaries, errors and files; made from its class when left out. */
   name: nullable(
     plain<string>((where, option, given) => {
       if (typeof given !== "string" || given === "" || given.includes("/")) {
-        throw new ShapeError(
+        throw new ArgumentError(
           `${where}: expected \`${option}\` to be a non-empty string without "/", got ${show(given)}`,
         );
       }

@@ -3,7 +3,7 @@
  * output's shape and dtype, and the number of floating-point operations.
  */
 
-import { ArgumentError, expected } from "../errors.js";
+import { ArgumentError, expected, LayerwiseError } from "../errors.js";
 import { opOf } from "../ops/op.js";
 import { randomSource } from "../tensor/random.js";
 import { withTrace } from "../tensor/scope.js";
@@ -15,8 +15,16 @@ import type { BatchSpec } from "./symbolic.js";
 
 type Call = (inputs: Tensor[], context: CallContext) => Tensor | Tensor[];
 
-/** Sizes tried in place of free dimensions: primes, so that an output's equality is no coincidence. */
-const trials = [83, 89] as const;
+/**
+ * Sizes tried in place of free dimensions, the batch's first: unlikely primes, so that they are no
+ * divisor and no coincidence.
+ */
+const trials = [
+  [7919, 83],
+  [7907, 89],
+] as const;
+
+type Sizes = readonly [batch: number, other: number];
 
 /** Shapes and dtypes of what `call` gives; a dimension that follows a free one is null. */
 export function dryRun(
@@ -24,8 +32,24 @@ export function dryRun(
   call: Call,
 ): { outputs: BatchSpec[]; listed: boolean } {
   const free = inputs.some((spec) => spec.shape.includes(null));
-  const first = runOnce(inputs, trials[0], call);
-  const second = free ? runOnce(inputs, trials[1], call) : first;
+  const others = inputs.some((spec) => spec.shape.lastIndexOf(null) > 0);
+  const attempt = (sizes: Sizes) => {
+    try {
+      return runOnce(inputs, sizes, call);
+    } catch (error) {
+      // The sizes tried are nobody's concern.
+      if (error instanceof LayerwiseError && free) {
+        const tried = others ? sizes : sizes.slice(0, 1);
+        error.message = error.message.replaceAll(
+          new RegExp(`\\b(${tried.join("|")})\\b`, "g"),
+          "null",
+        );
+      }
+      throw error;
+    }
+  };
+  const first = attempt(trials[0]);
+  const second = free ? attempt(trials[1]) : first;
   return {
     listed: first.listed,
     outputs: first.outputs.map((a, i) => ({
@@ -39,7 +63,7 @@ export function dryRun(
 export function countFlops(inputs: readonly BatchSpec[], call: Call): number {
   const { outputs } = runOnce(
     inputs.map(({ shape, dtype }) => ({ shape: [1, ...shape.slice(1)], dtype })),
-    1,
+    [1, 1],
     call,
   );
   const seen = new Set<GraphNode>();
@@ -81,12 +105,12 @@ function flopsOf(node: GraphNode): number {
 
 function runOnce(
   inputs: readonly BatchSpec[],
-  size: number,
+  [batch, other]: Sizes,
   call: Call,
 ): { outputs: Tensor[]; listed: boolean } {
   const placeholders = inputs.map(({ shape, dtype }) =>
     placeholder(
-      shape.map((dim) => dim ?? size),
+      shape.map((dim, i) => dim ?? (i === 0 ? batch : other)),
       dtype,
     ),
   );

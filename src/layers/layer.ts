@@ -128,7 +128,7 @@ export abstract class Layer<D extends Declaration = NoOptions> {
 
   readonly #declaration: D;
   readonly #own: OwnWeight[] = [];
-  readonly #sublayers: Layer[] = [];
+  #sublayers: readonly Layer[] = [];
   #trainable: boolean;
   #built = false;
 
@@ -182,6 +182,11 @@ export abstract class Layer<D extends Declaration = NoOptions> {
   /** Shape of the first layer's input with the batch, if it was given. */
   get batchInputShape(): BatchShape | null {
     return this.base.batchInputShape;
+  }
+
+  /** dtype of the first layer's input. */
+  get inputDType(): DType {
+    return this.base.inputDType;
   }
 
   /** Whether optimizers change this layer's weights, and those of the layers in it. */
@@ -265,7 +270,7 @@ export abstract class Layer<D extends Declaration = NoOptions> {
   setWeights(values: readonly TensorLike[]): void {
     const weights = this.weights;
     if (!Array.isArray(values) || values.length !== weights.length) {
-      const hint = this.#built ? undefined : "the layer is not built yet";
+      const hint = this.built ? undefined : "the layer is not built yet";
       const got = Array.isArray(values) ? `${values.length}` : show(values);
       throw new ArgumentError(expected(this.where, `${weights.length} weights`, got, hint));
     }
@@ -290,7 +295,7 @@ export abstract class Layer<D extends Declaration = NoOptions> {
 
   /** Number of values in all weights. */
   countParams(): number {
-    if (!this.#built) {
+    if (!this.built) {
       throw new StateError(
         `${this.where}: it has no weights yet; apply it to an input or build it first`,
       );
@@ -309,9 +314,11 @@ export abstract class Layer<D extends Declaration = NoOptions> {
 
   /** Checks the input shapes and makes the weights, if that was not done yet. */
   ensureBuilt(inputShape: BatchShape | BatchShape[]): void {
-    if (this.#built) return;
-    this.checkShapes(shapesOf(inputShape));
-    this.#named(() => this.build(inputShape));
+    if (this.built) return;
+    this.#named(() => {
+      this.checkShapes(shapesOf(inputShape));
+      this.build(inputShape);
+    });
     this.#built = true;
   }
 
@@ -319,8 +326,8 @@ export abstract class Layer<D extends Declaration = NoOptions> {
   computeOutputShape(inputShape: BatchShape | BatchShape[]): BatchShape | BatchShape[] {
     this.ensureBuilt(inputShape);
     const listed = isShapeList(inputShape);
-    const specs = shapesOf(inputShape).map((shape) => ({ shape, dtype: this.base.inputDType }));
-    const { outputs, listed: many } = this.inferOutputs(specs, listed);
+    const specs = shapesOf(inputShape).map((shape) => ({ shape, dtype: this.#likelyDType }));
+    const { outputs, listed: many } = this.#named(() => this.inferOutputs(specs, listed));
     const shapes = outputs.map((o) => o.shape);
     return many ? shapes : shapes[0]!;
   }
@@ -333,9 +340,7 @@ export abstract class Layer<D extends Declaration = NoOptions> {
     inputs: readonly BatchSpec[],
     listed: boolean,
   ): { outputs: readonly BatchSpec[]; listed: boolean } {
-    return this.#named(() =>
-      dryRun(inputs, (tensors, context) => this.call(listed ? tensors : tensors[0]!, context)),
-    );
+    return dryRun(inputs, (tensors, context) => this.call(listed ? tensors : tensors[0]!, context));
   }
 
   /** Floating-point operations for one sample, a multiplication and an addition counting as two. */
@@ -344,11 +349,17 @@ export abstract class Layer<D extends Declaration = NoOptions> {
     const listed = isShapeList(inputShape);
     const specs = shapesOf(inputShape).map((shape, i) => ({
       shape,
-      dtype: dtypes?.[i] ?? this.base.inputDType,
+      dtype: dtypes?.[i] ?? this.#likelyDType,
     }));
     return countFlops(specs, (tensors, context) =>
       this.call(listed ? tensors : tensors[0]!, context),
     );
+  }
+
+  /** The dtype to assume of an input that only a shape is known of. */
+  get #likelyDType(): DType {
+    const { dtypes = ["float32"] } = this.inputSpec;
+    return dtypes.includes(this.inputDType) ? this.inputDType : dtypes[0]!;
   }
 
   /** Applies the layer to symbolic tensors, which connects it into a model. */
@@ -391,14 +402,14 @@ export abstract class Layer<D extends Declaration = NoOptions> {
 
   /** Checks the inputs, calls the layer and adds its activity penalty: how models run layers. */
   invoke(inputs: Tensor | Tensor[], context: CallContext): Tensor | Tensor[] {
-    const list = Array.isArray(inputs) ? inputs : [inputs];
-    this.#checkInputs(list, Array.isArray(inputs));
-    if (!this.#built) {
-      this.ensureBuilt(
-        Array.isArray(inputs) ? inputs.map((x) => freeBatch(x.shape)) : freeBatch(inputs.shape),
-      );
-    }
-    const outputs = this.#named(() => this.call(inputs, context));
+    const listed = Array.isArray(inputs);
+    const outputs = this.#named(() => {
+      this.#checkInputs(listed ? inputs : [inputs], listed);
+      if (!this.built) {
+        this.ensureBuilt(listed ? inputs.map((x) => freeBatch(x.shape)) : freeBatch(inputs.shape));
+      }
+      return this.call(inputs, context);
+    });
     const penalty = this.base.activityRegularizer;
     if (penalty) {
       for (const y of Array.isArray(outputs) ? outputs : [outputs]) {
@@ -472,16 +483,25 @@ export abstract class Layer<D extends Declaration = NoOptions> {
 
   /** Enters a layer that this one is made of, so that its weights count as this layer's. */
   protected addLayer<L extends Layer>(layer: L): L {
-    if (!(layer instanceof Layer)) {
-      throw new ArgumentError(expected(`${this.where}: addLayer()`, "a layer", layer));
-    }
-    if (this.#sublayers.some((l) => l !== layer && l.name === layer.name)) {
-      throw new ArgumentError(
-        `${this.where}: two of its layers are called ${JSON.stringify(layer.name)}; give one another name`,
-      );
-    }
-    if (!this.#sublayers.includes(layer)) this.#sublayers.push(layer);
+    if (!this.#sublayers.includes(layer)) this.setLayers([...this.#sublayers, layer]);
     return layer;
+  }
+
+  /** Replaces the list of layers that this one is made of. */
+  protected setLayers(layers: readonly Layer[]): void {
+    const names = new Set<string>();
+    for (const layer of layers) {
+      if (!(layer instanceof Layer))
+        throw new ArgumentError(expected(this.where, "a layer", layer));
+      if (names.has(layer.name)) {
+        throw new ArgumentError(
+          `${this.where}: two of its layers are called ${JSON.stringify(layer.name)}; ` +
+            "give one of them another `name`",
+        );
+      }
+      names.add(layer.name);
+    }
+    this.#sublayers = [...layers];
   }
 
   /** Throws unless inputs of these shapes meet `inputSpec`. */
@@ -549,9 +569,11 @@ export abstract class Layer<D extends Declaration = NoOptions> {
     listed: boolean,
     training: boolean | undefined,
   ): SymbolicTensor | SymbolicTensor[] {
-    this.#checkInputs(inputs, listed);
-    this.ensureBuilt(listed ? inputs.map((x) => x.shape) : inputs[0]!.shape);
-    const { outputs: specs, listed: many } = this.inferOutputs(inputs, listed);
+    const { outputs: specs, listed: many } = this.#named(() => {
+      this.#checkInputs(inputs, listed);
+      this.ensureBuilt(listed ? inputs.map((x) => x.shape) : inputs[0]!.shape);
+      return this.inferOutputs(inputs, listed);
+    });
     const outputs: SymbolicTensor[] = [];
     const connection = this.record(inputs, listed, outputs, training);
     const suffix = connection.index === 0 ? "" : `:${connection.index}`;
@@ -587,17 +609,30 @@ export abstract class Layer<D extends Declaration = NoOptions> {
     return this.connections[0]!;
   }
 
-  /** Runs `body`; an error of this library gets the layer's name in front. */
+  /** Runs `body`; an error of this library gets the layer's name in front, once. */
   #named<T>(body: () => T): T {
     try {
       return body();
     } catch (error) {
-      if (error instanceof LayerwiseError && !error.message.includes(' layer "')) {
-        error.message = `${this.where}: ${error.message}`;
+      if (error instanceof LayerwiseError && !named.has(error)) {
+        named.add(error);
+        if (!error.message.startsWith(this.where)) {
+          error.message = `${this.where}: ${error.message}`;
+        }
       }
       throw error;
     }
   }
+}
+
+/** Errors that carry the name of the layer they arose in. */
+const named = new WeakSet<Error>();
+
+/** Makes the function that stands for `new Class(...)`: `layers.dense(options)`. */
+export function maker<A extends unknown[], L extends Layer>(
+  layerClass: new (...args: A) => L,
+): (...args: A) => L {
+  return (...args) => new layerClass(...args);
 }
 
 /** A class of layers: what registries and `fromConfig` deal with. */

@@ -49,8 +49,9 @@ export type ConfigOf<D extends Declaration> = {
 
 /** What callers may pass for a declaration. */
 export type OptionsOf<D extends Declaration> = {
-  [K in Extract<RequiredKeys<D>, string>]: GivenOf<D[K]>;
-} & { [K in Exclude<Extract<keyof D, string>, RequiredKeys<D>>]?: GivenOf<D[K]> | undefined };
+  // Mapped over Pick<D, …>, so that the comments on a declaration show on the options.
+  [K in keyof Pick<D, RequiredKeys<D>>]: GivenOf<D[K]>;
+} & { [K in keyof Omit<D, RequiredKeys<D>>]?: GivenOf<D[K]> | undefined };
 
 /** Checks `given` against a declaration and fills in defaults. */
 export function parseOptions<D extends Declaration>(

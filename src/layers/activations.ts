@@ -1,0 +1,183 @@
+/** Activations as layers of their own. The plain ones are `activation` with a name. */
+import { ArgumentError, expected } from "../errors.js";
+import { elu as eluOf, leakyRelu, prelu as preluOf, thresholdedRelu } from "../ops/composed.js";
+import { greaterEqual, minimum, mul, relu, sub, where } from "../ops/elementwise.js";
+import { softmax as softmaxOf } from "../ops/softmax.js";
+import type { Tensor } from "../tensor/tensor.js";
+import type { Variable } from "../tensor/variable.js";
+import {
+  axes,
+  constraint,
+  initializer,
+  integer,
+  knownSize,
+  nullable,
+  number,
+  type OptionsOf,
+  regularizer,
+} from "./config.js";
+import { type InputSpec, Layer, type LayerOptions, maker } from "./layer.js";
+import type { BatchShape } from "./symbolic.js";
+
+const reLUOptions = {
+  /** Upper limit; none by default. */
+  maxValue: nullable(number({ min: 0 })),
+  /** Slope below the threshold. */
+  negativeSlope: number({ min: 0 }, 0),
+  /** Where the positive part begins. */
+  threshold: number({ min: 0 }, 0),
+};
+
+/** min(x, maxValue) from the threshold on, negativeSlope · (x − threshold) below. */
+export class ReLU extends Layer<typeof reLUOptions> {
+  static override readonly className = "ReLU";
+
+  constructor(options: LayerOptions & OptionsOf<typeof reLUOptions> = {}) {
+    super(options, reLUOptions);
+  }
+
+  override call(x: Tensor): Tensor {
+    const { maxValue, negativeSlope, threshold } = this.config;
+    const simple = negativeSlope === 0 && threshold === 0;
+    const below = mul(sub(x, threshold), negativeSlope);
+    const y = simple ? relu(x) : where(greaterEqual(x, threshold), x, below);
+    return maxValue === null ? y : minimum(y, maxValue);
+  }
+}
+
+/** The rectifier, with an upper limit, a slope and a threshold of choice. */
+export const reLU = maker(ReLU);
+
+const leakyReLUOptions = {
+  /** Slope below 0. */
+  alpha: number({ min: 0 }, 0.3),
+};
+
+/** x, or alpha · x below 0 (Maas et al. 2013). */
+export class LeakyReLU extends Layer<typeof leakyReLUOptions> {
+  static override readonly className = "LeakyReLU";
+
+  constructor(options: LayerOptions & OptionsOf<typeof leakyReLUOptions> = {}) {
+    super(options, leakyReLUOptions);
+  }
+
+  override call(x: Tensor): Tensor {
+    return leakyRelu(x, this.config.alpha);
+  }
+}
+
+/** x, or alpha · x below 0. */
+export const leakyReLU = maker(LeakyReLU);
+
+const eluOptions = {
+  /** −alpha is the limit for x → −∞. */
+  alpha: number({}, 1),
+};
+
+/** x, or alpha · (eˣ − 1) below 0 (Clevert et al. 2016). */
+export class ELU extends Layer<typeof eluOptions> {
+  static override readonly className = "ELU";
+
+  constructor(options: LayerOptions & OptionsOf<typeof eluOptions> = {}) {
+    super(options, eluOptions);
+  }
+
+  override call(x: Tensor): Tensor {
+    return eluOf(x, this.config.alpha);
+  }
+}
+
+/** x, or alpha · (eˣ − 1) below 0. */
+export const elu = maker(ELU);
+
+const preluOptions = {
+  alphaInitializer: initializer("zeros"),
+  alphaRegularizer: regularizer(),
+  alphaConstraint: constraint(),
+  /** Axes (from 1) along which one slope is shared: [1, 2] for one per channel of an image. */
+  sharedAxes: nullable(axes()),
+};
+
+/** x, or a learned slope times x below 0 (He et al. 2015). */
+export class PReLU extends Layer<typeof preluOptions> {
+  static override readonly className = "PReLU";
+  protected override inputSpec: InputSpec = { minRank: 2 };
+  #alpha!: Variable;
+
+  constructor(options: LayerOptions & OptionsOf<typeof preluOptions> = {}) {
+    super(options, preluOptions);
+  }
+
+  override build(inputShape: BatchShape): void {
+    const { sharedAxes, ...o } = this.config;
+    const shared = [sharedAxes ?? []].flat();
+    for (const axis of shared) {
+      if (axis < 1 || axis >= inputShape.length) {
+        throw new ArgumentError(
+          expected(this.where, `\`sharedAxes\` from 1 to ${inputShape.length - 1}`, axis),
+        );
+      }
+    }
+    const shape = inputShape
+      .slice(1)
+      .map((_, i) => (shared.includes(i + 1) ? 1 : knownSize(this.where, inputShape, i + 1)));
+    this.#alpha = this.addWeight("alpha", shape, {
+      initializer: o.alphaInitializer,
+      regularizer: o.alphaRegularizer,
+      constraint: o.alphaConstraint,
+    });
+    this.inputSpec = {
+      rank: inputShape.length,
+      axes: Object.fromEntries(shape.flatMap((d, i) => (d === 1 ? [] : [[i + 1, d]]))),
+    };
+  }
+
+  override call(x: Tensor): Tensor {
+    return preluOf(x, this.#alpha);
+  }
+}
+
+/** x, or a learned slope times x below 0. */
+export const prelu = maker(PReLU);
+
+const softmaxOptions = {
+  /** The axis over which the values sum to 1. */
+  axis: integer({}, -1),
+};
+
+/** eˣ / Σ eˣ. */
+export class Softmax extends Layer<typeof softmaxOptions> {
+  static override readonly className = "Softmax";
+
+  constructor(options: LayerOptions & OptionsOf<typeof softmaxOptions> = {}) {
+    super(options, softmaxOptions);
+  }
+
+  override call(x: Tensor): Tensor {
+    return softmaxOf(x, this.config.axis);
+  }
+}
+
+/** eˣ / Σ eˣ. */
+export const softmax = maker(Softmax);
+
+const thresholdedReLUOptions = {
+  /** Where the positive part begins. */
+  theta: number({ min: 0 }, 1),
+};
+
+/** x where it exceeds theta, else 0. */
+export class ThresholdedReLU extends Layer<typeof thresholdedReLUOptions> {
+  static override readonly className = "ThresholdedReLU";
+
+  constructor(options: LayerOptions & OptionsOf<typeof thresholdedReLUOptions> = {}) {
+    super(options, thresholdedReLUOptions);
+  }
+
+  override call(x: Tensor): Tensor {
+    return thresholdedRelu(x, this.config.theta);
+  }
+}
+
+/** x where it exceeds theta, else 0. */
+export const thresholdedReLU = maker(ThresholdedReLU);

@@ -1,0 +1,7 @@
+/** The layers that come with the library, classes and the functions that make them: `lw.layers`. */
+export * from "./activations.js";
+export * from "./core.js";
+export { InputLayer, inputLayer } from "./input.js";
+export * from "./merging.js";
+export * from "./normalization.js";
+export * from "./regularization.js";

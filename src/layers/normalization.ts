@@ -1,0 +1,262 @@
+/** Normalisation layers: batch, layer, group and unit norm, with Keras' formulas and defaults. */
+import { ArgumentError, expected, ShapeError } from "../errors.js";
+import { add, maximum, mul, rsqrt, square, sub } from "../ops/elementwise.js";
+import { reshape } from "../ops/movement.js";
+import { normalize } from "../ops/normalization.js";
+import { sum } from "../ops/reduce.js";
+import { normalizeAxes, normalizeAxis, type Shape, showShape } from "../tensor/shape.js";
+import type { Tensor } from "../tensor/tensor.js";
+import type { Variable } from "../tensor/variable.js";
+import {
+  axes,
+  boolean,
+  constraint,
+  initializer,
+  integer,
+  knownSize,
+  number,
+  type OptionsOf,
+  regularizer,
+} from "./config.js";
+import { type CallContext, type InputSpec, Layer, type LayerOptions, maker } from "./layer.js";
+import type { BatchShape } from "./symbolic.js";
+
+const affineOptions = {
+  /** Keeps the division finite. */
+  epsilon: number({ min: 0 }, 1e-3),
+  /** Whether beta is added. */
+  center: boolean(true),
+  /** Whether the result is multiplied by gamma. */
+  scale: boolean(true),
+  betaInitializer: initializer("zeros"),
+  gammaInitializer: initializer("ones"),
+  betaRegularizer: regularizer(),
+  gammaRegularizer: regularizer(),
+  betaConstraint: constraint(),
+  gammaConstraint: constraint(),
+};
+
+/** How the options of gamma and of beta stand in `addWeight`. */
+type AffineConfig = Layer<typeof affineOptions>["config"];
+const gammaOf = (o: AffineConfig) => ({
+  initializer: o.gammaInitializer,
+  regularizer: o.gammaRegularizer,
+  constraint: o.gammaConstraint,
+});
+const betaOf = (o: AffineConfig) => ({
+  initializer: o.betaInitializer,
+  regularizer: o.betaRegularizer,
+  constraint: o.betaConstraint,
+});
+
+/** A parameter in the shape in which it broadcasts against x. */
+const spread = (parameter: Variable | Tensor | undefined, shape: Shape): Tensor | null =>
+  parameter ? reshape(parameter, shape) : null;
+
+const batchOptions = {
+  /** The axis that keeps its own statistics: the channels. */
+  axis: integer({}, -1),
+  /** How much of the moving statistics stays at each step. */
+  momentum: number({ min: 0, max: 1 }, 0.99),
+  ...affineOptions,
+  movingMeanInitializer: initializer("zeros"),
+  movingVarianceInitializer: initializer("ones"),
+};
+
+export type BatchNormalizationOptions = LayerOptions & OptionsOf<typeof batchOptions>;
+
+/**
+ * Normalises each channel over the batch (Ioffe & Szegedy 2015): with the batch's own mean and variance
+ * while training, with their moving averages otherwise, or when the layer is not trainable.
+ */
+export class BatchNormalization extends Layer<typeof batchOptions> {
+  static override readonly className = "BatchNormalization";
+  protected override inputSpec: InputSpec = { minRank: 2 };
+  #gamma: Variable | undefined;
+  #beta: Variable | undefined;
+  #mean!: Variable;
+  #variance!: Variable;
+  #axis = -1;
+
+  constructor(options: BatchNormalizationOptions = {}) {
+    super(options, batchOptions);
+  }
+
+  override build(inputShape: BatchShape): void {
+    const o = this.config;
+    this.#axis = normalizeAxis(`${this.where}: axis`, o.axis, inputShape.length);
+    const size = knownSize(this.where, inputShape, this.#axis);
+    if (o.scale) this.#gamma = this.addWeight("gamma", [size], gammaOf(o));
+    if (o.center) this.#beta = this.addWeight("beta", [size], betaOf(o));
+    this.#mean = this.addWeight("movingMean", [size], {
+      initializer: o.movingMeanInitializer,
+      trainable: false,
+    });
+    this.#variance = this.addWeight("movingVariance", [size], {
+      initializer: o.movingVarianceInitializer,
+      trainable: false,
+    });
+    this.inputSpec = { rank: inputShape.length, axes: { [this.#axis]: size } };
+  }
+
+  override call(x: Tensor, context: CallContext): Tensor {
+    const { epsilon, momentum } = this.config;
+    const size = x.shape[this.#axis]!;
+    // Along the last axis a vector broadcasts as it is.
+    const shape =
+      this.#axis === x.rank - 1 ? [size] : x.shape.map((d, i) => (i === this.#axis ? d : 1));
+    const gamma = spread(this.#gamma, shape);
+    const beta = spread(this.#beta, shape);
+    if (context.training && this.trainable) {
+      const others = x.shape.map((_, i) => i).filter((i) => i !== this.#axis);
+      const { output, mean, variance } = normalize(x, others, gamma, beta, epsilon);
+      // moving ← moving·momentum + batch·(1 − momentum)
+      const blend = (moving: Variable, batch: Tensor): void => {
+        moving.assign(add(mul(moving, momentum), mul(reshape(batch, [size]), 1 - momentum)));
+      };
+      blend(this.#mean, mean);
+      blend(this.#variance, variance);
+      return output;
+    }
+    const inverse = rsqrt(add(reshape(this.#variance, shape), epsilon));
+    const scaled = mul(sub(x, reshape(this.#mean, shape)), gamma ? mul(inverse, gamma) : inverse);
+    return beta ? add(scaled, beta) : scaled;
+  }
+}
+
+/** Normalises each channel over the batch. */
+export const batchNormalization = maker(BatchNormalization);
+
+const layerNormOptions = {
+  /** The axis or axes that are normalised together. */
+  axis: axes(-1),
+  ...affineOptions,
+};
+
+/** Normalises each sample over the given axes (Ba et al. 2016). */
+export class LayerNormalization extends Layer<typeof layerNormOptions> {
+  static override readonly className = "LayerNormalization";
+  protected override inputSpec: InputSpec = { minRank: 2 };
+  #gamma: Variable | undefined;
+  #beta: Variable | undefined;
+  #axes: readonly number[] = [];
+
+  constructor(options: LayerOptions & OptionsOf<typeof layerNormOptions> = {}) {
+    super(options, layerNormOptions);
+  }
+
+  override build(inputShape: BatchShape): void {
+    const o = this.config;
+    this.#axes = normalizeAxes(`${this.where}: axis`, o.axis, inputShape.length);
+    if (this.#axes.includes(0)) {
+      throw new ArgumentError(
+        expected(this.where, "`axis` to leave out the batch (axis 0)", o.axis),
+      );
+    }
+    const shape = this.#axes.map((axis) => knownSize(this.where, inputShape, axis));
+    if (o.scale) this.#gamma = this.addWeight("gamma", shape, gammaOf(o));
+    if (o.center) this.#beta = this.addWeight("beta", shape, betaOf(o));
+    this.inputSpec = {
+      rank: inputShape.length,
+      axes: Object.fromEntries(this.#axes.map((axis, i) => [axis, shape[i]!])),
+    };
+  }
+
+  override call(x: Tensor): Tensor {
+    const shape = x.shape.map((d, i) => (this.#axes.includes(i) ? d : 1)).slice(this.#axes[0]);
+    const gamma = spread(this.#gamma, shape);
+    const beta = spread(this.#beta, shape);
+    return normalize(x, this.#axes, gamma, beta, this.config.epsilon).output;
+  }
+}
+
+/** Normalises each sample over the given axes. */
+export const layerNormalization = maker(LayerNormalization);
+
+const groupOptions = {
+  /** Number of groups the channels are split into; −1 is one per channel (instance norm). */
+  groups: integer({ min: -1 }, 32),
+  /** The channels. */
+  axis: integer({}, -1),
+  ...affineOptions,
+};
+
+/** Normalises groups of channels of each sample (Wu & He 2018). */
+export class GroupNormalization extends Layer<typeof groupOptions> {
+  static override readonly className = "GroupNormalization";
+  protected override inputSpec: InputSpec = { minRank: 2 };
+  #gamma: Variable | undefined;
+  #beta: Variable | undefined;
+  #axis = -1;
+  #groups = 1;
+
+  constructor(options: LayerOptions & OptionsOf<typeof groupOptions> = {}) {
+    super(options, groupOptions);
+    if (this.config.groups === 0) {
+      throw new ArgumentError(expected(this.where, "`groups` to be ≥ 1, or -1", 0));
+    }
+  }
+
+  override build(inputShape: BatchShape): void {
+    const o = this.config;
+    this.#axis = normalizeAxis(`${this.where}: axis`, o.axis, inputShape.length);
+    if (this.#axis === 0) {
+      throw new ArgumentError(
+        expected(this.where, "`axis` to be another than the batch's", o.axis),
+      );
+    }
+    const size = knownSize(this.where, inputShape, this.#axis);
+    this.#groups = o.groups === -1 ? size : o.groups;
+    if (size % this.#groups !== 0) {
+      throw new ShapeError(
+        expected(
+          this.where,
+          `a number of channels that its ${this.#groups} groups divide`,
+          `${size} in shape ${showShape(inputShape)}`,
+        ),
+      );
+    }
+    if (o.scale) this.#gamma = this.addWeight("gamma", [size], gammaOf(o));
+    if (o.center) this.#beta = this.addWeight("beta", [size], betaOf(o));
+    this.inputSpec = { rank: inputShape.length, axes: { [this.#axis]: size } };
+  }
+
+  override call(x: Tensor): Tensor {
+    const axis = this.#axis;
+    const group = [this.#groups, x.shape[axis]! / this.#groups];
+    // The channels become [groups, channels per group]; all but batch and groups is averaged over.
+    const split = [...x.shape.slice(0, axis), ...group, ...x.shape.slice(axis + 1)];
+    const own = split.map((d, i) => (i === axis || i === axis + 1 ? d : 1));
+    const over = split.map((_, i) => i).filter((i) => i !== 0 && i !== axis);
+    const gamma = spread(this.#gamma, own);
+    const beta = spread(this.#beta, own);
+    const { output } = normalize(reshape(x, split), over, gamma, beta, this.config.epsilon);
+    return reshape(output, x.shape);
+  }
+}
+
+/** Normalises groups of channels of each sample. */
+export const groupNormalization = maker(GroupNormalization);
+
+const unitOptions = {
+  /** The axis or axes over which the length becomes 1. */
+  axis: axes(-1),
+};
+
+/** x divided by its Euclidean length over the given axes. */
+export class UnitNormalization extends Layer<typeof unitOptions> {
+  static override readonly className = "UnitNormalization";
+  protected override inputSpec: InputSpec = { minRank: 1 };
+
+  constructor(options: LayerOptions & OptionsOf<typeof unitOptions> = {}) {
+    super(options, unitOptions);
+  }
+
+  override call(x: Tensor): Tensor {
+    // Keras' floor of 1e-12 for the length, squared.
+    return mul(x, rsqrt(maximum(sum(square(x), this.config.axis, true), 1e-24)));
+  }
+}
+
+/** x divided by its Euclidean length over the given axes. */
+export const unitNormalization = maker(UnitNormalization);
