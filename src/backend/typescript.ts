@@ -43,8 +43,12 @@ class Turns {
     else this.#busy = false;
   }
 
-  get contended(): boolean {
-    return this.#waiting.length > 0;
+  /** Lets everybody go first who waits already, and takes the turn back. */
+  async yield(): Promise<void> {
+    if (this.#waiting.length === 0) return;
+    const mine = this.take();
+    this.release();
+    await mine;
   }
 
   /** Gives the event loop its turn when this one has worked for long enough. */
@@ -115,11 +119,9 @@ class TypeScriptProgram implements LoadedProgram {
   async run(bindings: readonly TypedArray[]): Promise<void> {
     this.#check(bindings);
     await this.#turns.take();
-    const state = this.#checkOut();
     try {
-      await this.#runOnce(state, bindings);
+      await this.#runOnce(bindings);
     } finally {
-      this.#checkIn(state);
       this.#turns.release();
     }
   }
@@ -130,7 +132,6 @@ class TypeScriptProgram implements LoadedProgram {
     const windows = [...bindings];
     let done = 0;
     await this.#turns.take();
-    let state = this.#checkOut();
     try {
       while (done < steps) {
         if (progress && Atomics.load(progress, 1) !== 0) return { steps: done, reason: "aborted" };
@@ -138,29 +139,28 @@ class TypeScriptProgram implements LoadedProgram {
           const start = done * advance[i]!;
           if (bindings[i]!.length !== size) windows[i] = bindings[i]!.subarray(start, start + size);
         }
-        await this.#runOnce(state, windows);
+        await this.#runOnce(windows);
         done++;
         if (progress) Atomics.store(progress, 0, done);
         if (watch.some((i) => !allFinite(windows[i]!))) return { steps: done, reason: "nonfinite" };
-        if (this.#turns.contended) {
-          this.#checkIn(state);
-          this.#turns.release();
-          await this.#turns.take();
-          state = this.#checkOut();
-        }
+        await this.#turns.yield();
       }
       return { steps: done, reason: "done" };
     } finally {
-      this.#checkIn(state);
       this.#turns.release();
     }
   }
 
-  async #runOnce(state: State, bindings: readonly TypedArray[]): Promise<void> {
-    bind(state, bindings);
-    for (const step of state.steps) {
-      if (this.#turns.due()) await this.#turns.pause();
-      step.run(step.inputs, step.outputs);
+  async #runOnce(bindings: readonly TypedArray[]): Promise<void> {
+    const state = this.#checkOut();
+    try {
+      bind(state, bindings);
+      for (const step of state.steps) {
+        if (this.#turns.due()) await this.#turns.pause();
+        step.run(step.inputs, step.outputs);
+      }
+    } finally {
+      this.#checkIn(state);
     }
   }
 
