@@ -136,6 +136,7 @@ export {
   softmaxCrossEntropy,
   sparseSoftmaxCrossEntropy,
 } from "./ops/softmax.js";
+export * as plot from "./plot/plot.js";
 export type { DType, TypedArray } from "./tensor/dtype.js";
 export { setRandomSeed } from "./tensor/random.js";
 export type { Shape } from "./tensor/shape.js";
