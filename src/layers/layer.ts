@@ -91,6 +91,9 @@ interface OwnWeight extends WeightInfo {
 /** What a symbolic or concrete application takes. */
 export type LayerInput = SymbolicTensor | TensorLike;
 
+/** What symbolic application gives for what `call` gives. */
+export type Applied<T> = [T] extends [Tensor] ? SymbolicTensor : SymbolicTensor | SymbolicTensor[];
+
 type NoOptions = Record<never, never>;
 
 const usedNames = new Map<string, number>();
@@ -363,17 +366,15 @@ export abstract class Layer<D extends Declaration = NoOptions> {
   }
 
   /** Applies the layer to symbolic tensors, which connects it into a model. */
-  apply(input: SymbolicTensor, options?: { training?: boolean }): SymbolicTensor;
   apply(
-    inputs: readonly SymbolicTensor[],
+    inputs: SymbolicTensor | readonly SymbolicTensor[],
     options?: { training?: boolean },
-  ): SymbolicTensor | SymbolicTensor[];
+  ): Applied<ReturnType<this["call"]>>;
   /** Applies the layer to values, outside of any model. */
-  apply(inputs: Tensor, options?: { training?: boolean }): Tensor;
   apply(
     inputs: TensorLike | readonly TensorLike[],
     options?: { training?: boolean },
-  ): Tensor | Tensor[];
+  ): ReturnType<this["call"]>;
   apply(
     inputs: LayerInput | readonly LayerInput[],
     options: { training?: boolean } = {},

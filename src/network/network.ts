@@ -3,7 +3,7 @@
  * order in which they were applied; shared layers and nested networks are nothing special. Knows
  * nothing of losses, optimizers or training: see models/.
  */
-import { ArgumentError, expected, ShapeError, StateError, show } from "../errors.js";
+import { ArgumentError, DTypeError, expected, ShapeError, StateError, show } from "../errors.js";
 import { InputLayer } from "../layers/input.js";
 import { type CallContext, type InputSpec, Layer, type LayerOptions } from "../layers/layer.js";
 import { registerLayer } from "../layers/registry.js";
@@ -13,7 +13,7 @@ import {
   type Connection,
   SymbolicTensor,
 } from "../layers/symbolic.js";
-import type { JsonObject } from "../nn/options.js";
+import { checkOptionKeys, type JsonObject } from "../nn/options.js";
 import { type DType, dtypes } from "../tensor/dtype.js";
 import { showShape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -62,6 +62,7 @@ export class Network extends Layer {
 
   /** Without inputs and outputs, a subclass gives them later by `setGraph`. */
   constructor(options: NetworkOptions) {
+    checkOptionKeys("model", options ?? {}, ["inputs", "outputs", "name", "trainable"]);
     const { inputs, outputs, ...rest } = options ?? {};
     super(rest, {});
     if (inputs !== undefined || outputs !== undefined) {
@@ -257,23 +258,26 @@ export class Network extends Layer {
     }
     inputs.forEach((wanted, i) => {
       const { shape, dtype } = given[i]!;
-      const fits =
-        shape.length === wanted.shape.length &&
-        wanted.shape.every((d, k) => d === null || shape[k] === null || shape[k] === d);
-      if (!fits || dtype !== wanted.dtype) {
-        const want = `${wanted.dtype} ${showShape(wanted.shape)}`;
-        const got = `${dtype} ${showShape(shape)}`;
-        const hint =
-          fits && wanted.dtype === "float32"
-            ? `cast it, or declare the input with dtype: "${dtype}"`
-            : shape.length === wanted.shape.length - 1
-              ? "a single sample needs a batch dimension: x.expandDims(0)"
-              : undefined;
-        const where = `${this.where}: input ${JSON.stringify(wanted.name)}`;
-        throw new ShapeError(expected(where, want, got, hint));
+      const where = `${this.where}: input ${JSON.stringify(wanted.name)}`;
+      if (!agrees(shape, wanted.shape)) {
+        const hint = agrees(shape, wanted.shape.slice(1))
+          ? "a single sample needs a batch dimension: x.expandDims(0)"
+          : undefined;
+        throw new ShapeError(
+          expected(where, `shape ${showShape(wanted.shape)}`, showShape(shape), hint),
+        );
+      }
+      if (dtype !== wanted.dtype) {
+        const hint = `cast it, or make the model with an input of dtype "${dtype}"`;
+        throw new DTypeError(expected(where, wanted.dtype, dtype, hint));
       }
     });
   }
+}
+
+/** Same rank, and no two known sizes that differ. */
+function agrees(a: BatchShape, b: BatchShape): boolean {
+  return a.length === b.length && a.every((d, i) => d === null || b[i] === null || b[i] === d);
 }
 
 registerLayer(Network);
