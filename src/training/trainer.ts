@@ -1,0 +1,801 @@
+/**
+ * Runs training, evaluation and prediction of one network: epochs as native loops, executables cached
+ * by shape, logs, callbacks, progress, abort and the stop at NaN. What a step computes is in `step.ts`;
+ * what users hold is in `models/`.
+ */
+import type { Executable } from "../backend/run.js";
+import {
+  ArgumentError,
+  checkInteger,
+  checkKeys,
+  checkNumber,
+  expected,
+  NonFiniteError,
+  StateError,
+  show,
+} from "../errors.js";
+import { allocate, type TypedArray } from "../tensor/dtype.js";
+import { drawSeed, mixSeed } from "../tensor/random.js";
+import { sizeOf } from "../tensor/shape.js";
+import { leaf, Tensor, zerosLeaf } from "../tensor/tensor.js";
+import { Variable } from "../tensor/variable.js";
+import {
+  type CallbackHooks,
+  CallbackList,
+  type CallbackModel,
+  History,
+  type Logs,
+  TerminateOnNaN,
+} from "./callbacks.js";
+import {
+  type ClassWeights,
+  type Data,
+  type DataLike,
+  type DataRequest,
+  gatherData,
+  inputSamples,
+  perSlot,
+  type Samples,
+  type SampleWeights,
+  settle,
+  sliceData,
+} from "./data.js";
+import type { Objective, OutputMetric } from "./objective.js";
+import { epochOrder } from "./order.js";
+import { checkVerbosity, Progress, type Verbosity } from "./progress.js";
+import {
+  arraysOf,
+  reportsParts,
+  signatureOf,
+  type TrainableNetwork,
+  traceEvaluationStep,
+  tracePrediction,
+  traceResults,
+  traceTrainStep,
+} from "./step.js";
+
+/** Options of `fit`. */
+export interface FitOptions {
+  /** Samples per step: 32 by default, 1 is stochastic, Infinity is (full) batch descent. */
+  batchSize?: number;
+  /** Index of the last epoch + 1. */
+  epochs?: number;
+  /** Epoch at which to begin, to go on with an earlier training. */
+  initialEpoch?: number;
+  /** x and y (and sample weights) to evaluate on after each epoch. */
+  validationData?: readonly [DataLike, DataLike] | readonly [DataLike, DataLike, SampleWeights];
+  /** Share of the samples, from the end, to evaluate on instead of training with them. */
+  validationSplit?: number;
+  validationBatchSize?: number;
+  /** Whether each epoch has its own order; true by default. */
+  shuffle?: boolean;
+  /** Seed of the order and of dropout; drawn if left out. */
+  seed?: number;
+  callbacks?: CallbackHooks | readonly CallbackHooks[];
+  /** How much samples of each class count. */
+  classWeight?: ClassWeights;
+  /** How much each sample counts. */
+  sampleWeight?: SampleWeights;
+  /** Batches per epoch, if not all. */
+  stepsPerEpoch?: number;
+  /** Ends training at once; `fit` rejects with the signal's reason. */
+  signal?: AbortSignal;
+  verbose?: Verbosity | boolean;
+  /** Whether a NaN or infinite loss is an error; true by default. */
+  terminateOnNaN?: boolean;
+}
+
+const fitKeys = [
+  "batchSize",
+  "epochs",
+  "initialEpoch",
+  "validationData",
+  "validationSplit",
+  "validationBatchSize",
+  "shuffle",
+  "seed",
+  "callbacks",
+  "classWeight",
+  "sampleWeight",
+  "stepsPerEpoch",
+  "signal",
+  "verbose",
+  "terminateOnNaN",
+] as const satisfies readonly (keyof FitOptions)[];
+
+/** Options of `evaluate`. */
+export interface EvaluateOptions {
+  batchSize?: number;
+  sampleWeight?: SampleWeights;
+  callbacks?: CallbackHooks | readonly CallbackHooks[];
+  signal?: AbortSignal;
+  verbose?: Verbosity | boolean;
+}
+
+/** Options of `predict`. */
+export interface PredictOptions {
+  /** Samples per run; the results don't depend on it. */
+  batchSize?: number;
+  signal?: AbortSignal;
+}
+
+/** Larger batches than Keras' 32 keep all cores busy; results don't depend on it. */
+const inferenceBatch = 256;
+
+/** A batch size as a number of rows: Infinity is all there are. */
+function rowsPerBatch(where: string, option: string, given: number, count: number): number {
+  if (given === Infinity) return count;
+  checkInteger(where, option, given, 1);
+  return Math.min(given, count);
+}
+
+/** Executables by shape, the least recently used dropped first: each holds its own memory. */
+class ExecutableCache {
+  readonly #entries = new Map<string, Executable>();
+  readonly #limit: number;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  get(key: string, make: () => Executable): Executable {
+    let found = this.#entries.get(key);
+    if (found) this.#entries.delete(key);
+    else {
+      found = make();
+      if (this.#entries.size >= this.#limit) {
+        this.#entries.delete(this.#entries.keys().next().value!);
+      }
+    }
+    this.#entries.set(key, found);
+    return found;
+  }
+
+  clear(): void {
+    this.#entries.clear();
+  }
+}
+
+/** One stretch of equal steps. */
+interface Stretch {
+  readonly executable: Executable;
+  readonly inputs: readonly TypedArray[];
+  readonly advance: readonly number[];
+  readonly steps: number;
+  readonly rows: number;
+}
+
+/** How the losses of an epoch come in: one array per reported scalar, filled as steps finish. */
+class LossRecord {
+  readonly values: Float32Array[];
+  /** Samples of each step. */
+  readonly rows: Int32Array;
+  finished = 0;
+
+  constructor(scalars: number, steps: number) {
+    this.values = Array.from({ length: scalars }, () => new Float32Array(steps));
+    this.rows = new Int32Array(steps);
+  }
+
+  /** Means over samples of the first `steps` steps. */
+  means(steps = this.finished): number[] {
+    let count = 0;
+    for (let s = 0; s < steps; s++) count += this.rows[s]!;
+    return this.values.map((values) => {
+      let total = 0;
+      for (let s = 0; s < steps; s++) total += values[s]! * this.rows[s]!;
+      return total / count;
+    });
+  }
+}
+
+/** Trains, evaluates and applies one network. */
+export class Trainer {
+  readonly #network: TrainableNetwork;
+  readonly #seed = new Variable(zerosLeaf([], "int32"), "seed", false);
+  readonly #training = new ExecutableCache(6);
+  readonly #evaluation = new ExecutableCache(6);
+  readonly #prediction = new ExecutableCache(16);
+  #objective: Objective | null = null;
+  /** Weights that optimizers change, as they were when the model was compiled. */
+  #trainable: readonly Variable[] = [];
+  #results: { metrics: readonly OutputMetric[]; executable: Executable } | null = null;
+  #busy: string | null = null;
+  #last: { rows: number; dtype: string; executable: Executable; shapes: number[][] } | null = null;
+
+  constructor(network: TrainableNetwork) {
+    this.#network = network;
+  }
+
+  /** Sets what is learnt; weights' trainable flags are taken as they are now. */
+  compile(objective: Objective): void {
+    this.#idle("compile()");
+    this.#objective = objective;
+    this.#trainable = this.#network.weights.filter((w) => w.trainable && w.dtype === "float32");
+    this.#training.clear();
+    this.#evaluation.clear();
+    this.#results = null;
+  }
+
+  get objective(): Objective | null {
+    return this.#objective;
+  }
+
+  /** The weights that training changes. */
+  get trainable(): readonly Variable[] {
+    return this.#trainable;
+  }
+
+  #compiled(where: string): Objective {
+    if (!this.#objective) {
+      throw new StateError(
+        `${where}: the model is not compiled; call model.compile({ optimizer, loss }) first`,
+      );
+    }
+    return this.#objective;
+  }
+
+  #idle(where: string): void {
+    if (this.#busy) throw new StateError(`${where}: ${this.#busy} of this model is still running`);
+  }
+
+  async #alone<T>(where: string, body: () => Promise<T>): Promise<T> {
+    this.#idle(where);
+    this.#busy = where;
+    try {
+      return await body();
+    } finally {
+      this.#busy = null;
+    }
+  }
+
+  #request(objective: Objective): DataRequest {
+    const outputs = this.#network.outputSlots;
+    return {
+      inputs: this.#network.inputSlots,
+      outputs,
+      losses: objective.losses,
+      labelled: outputs.map((_, i) => objective.hasMetrics(i)),
+    };
+  }
+
+  #metrics(objective: Objective, data: Data): readonly OutputMetric[] {
+    const predictions = this.#network.outputSlots.map((slot) => slot.shape.map((d) => d ?? 1));
+    return objective.metricsFor(
+      data.y.map((y) => y?.shape ?? null),
+      predictions,
+    );
+  }
+
+  /* ---- training -------------------------------------------------------------------------------- */
+
+  /** Trains on data in memory. */
+  async fit(
+    model: CallbackModel,
+    x: DataLike,
+    y: DataLike,
+    options: FitOptions = {},
+  ): Promise<History> {
+    const where = "fit()";
+    const objective = this.#compiled(where);
+    checkKeys(where, options, fitKeys);
+    return this.#alone(where, async () => {
+      const progress = new Progress(checkVerbosity(where, options.verbose ?? "auto"));
+      try {
+        return await this.#fit(where, objective, model, x, y, options, progress);
+      } catch (error) {
+        progress.abandon();
+        throw error;
+      }
+    });
+  }
+
+  async #fit(
+    where: string,
+    objective: Objective,
+    model: CallbackModel,
+    x: DataLike,
+    y: DataLike,
+    options: FitOptions,
+    progress: Progress,
+  ): Promise<History> {
+    const { epochs = 1, initialEpoch = 0, shuffle = true, signal, seed = drawSeed() } = options;
+    const { terminateOnNaN = true, validationSplit = 0 } = options;
+    checkInteger(where, "epochs", epochs, 0);
+    checkInteger(where, "initialEpoch", initialEpoch, 0);
+    checkInteger(where, "seed", seed, -(2 ** 31), 2 ** 32 - 1);
+    checkNumber(where, "validationSplit", validationSplit, 0, 1);
+    signal?.throwIfAborted();
+    await settle(x, y, options.sampleWeight, options.validationData);
+
+    const request = this.#request(objective);
+    const all = gatherData(where, request, x, y, options.sampleWeight, options.classWeight);
+    const { data, validation } = splitData(where, request, all, options);
+    const rows = rowsPerBatch(where, "batchSize", options.batchSize ?? 32, data.count);
+    const batches = Math.ceil(data.count / rows);
+    const steps = options.stepsPerEpoch ?? batches;
+    checkInteger(where, "stepsPerEpoch", steps, 1, batches);
+
+    const history = new History();
+    const listed = options.callbacks === undefined ? [] : [options.callbacks].flat();
+    const callbacks = new CallbackList([...listed, history], model, {
+      epochs,
+      steps,
+      batchSize: rows,
+      verbose: options.verbose === 0 || options.verbose === false ? 0 : 1,
+    });
+    const metrics = this.#metrics(objective, data);
+    const quiet = callbacks.has(TerminateOnNaN);
+    const watch = terminateOnNaN || quiet;
+    this.#seed.storageForUpdate()[0] = seed | 0;
+
+    model.stopTraining = false;
+    await callbacks.call("onTrainBegin");
+    let logs: Logs = {};
+    for (let epoch = initialEpoch; epoch < epochs && !model.stopTraining; epoch++) {
+      signal?.throwIfAborted();
+      await callbacks.at("onEpochBegin", epoch);
+      progress.begin(`Epoch ${epoch + 1}/${epochs}`, steps);
+      for (const { metric } of metrics) metric.resetState();
+      const order = epochOrder(data.count, shuffle ? mixSeed(seed | 0, epoch) : null);
+      const record = new LossRecord(this.#scalars(objective), steps);
+      const stretches = this.#stretches(objective, data, metrics, order, rows, steps);
+      const finite = callbacks.watchesBatches
+        ? await this.#stepByStep(
+            stretches,
+            record,
+            callbacks,
+            metrics,
+            progress,
+            signal,
+            watch,
+            model,
+          )
+        : await this.#run(stretches, record, progress, signal, watch);
+      if (!finite) {
+        const batch = record.finished - 1;
+        const loss = record.values[0]![batch]!;
+        if (!quiet) {
+          throw new NonFiniteError(
+            `${where}: the loss became ${loss} in epoch ${epoch + 1}, batch ${batch + 1} of ${steps}; ` +
+              "a smaller learning rate, gradient clipping (clipNorm) or scaled inputs may help, or set terminateOnNaN: false to go on",
+          );
+        }
+        model.stopTraining = true;
+      }
+      logs = { ...this.#logs(objective, record.means()), ...this.#metricLogs(metrics) };
+      if (validation && finite) {
+        const size = options.validationBatchSize ?? rows;
+        const results = await this.#measure(where, objective, validation, size, callbacks, signal);
+        for (const [key, value] of Object.entries(results)) logs[`val_${key}`] = value;
+      }
+      await callbacks.at("onEpochEnd", epoch, logs);
+      progress.end(logs);
+    }
+    if (objective.optimizer.usesEma && epochs > initialEpoch) {
+      objective.optimizer.finalizeVariableValues();
+    }
+    await callbacks.call("onTrainEnd", logs);
+    return history;
+  }
+
+  /** Number of scalars that each step reports. */
+  #scalars(objective: Objective): number {
+    return reportsParts(objective) ? 1 + objective.losses.filter((l) => l !== null).length : 1;
+  }
+
+  /** The epoch as at most two stretches: the full batches, and the smaller one that is left. */
+  #stretches(
+    objective: Objective,
+    data: Data,
+    metrics: readonly OutputMetric[],
+    order: Int32Array,
+    rows: number,
+    steps: number,
+  ): Stretch[] {
+    const full = Math.min(steps, Math.floor(data.count / rows));
+    const rest = steps > full ? data.count - full * rows : 0;
+    const arrays = arraysOf(data).map((s) => s.values);
+    const stretch = (count: number, from: number, size: number): Stretch => ({
+      executable: this.#trainStep(objective, data, metrics, size, true),
+      inputs: [order.subarray(from, from + count * size), ...arrays],
+      advance: [size, ...arrays.map(() => 0)],
+      steps: count,
+      rows: size,
+    });
+    return [
+      ...(full > 0 ? [stretch(full, 0, rows)] : []),
+      ...(rest > 0 ? [stretch(1, full * rows, rest)] : []),
+    ];
+  }
+
+  #trainStep(
+    objective: Objective,
+    data: Data,
+    metrics: readonly OutputMetric[],
+    rows: number,
+    gathered: boolean,
+  ): Executable {
+    const key = `${rows}|${gathered}|${signatureOf(data, gathered ? null : rows)}`;
+    return this.#training.get(key, () =>
+      traceTrainStep({
+        network: this.#network,
+        objective,
+        data,
+        metrics,
+        rows,
+        seed: this.#seed,
+        trainable: this.#trainable,
+        gathered,
+      }),
+    );
+  }
+
+  /** Whole stretches as native loops; false when a loss was not finite. */
+  async #run(
+    stretches: readonly Stretch[],
+    record: LossRecord,
+    progress: Progress,
+    signal: AbortSignal | undefined,
+    watch: boolean,
+  ): Promise<boolean> {
+    let base = 0;
+    for (const { executable, inputs, advance, steps, rows } of stretches) {
+      signal?.throwIfAborted();
+      record.rows.fill(rows, base, base + steps);
+      const outputs = record.values.map((v) => v.subarray(base, base + steps));
+      const counter = new Int32Array(2);
+      const stop = (): void => {
+        Atomics.store(counter, 1, 1);
+      };
+      signal?.addEventListener("abort", stop, { once: true });
+      const timer = progress.live
+        ? setInterval(() => {
+            const done = base + Atomics.load(counter, 0);
+            if (done > 0) progress.update(done, { loss: record.means(done)[0]! });
+          }, 80).unref()
+        : undefined;
+      try {
+        const result = await executable.loop(inputs, {
+          steps,
+          advance,
+          outputs,
+          progress: counter,
+          ...(watch ? { watch: [0] } : {}),
+        });
+        record.finished = base + result.steps;
+        if (result.reason === "nonfinite") return false;
+        if (result.reason === "aborted") signal?.throwIfAborted();
+      } finally {
+        clearInterval(timer);
+        signal?.removeEventListener("abort", stop);
+      }
+      base += steps;
+    }
+    return true;
+  }
+
+  /** One run per step with the batch hooks around it; false when a loss was not finite. */
+  async #stepByStep(
+    stretches: readonly Stretch[],
+    record: LossRecord,
+    callbacks: CallbackList,
+    metrics: readonly OutputMetric[],
+    progress: Progress,
+    signal: AbortSignal | undefined,
+    watch: boolean,
+    model: CallbackModel,
+  ): Promise<boolean> {
+    const objective = this.#compiled("fit()");
+    let batch = 0;
+    let shown = performance.now();
+    for (const { executable, inputs, advance, steps, rows } of stretches) {
+      for (let step = 0; step < steps; step++) {
+        signal?.throwIfAborted();
+        await callbacks.at("onBatchBegin", batch);
+        const windows = inputs.map((array, i) =>
+          advance[i] === 0 ? array : array.subarray(step * advance[i]!, (step + 1) * advance[i]!),
+        );
+        const outputs = await executable.run(windows);
+        outputs.forEach((values, i) => {
+          record.values[i]![batch] = values[0]!;
+        });
+        record.rows[batch] = rows;
+        record.finished = batch + 1;
+        if (watch && !Number.isFinite(outputs[0]![0]!)) return false;
+        const logs = { ...this.#logs(objective, record.means()), ...this.#metricLogs(metrics) };
+        await callbacks.at("onBatchEnd", batch, logs);
+        batch++;
+        if (progress.live && performance.now() - shown > 80) {
+          progress.update(batch, logs);
+          shown = performance.now();
+        }
+        if (model.stopTraining) return true;
+      }
+    }
+    return true;
+  }
+
+  /** Loss values under their names: `loss`, and `<output>_loss` where there are several outputs. */
+  #logs(objective: Objective, means: readonly number[]): Logs {
+    const logs: Logs = { loss: means[0]! };
+    if (!reportsParts(objective)) return logs;
+    let next = 1;
+    objective.losses.forEach((loss, i) => {
+      if (loss) logs[`${objective.outputs[i]!.name}_loss`] = means[next++]!;
+    });
+    return logs;
+  }
+
+  /** Results of the metrics that are single numbers; the others are asked for by themselves. */
+  #metricLogs(metrics: readonly OutputMetric[]): Logs {
+    if (metrics.length === 0) return {};
+    if (this.#results?.metrics !== metrics) {
+      this.#results = { metrics, executable: traceResults(metrics) };
+    }
+    const { executable } = this.#results;
+    const values = executable.runSync([]);
+    const logs: Logs = {};
+    metrics.forEach(({ key }, i) => {
+      if (sizeOf(executable.outputs[i]!.shape) === 1) logs[key] = values[i]![0]!;
+    });
+    return logs;
+  }
+
+  /** One step on one batch. */
+  async trainOnBatch(
+    x: DataLike,
+    y: DataLike,
+    options: { sampleWeight?: SampleWeights; classWeight?: ClassWeights } = {},
+  ): Promise<Logs> {
+    const where = "trainOnBatch()";
+    const objective = this.#compiled(where);
+    return this.#alone(where, async () => {
+      await settle(x, y, options.sampleWeight);
+      const request = this.#request(objective);
+      const data = gatherData(where, request, x, y, options.sampleWeight, options.classWeight);
+      const metrics = this.#metrics(objective, data);
+      for (const { metric } of metrics) metric.resetState();
+      const step = this.#trainStep(objective, data, metrics, data.count, false);
+      const outputs = await step.run(arraysOf(data).map((s) => s.values));
+      const means = outputs.map((o) => o[0]!);
+      return { ...this.#logs(objective, means), ...this.#metricLogs(metrics) };
+    });
+  }
+
+  /* ---- evaluation -------------------------------------------------------------------------------- */
+
+  /** Loss and metrics on data. */
+  async evaluate(
+    model: CallbackModel,
+    x: DataLike,
+    y: DataLike,
+    options: EvaluateOptions = {},
+  ): Promise<Logs> {
+    const where = "evaluate()";
+    const objective = this.#compiled(where);
+    checkKeys(where, options, ["batchSize", "sampleWeight", "callbacks", "signal", "verbose"]);
+    const verbose = checkVerbosity(where, options.verbose ?? 0);
+    return this.#alone(where, async () => {
+      await settle(x, y, options.sampleWeight);
+      const data = gatherData(where, this.#request(objective), x, y, options.sampleWeight);
+      const size = options.batchSize ?? inferenceBatch;
+      const rows = rowsPerBatch(where, "batchSize", size, data.count);
+      const listed = options.callbacks === undefined ? [] : [options.callbacks].flat();
+      const steps = Math.ceil(data.count / rows);
+      const params = { epochs: 1, steps, batchSize: rows, verbose: verbose === 0 ? 0 : 1 };
+      const callbacks = new CallbackList(listed, model, params);
+      const progress = new Progress(verbose);
+      progress.begin("", steps);
+      const logs = await this.#measure(where, objective, data, size, callbacks, options.signal);
+      progress.end(logs);
+      return logs;
+    });
+  }
+
+  async #measure(
+    where: string,
+    objective: Objective,
+    data: Data,
+    batchSize: number,
+    callbacks: CallbackList,
+    signal: AbortSignal | undefined,
+  ): Promise<Logs> {
+    const rows = rowsPerBatch(where, "batchSize", batchSize, data.count);
+    const full = Math.floor(data.count / rows);
+    const rest = data.count - full * rows;
+    const metrics = this.#metrics(objective, data);
+    await callbacks.call("onTestBegin");
+    for (const { metric } of metrics) metric.resetState();
+    const list = arraysOf(data);
+    const stretch = (count: number, from: number, size: number): Stretch => ({
+      executable: this.#evaluation.get(`${size}|${signatureOf(data, size)}`, () =>
+        traceEvaluationStep({
+          network: this.#network,
+          objective,
+          data,
+          metrics,
+          rows: size,
+          seed: this.#seed,
+        }),
+      ),
+      inputs: list.map((s) =>
+        s.values.subarray(from * s.rowSize, (from + count * size) * s.rowSize),
+      ),
+      advance: list.map((s) => size * s.rowSize),
+      steps: count,
+      rows: size,
+    });
+    const record = new LossRecord(this.#scalars(objective), full + (rest > 0 ? 1 : 0));
+    const stretches = [
+      ...(full > 0 ? [stretch(full, 0, rows)] : []),
+      ...(rest > 0 ? [stretch(1, full * rows, rest)] : []),
+    ];
+    await this.#run(stretches, record, new Progress(0), signal, false);
+    const logs = { ...this.#logs(objective, record.means()), ...this.#metricLogs(metrics) };
+    await callbacks.call("onTestEnd", logs);
+    return logs;
+  }
+
+  /** Loss and metrics on one batch. */
+  async testOnBatch(
+    x: DataLike,
+    y: DataLike,
+    options: { sampleWeight?: SampleWeights } = {},
+  ): Promise<Logs> {
+    const where = "testOnBatch()";
+    const objective = this.#compiled(where);
+    return this.#alone(where, async () => {
+      await settle(x, y, options.sampleWeight);
+      const data = gatherData(where, this.#request(objective), x, y, options.sampleWeight);
+      const none = new CallbackList([], {} as CallbackModel, {
+        epochs: 1,
+        steps: 1,
+        batchSize: data.count,
+        verbose: 0,
+      });
+      return this.#measure(where, objective, data, data.count, none, undefined);
+    });
+  }
+
+  /* ---- prediction --------------------------------------------------------------------------------- */
+
+  /** Predictions for all samples, one tensor per output. May run any number of times at once. */
+  async predict(x: DataLike, options: PredictOptions = {}): Promise<Tensor[]> {
+    const where = "predict()";
+    checkKeys(where, options, ["batchSize", "signal"]);
+    const { signal } = options;
+    signal?.throwIfAborted();
+    await settle(x);
+    const inputs = this.#inputs(where, x);
+    const count = inputs[0]!.shape[0]!;
+    const rows = rowsPerBatch(where, "batchSize", options.batchSize ?? inferenceBatch, count);
+    if (rows === count) {
+      const executable = this.#predictor(inputs, rows);
+      const outputs = await executable.run(inputs.map((s) => s.values));
+      signal?.throwIfAborted();
+      return executable.outputs.map(({ shape, dtype }, i) => leaf(outputs[i]!, shape, dtype));
+    }
+    const full = Math.floor(count / rows);
+    const rest = count - full * rows;
+    const main = this.#predictor(inputs, rows);
+    const outputs = main.outputs.map(({ shape, dtype }) =>
+      allocate(dtype, (sizeOf(shape) / rows) * count),
+    );
+    const part = (executable: Executable, from: number, steps: number, size: number) => {
+      const counter = new Int32Array(2);
+      const stop = (): void => {
+        Atomics.store(counter, 1, 1);
+      };
+      signal?.addEventListener("abort", stop, { once: true });
+      return executable
+        .loop(
+          inputs.map((s) => s.values.subarray(from * s.rowSize, (from + steps * size) * s.rowSize)),
+          {
+            steps,
+            advance: inputs.map((s) => size * s.rowSize),
+            outputs: executable.outputs.map(({ shape }, i) => {
+              const row = sizeOf(shape) / size;
+              return outputs[i]!.subarray(from * row, (from + steps * size) * row);
+            }),
+            progress: counter,
+          },
+        )
+        .finally(() => signal?.removeEventListener("abort", stop));
+    };
+    await part(main, 0, full, rows);
+    signal?.throwIfAborted();
+    if (rest > 0) await part(this.#predictor(inputs, rest), full * rows, 1, rest);
+    signal?.throwIfAborted();
+    return main.outputs.map(({ shape, dtype }, i) =>
+      leaf(outputs[i]!, [count, ...shape.slice(1)], dtype),
+    );
+  }
+
+  /** Predictions at once, all samples as one batch. */
+  predictSync(x: DataLike): Tensor[] {
+    // The common case first: a tensor of the same shape as last time.
+    const last = this.#last;
+    if (last !== null && x instanceof Tensor && x.values !== undefined && x.dtype === last.dtype) {
+      const { shapes, executable } = last;
+      const wanted = shapes[0]!;
+      if (shapes.length === 1 && sameDims(x.shape, wanted)) {
+        return wrap(executable, executable.runSync([x.values]));
+      }
+    }
+    const inputs = this.#inputs("predictSync()", x);
+    const rows = inputs[0]!.shape[0]!;
+    const executable = this.#predictor(inputs, rows);
+    this.#last = {
+      rows,
+      dtype: inputs[0]!.dtype,
+      executable,
+      shapes: inputs.map((s) => [...s.shape]),
+    };
+    return wrap(executable, executable.runSync(inputs.map((s) => s.values)));
+  }
+
+  #inputs(where: string, x: DataLike): Samples[] {
+    const slots = this.#network.inputSlots;
+    const inputs = perSlot(where, "x", x, slots).map((value, i) =>
+      inputSamples(where, value, slots[i]!),
+    );
+    const count = inputs[0]?.shape[0] ?? 0;
+    if (count === 0) throw new ArgumentError(`${where}: there are no samples`);
+    for (const s of inputs) {
+      if (s.shape[0] !== count) {
+        throw new ArgumentError(
+          expected(where, `${count} samples of input ${show(s.name)}`, `${s.shape[0]}`),
+        );
+      }
+    }
+    return inputs;
+  }
+
+  #predictor(inputs: readonly Samples[], rows: number): Executable {
+    const key = inputs.map((s) => `${s.dtype}${[rows, ...s.shape.slice(1)]}`).join(";");
+    return this.#prediction.get(key, () => tracePrediction(this.#network, inputs, rows));
+  }
+}
+
+function sameDims(a: readonly number[], b: readonly number[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+function wrap(executable: Executable, outputs: readonly TypedArray[]): Tensor[] {
+  const { outputs: specs } = executable;
+  const tensors = new Array<Tensor>(specs.length);
+  for (let i = 0; i < specs.length; i++) {
+    tensors[i] = new Tensor(specs[i]!.shape, specs[i]!.dtype, { values: outputs[i]! });
+  }
+  return tensors;
+}
+
+/** Training and validation data, from `validationData` or the last share of the samples. */
+function splitData(
+  where: string,
+  request: DataRequest,
+  all: Data,
+  { validationData, validationSplit = 0 }: FitOptions,
+): { data: Data; validation: Data | null } {
+  if (validationData !== undefined) {
+    if (!Array.isArray(validationData) || validationData.length < 2) {
+      throw new ArgumentError(expected(where, "`validationData` as [x, y]", show(validationData)));
+    }
+    const [x, y, weights] = validationData as readonly unknown[];
+    return {
+      data: all,
+      validation: gatherData(`${where}: validationData`, request, x, y, weights),
+    };
+  }
+  if (validationSplit === 0) return { data: all, validation: null };
+  const kept = Math.floor(all.count * (1 - validationSplit));
+  if (kept === 0 || kept === all.count) {
+    throw new ArgumentError(
+      `${where}: validationSplit ${validationSplit} of ${all.count} samples leaves no samples to ${kept === 0 ? "train" : "validate"} on`,
+    );
+  }
+  return { data: sliceData(all, 0, kept), validation: sliceData(all, kept, all.count) };
+}
