@@ -14,14 +14,36 @@ import type { Variable } from "../tensor/variable.js";
 import type { Backend, LoadedProgram, LoopResult } from "./backend.js";
 import { backend } from "./select.js";
 
-/** Programs of evaluated expressions, most recently used last. */
-const cache = new Map<string, { program: Program; loaded: Map<Backend, LoadedProgram> }>();
-const cacheSize = 512;
+interface CachedProgram {
+  readonly program: Program;
+  readonly loaded: Map<Backend, LoadedProgram>;
+}
 
-function loadedFor(entry: {
-  program: Program;
-  loaded: Map<Backend, LoadedProgram>;
-}): LoadedProgram {
+/** Programs of evaluated expressions, most recently used last. */
+const cache = new Map<string, CachedProgram>();
+/** Bounds on the cache: Programs, and bytes of the arenas they hold. */
+const cacheLimits = { programs: 512, bytes: 256 * 2 ** 20 };
+let cachedBytes = 0;
+
+/** The cached Program of a graph, compiled at first need; the least recently used make room. */
+function cachedProgram(graph: Graph): CachedProgram {
+  let entry = cache.get(graph.key);
+  if (entry) {
+    cache.delete(graph.key);
+  } else {
+    entry = { program: compileGraph(graph, graph.outputs, [], []), loaded: new Map() };
+    cachedBytes += entry.program.arenaBytes;
+    for (const [key, oldest] of cache) {
+      if (cache.size < cacheLimits.programs && cachedBytes <= cacheLimits.bytes) break;
+      cache.delete(key);
+      cachedBytes -= oldest.program.arenaBytes;
+    }
+  }
+  cache.set(graph.key, entry);
+  return entry;
+}
+
+function loadedFor(entry: CachedProgram): LoadedProgram {
   const executor = backend();
   let loaded = entry.loaded.get(executor);
   if (!loaded) {
@@ -44,17 +66,9 @@ function prepare(tensors: readonly Tensor[]): Evaluation | undefined {
   );
   if (pending.length === 0) return undefined;
   const graph = buildGraph(pending);
-  let entry = cache.get(graph.key);
-  if (entry) {
-    cache.delete(graph.key);
-  } else {
-    entry = { program: compileGraph(graph, graph.outputs, [], []), loaded: new Map() };
-    if (cache.size >= cacheSize) cache.delete(cache.keys().next().value!);
-  }
-  cache.set(graph.key, entry);
   const results = pending.map((t) => allocate(t.dtype, t.size));
   const bindings = [...graph.inputs.map(leafValues), ...results];
-  return { tensors: pending, loaded: loadedFor(entry), bindings, results };
+  return { tensors: pending, loaded: loadedFor(cachedProgram(graph)), bindings, results };
 }
 
 function leafValues(input: GraphInput): TypedArray {
@@ -159,7 +173,7 @@ export class Executable {
   /** The compiled Program, for printing and tests. */
   readonly program: Program;
   readonly #storages: ((() => TypedArray) | TypedArray)[];
-  readonly #entry: { program: Program; loaded: Map<Backend, LoadedProgram> };
+  readonly #entry: CachedProgram;
 
   /** @internal Use `trace`. */
   constructor(
