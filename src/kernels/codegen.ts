@@ -34,7 +34,7 @@ export function loopNest(tile: TileProgram): LoopNest {
   const { dims, strides } = tile;
   const rank = dims.length;
   const levels: Level[] = Array.from({ length: rank + 1 }, () => ({ before: [], after: [] }));
-  const headers: string[][] = dims.map(() => []);
+  const headers = dims.map((_, d) => ({ starts: [`i${d} = 0`], steps: [`i${d}++`] }));
   const scope = new Map<string, unknown>();
 
   // One value per register, renamed at each write, so that every value is a constant of some level.
@@ -47,7 +47,8 @@ export function loopNest(tile: TileProgram): LoopNest {
       for (const [d, stride] of row.entries()) {
         if (stride === 0 || dims[d] === 1) continue;
         level = d + 1;
-        headers[d]!.push(`p${j}_${d} = ${pointer}`, `p${j}_${d} += ${stride}`);
+        headers[d]!.starts.push(`p${j}_${d} = ${pointer}`);
+        headers[d]!.steps.push(`p${j}_${d} += ${stride}`);
         pointer = `p${j}_${d}`;
       }
     }
@@ -82,12 +83,9 @@ export function loopNest(tile: TileProgram): LoopNest {
   const source = () => {
     const lines = ["let at = 0;", ...levels[0]!.before];
     for (const [d, dim] of dims.entries()) {
-      const starts = headers[d]!.filter((_, i) => i % 2 === 0);
-      const steps = headers[d]!.filter((_, i) => i % 2 === 1);
-      lines.push(
-        `for (let ${[`i${d} = 0`, ...starts].join(", ")}; i${d} < ${dim}; ${[`i${d}++`, ...steps].join(", ")}) {`,
-        ...levels[d + 1]!.before,
-      );
+      const { starts, steps } = headers[d]!;
+      lines.push(`for (let ${starts.join(", ")}; i${d} < ${dim}; ${steps.join(", ")}) {`);
+      lines.push(...levels[d + 1]!.before);
     }
     lines.push("at++;");
     for (let d = rank - 1; d >= 0; d--) lines.push(...levels[d + 1]!.after, "}");
