@@ -29,20 +29,19 @@ function parameters({
       `matMul: inner dimensions ${k} and ${kB} differ: ${side(a!, transposeA)} · ${side(b!, transposeB)}`,
     );
   }
-  const batch = Math.max(a!.rank === 3 ? a!.shape[0]! : 1, b!.rank === 3 ? b!.shape[0]! : 1);
-  const empty = a!.shape[0] === 0 || b!.shape[0] === 0;
+  // The compiler passes values that have a shape but are no tensors.
+  const batchOf = (x: { readonly shape: readonly number[] }): number | undefined =>
+    x.shape.length === 3 ? x.shape[0]! : undefined;
+  const [batchA, batchB] = [batchOf(a!), batchOf(b!)];
   return {
-    batch:
-      (a!.rank === 3 || b!.rank === 3) && empty && (a!.rank === 3 ? a!.shape[0] : b!.shape[0]) === 0
-        ? 0
-        : batch,
+    batch: batchA === 0 || batchB === 0 ? 0 : Math.max(batchA ?? 1, batchB ?? 1),
     m,
     n,
     k,
     transposeA,
     transposeB,
-    strideA: a!.rank === 3 ? m * k : 0,
-    strideB: b!.rank === 3 ? k * n : 0,
+    strideA: batchA === undefined ? 0 : m * k,
+    strideB: batchB === undefined ? 0 : k * n,
   };
 }
 
