@@ -1,0 +1,145 @@
+/**
+ * Rosenblatt's perceptron (1958): one threshold unit and its own learning rule, which stops when no
+ * sample is wrong, and never does if no line separates the classes (XOR).
+ */
+import {
+  ArgumentError,
+  checkInteger,
+  checkKeys,
+  checkNumber,
+  expected,
+  ShapeError,
+  show,
+} from "../errors.js";
+import { drawSeed, mixSeed } from "../tensor/random.js";
+import { showShape } from "../tensor/shape.js";
+import { leaf, Tensor, type TensorLike, tensor } from "../tensor/tensor.js";
+import { epochOrder } from "../training/order.js";
+
+/** Options of {@link Perceptron.fit}. */
+export interface PerceptronFitOptions {
+  /** Passes over the samples at most; 100 by default. */
+  epochs?: number;
+  learningRate?: number;
+  /** Whether each epoch has its own order; off by default, as Rosenblatt presented samples in turn. */
+  shuffle?: boolean;
+  seed?: number;
+}
+
+/** What a training came to. */
+export interface PerceptronHistory {
+  /** Samples that were wrong when they were presented, epoch by epoch. */
+  readonly errors: number[];
+  /** True when the last epoch had none: the classes are separated. */
+  readonly converged: boolean;
+}
+
+/** One unit that answers 1 where w·x + b > 0, else 0. Make one with `lw.perceptron()`. */
+export class Perceptron {
+  #weights = new Float32Array(0);
+  #bias = 0;
+
+  /** One weight per input. */
+  get weights(): Tensor {
+    return leaf(this.#weights.slice(), [this.#weights.length], "float32");
+  }
+
+  get bias(): number {
+    return this.#bias;
+  }
+
+  /**
+   * Learns labels of 0 and 1 (or −1 and 1): for each wrong sample w ← w + η·(t − y)·x and
+   * b ← b + η·(t − y). Starts from where the last `fit` ended if the inputs are as many.
+   *
+   * @throws ArgumentError for labels of more than two classes.
+   */
+  fit(x: TensorLike, y: TensorLike, options: PerceptronFitOptions = {}): PerceptronHistory {
+    const where = "perceptron.fit()";
+    checkKeys(where, options, ["epochs", "learningRate", "shuffle", "seed"]);
+    const { epochs = 100, learningRate = 1, shuffle = false, seed = drawSeed() } = options;
+    checkInteger(where, "epochs", epochs, 1);
+    checkNumber(where, "learningRate", learningRate, Number.MIN_VALUE);
+    const { values, count, size } = this.#samples(where, x);
+    const labels = labelsOf(where, y, count);
+    if (this.#weights.length !== size) {
+      this.#weights = new Float32Array(size);
+      this.#bias = 0;
+    }
+    const w = this.#weights;
+    const errors: number[] = [];
+    for (let epoch = 0; epoch < epochs; epoch++) {
+      let wrong = 0;
+      for (const i of epochOrder(count, shuffle ? mixSeed(seed, epoch) : null)) {
+        const error = labels[i]! - this.#answer(values, i * size);
+        if (error === 0) continue;
+        wrong++;
+        for (let j = 0; j < size; j++) w[j]! += learningRate * error * values[i * size + j]!;
+        this.#bias = Math.fround(this.#bias + learningRate * error);
+      }
+      errors.push(wrong);
+      if (wrong === 0) break;
+    }
+    return { errors, converged: errors[errors.length - 1] === 0 };
+  }
+
+  /** 0 or 1 (int32) for each sample. */
+  predict(x: TensorLike): Tensor {
+    const { values, count, size } = this.#samples("perceptron.predict()", x);
+    if (size !== this.#weights.length) {
+      throw new ShapeError(
+        this.#weights.length === 0
+          ? "perceptron.predict(): it has not learnt anything yet; call fit(x, y) first"
+          : expected("perceptron.predict()", `${this.#weights.length} inputs`, `${size}`),
+      );
+    }
+    const answers = Int32Array.from({ length: count }, (_, i) => this.#answer(values, i * size));
+    return leaf(answers, [count], "int32");
+  }
+
+  #answer(values: ArrayLike<number>, start: number): 0 | 1 {
+    let sum = this.#bias;
+    for (let j = 0; j < this.#weights.length; j++) sum += this.#weights[j]! * values[start + j]!;
+    return sum > 0 ? 1 : 0;
+  }
+
+  #samples(where: string, x: TensorLike) {
+    const t = x instanceof Tensor ? x.current() : tensor(x);
+    if (t.rank !== 2 || t.shape[0] === 0 || t.shape[1] === 0) {
+      throw new ShapeError(expected(where, "x of shape [samples, inputs]", showShape(t.shape)));
+    }
+    return { values: t.dataSync(), count: t.shape[0]!, size: t.shape[1]! };
+  }
+}
+
+/** Labels as 0 and 1. */
+function labelsOf(where: string, y: TensorLike, count: number): Uint8Array {
+  const t = y instanceof Tensor ? y.current() : tensor(y);
+  const flat = t.rank === 1 || (t.rank === 2 && t.shape[1] === 1);
+  if (!flat || t.shape[0] !== count) {
+    const hint =
+      t.rank === 2 && t.shape[1]! > 1
+        ? "a perceptron tells two classes apart; for more, use a model with a softmax layer"
+        : undefined;
+    throw new ShapeError(expected(where, `${count} labels`, showShape(t.shape), hint));
+  }
+  const values = t.dataSync();
+  const kinds = [...new Set(values)].sort((a, b) => a - b);
+  const binary = kinds.every((v) => v === 0 || v === 1);
+  if (!binary && !kinds.every((v) => v === -1 || v === 1)) {
+    throw new ArgumentError(
+      expected(
+        where,
+        "labels of two classes, 0 and 1 (or −1 and 1)",
+        `labels ${show(kinds)}`,
+        "for more classes use lw.sequential with a softmax layer and sparseCategoricalCrossentropy",
+      ),
+    );
+  }
+  return Uint8Array.from(values, (v) => (v === 1 ? 1 : 0));
+}
+
+/** A perceptron that has learnt nothing yet. */
+export function perceptron(): Perceptron {
+  return new Perceptron();
+}
