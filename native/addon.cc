@@ -1,0 +1,584 @@
+// The whole N-API surface: names, info, settings, load, runSync, run, loop, probes. The only file that
+// includes napi.h. No C++ exceptions cross or enter it (NAPI_DISABLE_CPP_EXCEPTIONS): every failure is
+// a pending JavaScript exception and a null return.
+//
+// One Env per environment (main thread or worker). Its cleanup hook cancels the environment's jobs
+// before anything they refer to goes away.
+#include <napi.h>
+
+#include <string.h>
+
+#include <chrono>
+#include <thread>
+
+#if !defined(_WIN32)
+#include <dlfcn.h>
+#endif
+
+#include "arena.h"
+#include "cpu.h"
+#include "dispatch.h"
+#include "program.h"
+#include "runner.h"
+#include "thread_pool.h"
+
+namespace {
+
+using namespace layerwise;
+
+struct Environment {
+  napi_env env = nullptr;
+  napi_threadsafe_function deliver = nullptr;
+  int pending = 0;  // submitted and not yet delivered; JavaScript thread only
+};
+
+struct Handle {
+  std::shared_ptr<Program> program;
+  int64_t reported;  // bytes told to the garbage collector
+};
+
+constexpr napi_type_tag kHandleTag = {0x6c617965727769ull, 0x736570726f6772ull};
+
+struct NodeJob : Job {
+  Environment* environment = nullptr;
+  napi_ref kept = nullptr;  // [callback, handle, progress, ...bindings]
+};
+
+napi_value throwError(napi_env env, const std::string& message) {
+  napi_throw_error(env, nullptr, message.c_str());
+  return nullptr;
+}
+napi_value throwType(napi_env env, const std::string& message) {
+  napi_throw_type_error(env, nullptr, message.c_str());
+  return nullptr;
+}
+
+napi_value toText(napi_env env, const std::string& text) {
+  napi_value v = nullptr;
+  napi_create_string_utf8(env, text.c_str(), text.size(), &v);
+  return v;
+}
+napi_value toNumber(napi_env env, double x) {
+  napi_value v = nullptr;
+  napi_create_double(env, x, &v);
+  return v;
+}
+napi_value undefined(napi_env env) {
+  napi_value v = nullptr;
+  napi_get_undefined(env, &v);
+  return v;
+}
+
+std::string fromText(napi_env env, napi_value value) {
+  size_t length = 0;
+  if (napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok) return "";
+  std::string text(length, 0);
+  napi_get_value_string_utf8(env, value, &text[0], length + 1, &length);
+  return text;
+}
+
+struct View {
+  napi_typedarray_type type;
+  size_t length;
+  void* data;
+};
+bool viewOf(napi_env env, napi_value value, View* view) {
+  bool is = false;
+  if (napi_is_typedarray(env, value, &is) != napi_ok || !is) return false;
+  return napi_get_typedarray_info(env, value, &view->type, &view->length, &view->data, nullptr,
+                                  nullptr) == napi_ok;
+}
+
+const char* arrayName(DType dtype) {
+  return dtype == kFloat32 ? "Float32Array" : dtype == kInt32 ? "Int32Array" : "Uint8Array";
+}
+bool matches(napi_typedarray_type type, DType dtype) {
+  switch (dtype) {
+    case kFloat32:
+      return type == napi_float32_array;
+    case kInt32:
+      return type == napi_int32_array;
+    default:
+      return type == napi_uint8_array;
+  }
+}
+
+Handle* handleOf(napi_env env, napi_value value) {
+  bool tagged = false;
+  void* data = nullptr;
+  if (napi_check_object_type_tag(env, value, &kHandleTag, &tagged) != napi_ok || !tagged ||
+      napi_unwrap(env, value, &data) != napi_ok) {
+    // Not an object at all leaves an exception pending in some versions.
+    bool pending = false;
+    napi_is_exception_pending(env, &pending);
+    if (!pending) throwType(env, "expected a Program handle from load()");
+    return nullptr;
+  }
+  return static_cast<Handle*>(data);
+}
+
+// Checks bindings against the Program; `reach(b)` is how many elements binding b must have, `exact`
+// whether it may not have more. Pointers to `bases`.
+template <class Reach>
+bool readBindings(napi_env env, const Program& program, napi_value array, bool exact, Reach reach,
+                  void** bases) {
+  const std::vector<ProgramBinding>& bindings = program.bindings();
+  bool is = false;
+  uint32_t count = 0;
+  napi_is_array(env, array, &is);
+  if (is) napi_get_array_length(env, array, &count);
+  if (!is || count != bindings.size()) {
+    throwType(env, "bindings: expected an array of " + std::to_string(bindings.size()) +
+                       " typed arrays, got " + (is ? std::to_string(count) : "something else"));
+    return false;
+  }
+  for (uint32_t b = 0; b < count; b++) {
+    napi_value item;
+    View view;
+    if (napi_get_element(env, array, b, &item) != napi_ok) return false;
+    const int64_t wanted = reach(b);
+    if (!viewOf(env, item, &view) || !matches(view.type, bindings[b].dtype)) {
+      throwType(env, "binding " + std::to_string(b) + ": expected a " + arrayName(bindings[b].dtype) +
+                         " of " + std::to_string(wanted) + " elements, got something else");
+      return false;
+    }
+    if (exact ? (int64_t)view.length != wanted : (int64_t)view.length < wanted) {
+      throwType(env, "binding " + std::to_string(b) + ": expected " + (exact ? "" : "at least ") +
+                         std::to_string(wanted) + " elements, got " + std::to_string(view.length));
+      return false;
+    }
+    if (view.data && (uintptr_t)view.data % (uintptr_t)bindings[b].elementBytes() != 0) {
+      throwType(env, "binding " + std::to_string(b) + " is not aligned to its elements");
+      return false;
+    }
+    bases[b] = view.data;
+  }
+  return true;
+}
+
+// Small arrays of pointers without the heap.
+struct Bases {
+  void* few[32];
+  std::vector<void*> many;
+  void** data;
+  explicit Bases(size_t n) {
+    if (n <= 32) {
+      data = few;
+    } else {
+      many.resize(n);
+      data = many.data();
+    }
+  }
+};
+
+template <size_t N>
+size_t arguments(napi_env env, napi_callback_info info, napi_value (&values)[N]) {
+  size_t count = N;
+  napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
+  return count;
+}
+
+napi_value names(napi_env env, int32_t count, const char* (*nameOf)(int32_t)) {
+  napi_value array;
+  napi_create_array_with_length(env, (size_t)count, &array);
+  for (int32_t i = 0; i < count; i++) napi_set_element(env, array, (uint32_t)i, toText(env, nameOf(i)));
+  return array;
+}
+napi_value kernelNames(napi_env env, napi_callback_info) {
+  return names(env, kKernelCount, kernelName);
+}
+napi_value instructionNames(napi_env env, napi_callback_info) {
+  return names(env, kInstructionCount, instructionName);
+}
+
+napi_value tableNames(napi_env env, const std::vector<const KernelTable*>& tables) {
+  napi_value array;
+  napi_create_array_with_length(env, tables.size(), &array);
+  for (size_t i = 0; i < tables.size(); i++) {
+    napi_set_element(env, array, (uint32_t)i, toText(env, tables[i]->name));
+  }
+  return array;
+}
+
+napi_value info(napi_env env, napi_callback_info) {
+  napi_value object, quotaValue;
+  napi_create_object(env, &object);
+  const auto set = [&](const char* key, napi_value value) {
+    napi_set_named_property(env, object, key, value);
+  };
+  const double quota = cpuQuota();
+  if (quota > 0) quotaValue = toNumber(env, quota);
+  else napi_get_null(env, &quotaValue);
+  uint32_t version = 0;
+  napi_get_version(env, &version);
+  set("isa", toText(env, currentTable()->name));
+  set("isas", tableNames(env, availableTables()));
+  set("compiledIsas", tableNames(env, compiledTables()));
+  set("threads", toNumber(env, ThreadPool::instance().threads()));
+  set("affinity", toNumber(env, affinityCount()));
+  set("quota", quotaValue);
+  set("physicalCores", toNumber(env, physicalCores()));
+  set("cpu", toText(env, cpuBrand()));
+  set("napiVersion", toNumber(env, version));
+  return object;
+}
+
+std::string availableNames() {
+  std::string list;
+  for (const KernelTable* table : availableTables()) {
+    list += (list.empty() ? "" : ", ") + std::string(table->name);
+  }
+  return list;
+}
+
+napi_value setIsa(napi_env env, napi_callback_info callbackInfo) {
+  napi_value args[1];
+  napi_valuetype type = napi_undefined;
+  if (arguments(env, callbackInfo, args) > 0) napi_typeof(env, args[0], &type);
+  const std::string name = type == napi_string ? fromText(env, args[0]) : "";
+  if (!selectTable(name)) {
+    return throwError(env, "instruction set \"" + name + "\" is not available here; available: " +
+                               availableNames());
+  }
+  return undefined(env);
+}
+
+napi_value setThreads(napi_env env, napi_callback_info callbackInfo) {
+  napi_value args[1];
+  double count = 0;
+  if (arguments(env, callbackInfo, args) < 1 || napi_get_value_double(env, args[0], &count) != napi_ok ||
+      !(count >= 1 && count <= 1024) || count != (double)(int)count) {
+    return throwType(env, "setThreads: expected an integer from 1 to 1024");
+  }
+  ThreadPool::instance().setThreads((int)count);
+  return undefined(env);
+}
+
+void dropHandle(napi_env env, void* data, void*) {
+  Handle* handle = static_cast<Handle*>(data);
+  int64_t total;
+  napi_adjust_external_memory(env, -handle->reported, &total);
+  delete handle;
+}
+
+napi_value load(napi_env env, napi_callback_info callbackInfo) {
+  napi_value args[3];
+  View words, floats, constants;
+  if (arguments(env, callbackInfo, args) < 3 || !viewOf(env, args[0], &words) ||
+      words.type != napi_int32_array || !viewOf(env, args[1], &floats) ||
+      floats.type != napi_float64_array || !viewOf(env, args[2], &constants) ||
+      constants.type != napi_uint8_array) {
+    return throwType(env, "load: expected (Int32Array, Float64Array, Uint8Array)");
+  }
+  std::string error;
+  std::shared_ptr<Program> program = Program::load(
+      currentTable(), static_cast<const int32_t*>(words.data), words.length,
+      static_cast<const double*>(floats.data), floats.length,
+      static_cast<const uint8_t*>(constants.data), constants.length, &error);
+  if (!program) return throwError(env, error);
+  napi_value object;
+  Handle* handle = new Handle{program, program->stateBytes()};
+  if (napi_create_object(env, &object) != napi_ok ||
+      napi_type_tag_object(env, object, &kHandleTag) != napi_ok ||
+      napi_wrap(env, object, handle, dropHandle, nullptr, nullptr) != napi_ok) {
+    delete handle;
+    return throwError(env, "load: the handle could not be created");
+  }
+  int64_t total;
+  napi_adjust_external_memory(env, handle->reported, &total);
+  return object;
+}
+
+napi_value runSync(napi_env env, napi_callback_info callbackInfo) {
+  napi_value args[2];
+  if (arguments(env, callbackInfo, args) < 2) return throwType(env, "runSync: expected (handle, bindings)");
+  Handle* handle = handleOf(env, args[0]);
+  if (!handle) return nullptr;
+  Program& program = *handle->program;
+  Bases bases(program.bindings().size());
+  if (!readBindings(env, program, args[1], true,
+                    [&](uint32_t b) { return program.bindings()[b].size; }, bases.data)) {
+    return nullptr;
+  }
+  const std::string problem = runHere(program, bases.data);
+  if (!problem.empty()) return throwError(env, problem);
+  return undefined(env);
+}
+
+// On the JavaScript thread: calls back and lets go of what the job held.
+void deliver(napi_env env, napi_value, void*, void* data) {
+  NodeJob* job = static_cast<NodeJob*>(data);
+  if (!env) {  // the environment is going away; its references go with it
+    delete job;
+    return;
+  }
+  Environment* environment = job->environment;
+  if (--environment->pending == 0) napi_unref_threadsafe_function(env, environment->deliver);
+  napi_value kept, callback, receiver, args[3];
+  napi_get_reference_value(env, job->kept, &kept);
+  napi_get_element(env, kept, 0, &callback);
+  napi_delete_reference(env, job->kept);
+  if (job->error.empty()) {
+    napi_get_null(env, &args[0]);
+  } else {
+    napi_create_error(env, nullptr, toText(env, job->error), &args[0]);
+  }
+  size_t count = 1;
+  if (job->isLoop) {
+    args[1] = toNumber(env, (double)job->done);
+    args[2] = toText(env, job->reason == Reason::kDone      ? "done"
+                          : job->reason == Reason::kAborted ? "aborted"
+                                                            : "nonfinite");
+    count = 3;
+  }
+  delete job;
+  napi_get_undefined(env, &receiver);
+  napi_value result;
+  if (napi_call_function(env, receiver, callback, count, args, &result) == napi_pending_exception) {
+    napi_value error;
+    napi_get_and_clear_last_exception(env, &error);
+    napi_fatal_exception(env, error);
+  }
+}
+
+// On the runner thread.
+void complete(Job* job) {
+  NodeJob* nodeJob = static_cast<NodeJob*>(job);
+  if (napi_call_threadsafe_function(nodeJob->environment->deliver, nodeJob, napi_tsfn_nonblocking) !=
+      napi_ok) {
+    delete nodeJob;
+  }
+}
+
+// Keeps callback, handle, progress and every typed array alive, and queues the job.
+napi_value submit(napi_env env, NodeJob* job, napi_value handle, napi_value bindings,
+                  napi_value callback, napi_value progress) {
+  Environment* environment = nullptr;
+  napi_get_instance_data(env, reinterpret_cast<void**>(&environment));
+  const size_t count = job->windows.size();
+  napi_value kept;
+  napi_create_array_with_length(env, 3 + count, &kept);
+  napi_set_element(env, kept, 0, callback);
+  napi_set_element(env, kept, 1, handle);
+  if (progress) napi_set_element(env, kept, 2, progress);
+  for (size_t b = 0; b < count; b++) {
+    napi_value item;
+    napi_get_element(env, bindings, (uint32_t)b, &item);
+    napi_set_element(env, kept, (uint32_t)(3 + b), item);
+  }
+  if (napi_create_reference(env, kept, 1, &job->kept) != napi_ok) {
+    delete job;
+    return throwError(env, "the run could not be queued");
+  }
+  job->environment = environment;
+  job->owner = environment;
+  job->complete = complete;
+  if (environment->pending++ == 0) napi_ref_threadsafe_function(env, environment->deliver);
+  submitJob(job);
+  return undefined(env);
+}
+
+bool isFunction(napi_env env, napi_value value) {
+  napi_valuetype type = napi_undefined;
+  napi_typeof(env, value, &type);
+  return type == napi_function;
+}
+
+napi_value run(napi_env env, napi_callback_info callbackInfo) {
+  napi_value args[3];
+  if (arguments(env, callbackInfo, args) < 3 || !isFunction(env, args[2])) {
+    return throwType(env, "run: expected (handle, bindings, callback)");
+  }
+  Handle* handle = handleOf(env, args[0]);
+  if (!handle) return nullptr;
+  const Program& program = *handle->program;
+  Bases bases(program.bindings().size());
+  if (!readBindings(env, program, args[1], true,
+                    [&](uint32_t b) { return program.bindings()[b].size; }, bases.data)) {
+    return nullptr;
+  }
+  NodeJob* job = new NodeJob;
+  job->program = handle->program;
+  for (size_t b = 0; b < program.bindings().size(); b++) {
+    job->windows.push_back({static_cast<char*>(bases.data[b]), 0});
+  }
+  return submit(env, job, args[0], args[1], args[2], nullptr);
+}
+
+napi_value loop(napi_env env, napi_callback_info callbackInfo) {
+  napi_value args[7];
+  if (arguments(env, callbackInfo, args) < 7 || !isFunction(env, args[6])) {
+    return throwType(env,
+                     "loop: expected (handle, bindings, advance, steps, progress, watch, callback)");
+  }
+  Handle* handle = handleOf(env, args[0]);
+  if (!handle) return nullptr;
+  const Program& program = *handle->program;
+  const size_t count = program.bindings().size();
+  View advance, watch;
+  if (!viewOf(env, args[2], &advance) || advance.type != napi_float64_array ||
+      advance.length != count) {
+    return throwType(env, "loop: expected `advance` to be a Float64Array of " +
+                              std::to_string(count) + " elements");
+  }
+  double steps = -1;
+  if (napi_get_value_double(env, args[3], &steps) != napi_ok || !(steps >= 0 && steps <= INT32_MAX) ||
+      steps != (double)(int64_t)steps) {
+    return throwType(env, "loop: expected `steps` to be an integer from 0 to 2147483647");
+  }
+  napi_valuetype progressType = napi_undefined;
+  napi_typeof(env, args[4], &progressType);
+  int32_t* progress = nullptr;
+  if (progressType != napi_null && progressType != napi_undefined) {
+    View view;
+    if (!viewOf(env, args[4], &view) || view.type != napi_int32_array || view.length < 2) {
+      return throwType(env, "loop: expected `progress` to be null or an Int32Array of 2 elements");
+    }
+    progress = static_cast<int32_t*>(view.data);
+  }
+  if (!viewOf(env, args[5], &watch) || watch.type != napi_int32_array) {
+    return throwType(env, "loop: expected `watch` to be an Int32Array");
+  }
+  const double* advances = static_cast<const double*>(advance.data);
+  for (size_t b = 0; b < count; b++) {
+    if (!(advances[b] >= 0 && advances[b] <= INT32_MAX) ||
+        advances[b] != (double)(int64_t)advances[b]) {
+      return throwType(env, "loop: expected `advance` " + std::to_string(b) +
+                                " to be an integer of 0 or more");
+    }
+  }
+  const int32_t* watched = static_cast<const int32_t*>(watch.data);
+  for (size_t w = 0; w < watch.length; w++) {
+    if (watched[w] < 0 || (size_t)watched[w] >= count ||
+        program.bindings()[(size_t)watched[w]].dtype != kFloat32) {
+      return throwType(env, "loop: `watch` names binding " + std::to_string(watched[w]) +
+                                ", which is not a float32 binding");
+    }
+  }
+  Bases bases(count);
+  const int64_t last = steps > 0 ? (int64_t)steps - 1 : 0;
+  if (!readBindings(env, program, args[1], false,
+                    [&](uint32_t b) {
+                      return program.bindings()[b].size + last * (int64_t)advances[b];
+                    },
+                    bases.data)) {
+    return nullptr;
+  }
+  NodeJob* job = new NodeJob;
+  job->program = handle->program;
+  job->isLoop = true;
+  job->steps = (int64_t)steps;
+  job->progress = progress;
+  job->watch.assign(watched, watched + watch.length);
+  for (size_t b = 0; b < count; b++) {
+    job->windows.push_back({static_cast<char*>(bases.data[b]),
+                            (int64_t)advances[b] * program.bindings()[b].elementBytes()});
+  }
+  return submit(env, job, args[0], args[1], args[6], progress ? args[4] : nullptr);
+}
+
+napi_value peak(napi_env env, napi_callback_info callbackInfo) {
+  napi_value args[2];
+  double milliseconds = 0;
+  const size_t count = arguments(env, callbackInfo, args);
+  const std::string name = count > 0 ? fromText(env, args[0]) : "";
+  if (count < 2 || napi_get_value_double(env, args[1], &milliseconds) != napi_ok ||
+      !(milliseconds > 0 && milliseconds <= 60000)) {
+    return throwType(env, "peak: expected (isa, milliseconds)");
+  }
+  for (const KernelTable* table : availableTables()) {
+    if (name == table->name) return toNumber(env, table->peak(milliseconds));
+  }
+  return throwError(env, "instruction set \"" + name + "\" is not available here; available: " +
+                             availableNames());
+}
+
+napi_value bandwidth(napi_env env, napi_callback_info callbackInfo) {
+  napi_value args[2];
+  double threads = 0, milliseconds = 0;
+  if (arguments(env, callbackInfo, args) < 2 || napi_get_value_double(env, args[0], &threads) != napi_ok ||
+      napi_get_value_double(env, args[1], &milliseconds) != napi_ok ||
+      !(threads >= 1 && threads <= 1024) || !(milliseconds > 0 && milliseconds <= 60000)) {
+    return throwType(env, "bandwidth: expected (threads, milliseconds)");
+  }
+  constexpr int64_t kFloats = int64_t{8} << 20;  // 32 MiB per array and thread
+  const int n = (int)threads;
+  std::vector<Arena> arenas((size_t)n);
+  std::vector<double> rates((size_t)n, 0.0);
+  std::vector<std::thread> workers;
+  for (Arena& arena : arenas) {
+    if (!arena.allocate(3 * kFloats * 4)) return throwError(env, "bandwidth: not enough memory");
+  }
+  for (int w = 0; w < n; w++) {
+    workers.emplace_back([&, w] {
+      float* a = reinterpret_cast<float*>(arenas[(size_t)w].data());
+      memset(a, 0, 3 * kFloats * 4);
+      const auto start = std::chrono::steady_clock::now();
+      double bytes = 0, passed = 0;
+      do {
+        bytes += currentTable()->triad(a, a + kFloats, a + 2 * kFloats, kFloats);
+        passed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      } while (passed * 1e3 < milliseconds);
+      rates[(size_t)w] = bytes / passed * 1e-9;
+    });
+  }
+  double total = 0;
+  for (int w = 0; w < n; w++) {
+    workers[(size_t)w].join();
+    total += rates[(size_t)w];
+  }
+  return toNumber(env, total);
+}
+
+// The addon must stay mapped: its threads outlive the environment that loaded it first.
+void pinLibrary() {
+#if !defined(_WIN32)
+  Dl_info self;
+  if (dladdr(reinterpret_cast<void*>(&pinLibrary), &self) && self.dli_fname) {
+    dlopen(self.dli_fname, RTLD_LAZY | RTLD_NODELETE | RTLD_NOLOAD);
+  }
+#endif
+}
+
+void cleanup(void* data) {
+  Environment* environment = static_cast<Environment*>(data);
+  cancelJobs(environment);
+}
+
+Napi::Object init(Napi::Env napiEnv, Napi::Object exports) {
+  napi_env env = napiEnv;
+  pinLibrary();
+  Environment* environment = new Environment;
+  environment->env = env;
+  napi_set_instance_data(
+      env, environment, [](napi_env, void* data, void*) { delete static_cast<Environment*>(data); },
+      nullptr);
+  const napi_value resource = toText(env, "layerwise");
+  napi_create_threadsafe_function(env, nullptr, nullptr, resource, 0, 1, nullptr, nullptr, nullptr,
+                                  deliver, &environment->deliver);
+  napi_unref_threadsafe_function(env, environment->deliver);
+  // Hooks run last in, first out: ours before the thread-safe function's own.
+  napi_add_env_cleanup_hook(env, cleanup, environment);
+
+  const struct {
+    const char* name;
+    napi_callback function;
+  } functions[] = {
+      {"kernelNames", kernelNames}, {"instructionNames", instructionNames},
+      {"info", info},               {"setIsa", setIsa},
+      {"setThreads", setThreads},   {"load", load},
+      {"runSync", runSync},         {"run", run},
+      {"loop", loop},               {"peak", peak},
+      {"bandwidth", bandwidth},
+  };
+  for (const auto& f : functions) {
+    napi_value function;
+    napi_create_function(env, f.name, NAPI_AUTO_LENGTH, f.function, nullptr, &function);
+    napi_set_named_property(env, exports, f.name, function);
+  }
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(layerwise, init)

@@ -1,0 +1,144 @@
+// What the executor hands to a kernel: plain structs, no classes, no standard library, because the
+// kernels that read them are compiled once per instruction set. Everything here was validated when the
+// Program was loaded; kernels check nothing but data errors.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace layerwise {
+
+enum DType : int32_t { kFloat32 = 0, kInt32 = 1, kUint8 = 2, kBool = 3 };
+
+enum KernelId : int32_t {
+#define KERNEL(name) k_##name,
+#include "kernels.def"
+#undef KERNEL
+  kKernelCount
+};
+
+enum InstructionId : int32_t {
+#define INSTRUCTION(name, lanes, expression) i_##name,
+#include "elementwise.def"
+#undef INSTRUCTION
+  kInstructionCount
+};
+
+// Lanes in one tile: 2 KiB per register, so that a dozen live registers stay in L1.
+constexpr int64_t kTileLanes = 512;
+// Distance of tile registers in floats: room for a vector written past the end, and an odd number of
+// cache lines, so that registers don't fall on the same L1 sets.
+constexpr int64_t kTileStride = 528;
+
+// How a tile input's lanes are found in memory.
+enum TileInputKind : int32_t {
+  kUniform,   // one value for the whole domain
+  kLinear,    // contiguous over the whole domain
+  kPeriodic,  // one row, the same for every row
+  kRowUnit,   // contiguous inside a row, rows anywhere
+  kRowConst,  // one value per row
+  kGeneral,   // any strides
+  kExternal,  // the kernel points at the block itself (the C of a gemm)
+};
+
+struct TileInput {
+  int32_t tensor;
+  DType dtype;
+  TileInputKind kind;
+  int32_t copyIn;      // 1: load into the register even if it could be read in place
+  int64_t stride;      // element stride along a row
+  int64_t strides[8];  // element strides of the outer dimensions
+};
+
+struct TileOp {
+  int16_t op, dst, a, b, c;
+  int16_t unused;
+  uint32_t k0, k1;  // constant bits; philox: key word, counter word
+};
+
+enum : int32_t {
+  kStored = 0,   // copied (and converted) from the register after the block
+  kDirect = 1,   // the value's only write goes straight to the output
+  kInBlock = 2,  // gemm: the output holds C itself, nothing to do
+};
+struct TileResult {
+  int32_t tensor;
+  DType dtype;
+  int32_t slot;
+  int32_t direct;  // one of the following
+};
+
+// A tile program made ready: values in slots, uniform work apart. The domain is seen as `rows` rows of
+// `cols` lanes; slots 0..nInputs-1 are the inputs, the next nResults the outputs' own memory, the rest
+// scratch registers.
+struct TilePlan {
+  int32_t nInputs, nResults, nUniformOps, nOps, nFills, nSlots;
+  int64_t rows, cols;
+  int32_t outerRank;
+  int64_t outerDims[8];
+  int64_t domain[3];         // reduce: outer, axis, inner
+  int32_t blockTensor;       // gemm: the output that holds C while it is computed, -1 for none
+  int32_t aliased;           // an output shares memory with a tile input
+  const TileInput* inputs;
+  const TileResult* results;
+  const TileOp* uniformOps;  // run once on one lane
+  const TileOp* ops;         // run for every block
+  const int32_t* fills;      // uniform slots that `ops` or results read: spread over all lanes
+  int64_t scratchBytes;
+};
+
+struct Call {
+  int32_t kernel;
+  int32_t nInputs, nOutputs, nInts, nFloats;
+  const int32_t* inputs;   // tensor ids
+  const int32_t* outputs;
+  const int32_t* ints;
+  const double* floats;
+  const DType* inputTypes;
+  const DType* outputTypes;
+  const TilePlan* tile;  // null without a tile program
+  int32_t index;         // position in the Program, for messages
+
+  // Filled in by the kernel's plan function.
+  int32_t phases;        // parts of phase p+1 start when all of phase p are done
+  int64_t maxParts;      // more parts than this make no sense
+  int64_t work;          // rough cost in nanoseconds on one thread
+  int64_t scratchBytes;  // per thread
+  int64_t sharedBytes;   // for all threads together, kept between phases
+  int64_t custom[16];    // the kernel's own precomputed numbers
+};
+
+// A data error found while running (a label out of range …); the first one wins.
+struct DataError {
+  int32_t set;
+  int32_t call;
+  int32_t input;
+  int32_t value;
+  int64_t position;
+  int64_t low, high;  // allowed: low <= value < high
+};
+
+struct Run {
+  void* const* ptr;  // by tensor id
+  char* scratch;     // this thread's own
+  char* shared;
+  DataError* error;
+};
+
+using PlanFunction = void (*)(Call& call);
+using RunFunction = void (*)(const Call& call, const Run& run, int phase, int64_t part, int64_t parts);
+
+struct KernelEntry {
+  PlanFunction plan;
+  RunFunction run;
+};
+
+// All kernels of one instruction set.
+struct KernelTable {
+  const char* name;
+  KernelEntry kernels[kKernelCount];
+  double (*peak)(double milliseconds);  // GFLOP/s of one thread
+  double (*triad)(float* a, const float* b, const float* c, int64_t n);  // one STREAM-triad pass
+};
+
+}  // namespace layerwise

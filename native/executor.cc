@@ -1,0 +1,71 @@
+// The loop over calls. Each call is one region of the pool, or runs here when it is small: waking
+// workers for less than kMinWork of work per thread costs more than it brings.
+#include "executor.h"
+
+namespace layerwise {
+namespace {
+
+constexpr int64_t kMinWork = 1500;  // nanoseconds per part
+constexpr int64_t kMaxParts = 4096;
+
+struct Region {
+  const Call& call;
+  RunFunction run;
+  ExecutionState& state;
+  DataError* error;
+  int phase;
+  int64_t parts;
+};
+
+void runPart(void* context, int64_t part, int worker) {
+  const Region& r = *static_cast<const Region*>(context);
+  const Run run = {r.state.pointers.data(), r.state.scratch[(size_t)worker].data(),
+                   r.state.shared.data(), r.error};
+  r.run(r.call, run, r.phase, part, r.parts);
+}
+
+}  // namespace
+
+void bindPointers(const Program& program, ExecutionState& state, void* const* bases) {
+  for (const auto& [tensor, binding] : program.boundTensors()) {
+    state.pointers[(size_t)tensor] = bases[binding];
+  }
+}
+
+bool runCalls(const Program& program, ExecutionState& state, ThreadPool* pool,
+              const std::atomic<bool>* abort, DataError* error) {
+  const KernelEntry* kernels = program.table()->kernels;
+  const Run alone = {state.pointers.data(), state.scratch[0].data(), state.shared.data(), error};
+  const int64_t threads = pool ? pool->activeThreads() : 1;
+  for (const Call& call : program.calls()) {
+    const RunFunction run = kernels[call.kernel].run;
+    int64_t parts = 1;
+    if (threads > 1 && call.work >= 2 * kMinWork && call.maxParts > 1) {
+      parts = call.work / kMinWork;
+      if (parts > threads) parts = threads;
+      if (parts > call.maxParts) parts = call.maxParts;
+      if (parts > kMaxParts) parts = kMaxParts;
+    }
+    if (parts == 1) {
+      for (int phase = 0; phase < call.phases; phase++) run(call, alone, phase, 0, 1);
+    } else {
+      for (int phase = 0; phase < call.phases; phase++) {
+        Region region = {call, run, state, error, phase, parts};
+        pool->parallel(parts, runPart, &region);
+      }
+    }
+    if (error->set) return false;
+    if (abort && abort->load(std::memory_order_relaxed)) return true;
+  }
+  return true;
+}
+
+std::string describe(const Program& program, const DataError& error) {
+  const Call& call = program.calls()[(size_t)error.call];
+  const char* what = call.kernel == k_sparseSoftmaxCrossEntropy ? "label" : "index";
+  return Program::callName(error.call, call.kernel) + ": " + what + " " +
+         std::to_string(error.value) + " at position " + std::to_string(error.position) +
+         " lies outside [" + std::to_string(error.low) + ", " + std::to_string(error.high) + ")";
+}
+
+}  // namespace layerwise

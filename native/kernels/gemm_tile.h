@@ -1,0 +1,157 @@
+// The register tile of the matrix product and the packing of B: the inner pieces of gemm, apart from
+// blocking and threads. Every element of C is one fma chain over at most kBlockK terms from zero,
+// whatever the tile, so tile shapes and thread splits never change a bit.
+//
+// Letters: MR×NV·W is the tile (NV vectors of W lanes), kc the length of this block of k, lda/ldb/ldc
+// the distance between rows of the stored matrices in elements.
+#pragma once
+
+#include "../simd/vec.h"
+
+namespace layerwise {
+namespace LAYERWISE_ISA_NAMESPACE {
+
+constexpr int64_t kBlockK = 256;
+
+// Register budget: MR·NV accumulators + NV vectors of B + 1 broadcast of A.
+#if defined(__AVX512F__)
+constexpr int kRows = 14;  // 28 + 2 + 1 of 32
+#elif defined(__aarch64__)
+constexpr int kRows = 8;  // 16 + 2 + 1 of 32; g++ spills larger tiles
+#else
+constexpr int kRows = 6;  // 12 + 2 + 1 of 16
+#endif
+constexpr int kVectors = 2;
+constexpr int64_t kColumns = kVectors * W;
+
+// Few rows: wider tiles, so that there are still enough chains to hide the latency of fma.
+constexpr int maxVectors(int rows) {
+#if defined(__AVX512F__) || defined(__aarch64__)
+  return rows <= 3 ? 8 : rows == 4 ? 6 : kVectors;
+#else
+  return rows == 1 ? 8 : rows == 2 ? 4 : rows == 3 ? 3 : kVectors;
+#endif
+}
+
+// C tile = (add ? C : 0) + A·B. TA: A is stored transposed (element (i, k) at a[k·lda + i]).
+// TAIL: only `tail` lanes of the last vector exist.
+using TileFunction = void (*)(int64_t kc, const float* a, int64_t lda, const float* b, int64_t ldb,
+                              float* c, int64_t ldc, bool add, int64_t tail);
+
+template <int MR, int NV, bool TA, bool TAIL>
+void gemmTile(int64_t kc, const float* __restrict a, int64_t lda, const float* __restrict b,
+              int64_t ldb, float* __restrict c, int64_t ldc, bool add, int64_t tail) {
+  VF acc[MR][NV];
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; i++) {
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; j++) acc[i][j] = zero();
+  }
+  for (int64_t k = 0; k < kc; k++) {
+    VF bv[NV];
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; j++) {
+      bv[j] = TAIL && j == NV - 1 ? loadPartial(b + j * W, tail) : load(b + j * W);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; i++) {
+      const VF av = set1(TA ? a[i] : a[i * lda]);
+#pragma GCC unroll 8
+      for (int j = 0; j < NV; j++) acc[i][j] = fma(av, bv[j], acc[i][j]);
+    }
+    a += TA ? lda : 1;
+    b += ldb;
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; i++) {
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; j++) {
+      float* p = c + i * ldc + j * W;
+      if (TAIL && j == NV - 1) {
+        storePartial(p, add ? loadPartial(p, tail) + acc[i][j] : acc[i][j], tail);
+      } else {
+        store(p, add ? load(p) + acc[i][j] : acc[i][j]);
+      }
+    }
+  }
+}
+
+template <int MR, int NV, bool TA, bool TAIL>
+constexpr TileFunction tileOrNull() {
+  if constexpr (MR <= kRows && NV <= maxVectors(MR)) return gemmTile<MR, NV, TA, TAIL>;
+  else return nullptr;
+}
+
+#define LW_TILES(MR, TA, TAIL)                                                                 \
+  {                                                                                            \
+    tileOrNull<MR, 1, TA, TAIL>(), tileOrNull<MR, 2, TA, TAIL>(), tileOrNull<MR, 3, TA, TAIL>(), \
+        tileOrNull<MR, 4, TA, TAIL>(), tileOrNull<MR, 5, TA, TAIL>(),                          \
+        tileOrNull<MR, 6, TA, TAIL>(), tileOrNull<MR, 7, TA, TAIL>(), tileOrNull<MR, 8, TA, TAIL>() \
+  }
+#define LW_TILE_ROWS(TA, TAIL)                                                          \
+  {                                                                                     \
+    LW_TILES(1, TA, TAIL), LW_TILES(2, TA, TAIL), LW_TILES(3, TA, TAIL),                \
+        LW_TILES(4, TA, TAIL), LW_TILES(5, TA, TAIL), LW_TILES(6, TA, TAIL),            \
+        LW_TILES(7, TA, TAIL), LW_TILES(8, TA, TAIL), LW_TILES(9, TA, TAIL),            \
+        LW_TILES(10, TA, TAIL), LW_TILES(11, TA, TAIL), LW_TILES(12, TA, TAIL),         \
+        LW_TILES(13, TA, TAIL), LW_TILES(14, TA, TAIL)                                  \
+  }
+// By transposeA, TAIL, rows − 1, vectors − 1.
+static const TileFunction kTiles[2][2][14][8] = {
+    {LW_TILE_ROWS(false, false), LW_TILE_ROWS(false, true)},
+    {LW_TILE_ROWS(true, false), LW_TILE_ROWS(true, true)},
+};
+
+// Packs kc×n of B (row k, column j at b[k·ldb + j]) into panels of kColumns: panel p holds rows of
+// kColumns floats, zero-padded.
+LW_INLINE void packRows(const float* b, int64_t ldb, int64_t kc, int64_t n, float* dst) {
+  for (int64_t j = 0; j < n; j += kColumns, dst += kc * kColumns) {
+    const int64_t width = n - j;
+    const float* src = b + j;
+    float* d = dst;
+    if (width >= kColumns) {
+      for (int64_t k = 0; k < kc; k++, src += ldb, d += kColumns) {
+#pragma GCC unroll 2
+        for (int v = 0; v < kVectors; v++) store(d + v * W, load(src + v * W));
+      }
+    } else {
+      for (int64_t k = 0; k < kc; k++, src += ldb, d += kColumns) {
+#pragma GCC unroll 2
+        for (int v = 0; v < kVectors; v++) {
+          const int64_t rest = width - v * W;
+          store(d + v * W, rest >= W ? load(src + v * W) : rest > 0 ? loadPartial(src + v * W, rest) : zero());
+        }
+      }
+    }
+  }
+}
+
+// The same for a transposed B (row k, column j at b[j·ldb + k]).
+LW_INLINE void packColumns(const float* b, int64_t ldb, int64_t kc, int64_t n, float* dst) {
+  for (int64_t j = 0; j < n; j += kColumns, dst += kc * kColumns) {
+    for (int v = 0; v < kVectors; v++) {
+      const int64_t j0 = j + v * W;
+      float* d = dst + v * W;
+      if (j0 + W <= n) {
+        const float* src = b + j0 * ldb;
+        int64_t k = 0;
+        for (; k + 4 <= kc; k += 4) transpose4(src + k, ldb, d + k * kColumns, kColumns);
+        for (; k < kc; k++) {
+          for (int l = 0; l < W; l++) d[k * kColumns + l] = src[l * ldb + k];
+        }
+      } else {
+        for (int l = 0; l < W; l++) {
+          if (j0 + l < n) {
+            const float* src = b + (j0 + l) * ldb;
+            for (int64_t k = 0; k < kc; k++) d[k * kColumns + l] = src[k];
+          } else if (j0 < n) {
+            for (int64_t k = 0; k < kc; k++) d[k * kColumns + l] = 0.0f;
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace LAYERWISE_ISA_NAMESPACE
+}  // namespace layerwise

@@ -1,0 +1,52 @@
+// map: a tile program over its whole domain, split over tiles. Optimizers, activations and their
+// derivatives, casts, dropout and fills all come here.
+#include "kernels.h"
+#include "tile.h"
+
+namespace layerwise {
+namespace LAYERWISE_ISA_NAMESPACE {
+
+// custom[0]: rows per block, custom[1]: columns per block (one of them is the whole extent or 1).
+void plan_map(Call& call) {
+  const TilePlan& tile = *call.tile;
+  const int64_t cols = tile.cols;
+  call.custom[0] = cols > 0 && cols <= kTileLanes / 2 ? minOf(kTileLanes / cols, maxOf(tile.rows, 1)) : 1;
+  call.custom[1] = minOf(kTileLanes, maxOf(cols, 1));
+  call.phases = 1;
+  const int64_t total = tile.rows * cols;
+  call.maxParts = maxOf(1, total / kTileLanes);
+  call.work = total * (1 + tile.nOps + tile.nInputs) / 12;
+  call.scratchBytes = tile.scratchBytes;
+}
+
+void run_map(const Call& call, const Run& run, int, int64_t part, int64_t parts) {
+  const TilePlan& tile = *call.tile;
+  const int64_t blockRows = call.custom[0], blockCols = call.custom[1];
+  if (tile.rows == 0 || tile.cols == 0) return;
+  if (tile.rows == 1) {
+    const Range range = split(tile.cols, blockCols, part, parts);
+    if (range.begin >= range.end) return;
+    TileRun t(tile, run.ptr, run.scratch, minOf(blockCols, range.end - range.begin), false);
+    for (int64_t c = range.begin; c < range.end; c += blockCols) {
+      t.block(0, 1, c, minOf(blockCols, range.end - c));
+    }
+    return;
+  }
+  const Range range = split(tile.rows, blockRows, part, parts);
+  if (range.begin >= range.end) return;
+  const bool many = blockRows > 1;
+  TileRun t(tile, run.ptr, run.scratch,
+            many ? minOf(blockRows, range.end - range.begin) * tile.cols : blockCols, many);
+  for (int64_t r = range.begin; r < range.end; r += blockRows) {
+    if (many) {
+      t.block(r, minOf(blockRows, range.end - r), 0, tile.cols);
+    } else {
+      for (int64_t c = 0; c < tile.cols; c += blockCols) {
+        t.block(r, 1, c, minOf(blockCols, tile.cols - c));
+      }
+    }
+  }
+}
+
+}  // namespace LAYERWISE_ISA_NAMESPACE
+}  // namespace layerwise

@@ -1,0 +1,178 @@
+// Runs a tile plan block by block: the common part of map, reduce and the gemm epilogue. A block is
+// either `nRows` whole rows (nRows·cols ≤ kTileLanes) or a piece of one row.
+#pragma once
+
+#include "../simd/vec.h"
+#include "instructions.h"
+
+namespace layerwise {
+namespace LAYERWISE_ISA_NAMESPACE {
+
+// Loads n lanes with an element stride into a register, widening uint8 and bool.
+LW_INLINE void loadLanes(float* dst, const void* src, DType dtype, int64_t stride, int64_t n) {
+  if (dtype == kUint8 || dtype == kBool) {
+    const uint8_t* s = (const uint8_t*)src;
+    int32_t* d = (int32_t*)dst;
+    if (stride == 1) {
+      int64_t i = 0;
+      for (; i + W <= n; i += W) store(d + i, __builtin_convertvector(*(const VBu*)(s + i), VI));
+      for (; i < n; i++) d[i] = s[i];
+    } else {
+      for (int64_t i = 0; i < n; i++) d[i] = s[i * stride];
+    }
+  } else if (stride == 1) {
+    const float* s = (const float*)src;
+    int64_t i = 0;
+    for (; i + W <= n; i += W) store(dst + i, load(s + i));
+    if (i < n) store(dst + i, loadPartial(s + i, n - i));  // registers have room past the end
+  } else {
+    const int32_t* s = (const int32_t*)src;
+    int32_t* d = (int32_t*)dst;
+    for (int64_t i = 0; i < n; i++) d[i] = s[i * stride];
+  }
+}
+
+// Spreads one lane over n lanes (and up to W − 1 beyond, which registers have room for).
+LW_INLINE void fillLanes(float* dst, int32_t lane, int64_t n) {
+  const VI v = set1(lane);
+  for (int64_t i = 0; i < n; i += W) store((int32_t*)dst + i, v);
+}
+
+LW_INLINE int32_t oneLane(const void* src, DType dtype, int64_t at) {
+  if (dtype == kUint8 || dtype == kBool) return ((const uint8_t*)src)[at];
+  return ((const int32_t*)src)[at];
+}
+
+// Stores n lanes as `dtype`: int32 lanes saturate to uint8, or become 0/1.
+LW_INLINE void storeLanes(void* out, DType dtype, int64_t at, const void* lanes, int64_t n) {
+  if (dtype == kUint8) {
+    uint8_t* d = (uint8_t*)out + at;
+    const int32_t* s = (const int32_t*)lanes;
+    for (int64_t i = 0; i < n; i++) d[i] = (uint8_t)(s[i] < 0 ? 0 : s[i] > 255 ? 255 : s[i]);
+  } else if (dtype == kBool) {
+    uint8_t* d = (uint8_t*)out + at;
+    const int32_t* s = (const int32_t*)lanes;
+    for (int64_t i = 0; i < n; i++) d[i] = s[i] != 0;
+  } else {
+    float* d = (float*)out + at;
+    const float* s = (const float*)lanes;
+    int64_t i = 0;
+    for (; i + W <= n; i += W) store(d + i, load(s + i));
+    if (i < n) storePartial(d + i, loadPartial(s + i, n - i), n - i);
+  }
+}
+
+struct TileRun {
+  const TilePlan& plan;
+  void* const* ptr;
+  void** slot;
+  float* registers;
+  bool multiRow;
+
+  // `scratch` has plan.scratchBytes. `lanes` is the most that one block will have; multiRow says whether
+  // blocks may have more than one row.
+  TileRun(const TilePlan& p, void* const* tensors, char* scratch, int64_t lanes, bool manyRows)
+      : plan(p), ptr(tensors), slot((void**)scratch), multiRow(manyRows) {
+    registers = (float*)(scratch + (((size_t)p.nSlots * sizeof(void*) + 63) & ~(size_t)63));
+    for (int32_t s = 0; s < p.nSlots; s++) slot[s] = registers + s * kTileStride;
+    for (int32_t i = 0; i < p.nInputs; i++) {
+      const TileInput& in = p.inputs[i];
+      if (in.kind == kUniform) {
+        *(int32_t*)slot[i] = oneLane(ptr[in.tensor], in.dtype, 0);
+      } else if (in.kind == kPeriodic && multiRow) {
+        float* r = (float*)slot[i];
+        for (int64_t at = 0; at < lanes; at += p.cols) {
+          loadLanes(r + at, ptr[in.tensor], in.dtype, 1, p.cols);
+        }
+      }
+    }
+    for (int32_t o = 0; o < p.nUniformOps; o++) run(p.uniformOps[o], 1, 0);
+    for (int32_t f = 0; f < p.nFills; f++) {
+      float* r = (float*)slot[p.fills[f]];
+      fillLanes(r, *(int32_t*)r, lanes);
+    }
+  }
+
+  LW_MEMBER void run(const TileOp& op, int64_t n, int64_t index) const {
+    kInstructions[op.op](slot[op.dst], slot[op.a], slot[op.b], slot[op.c], n, op, index);
+  }
+
+  // Element offset of row `row` in an input: outer indices times strides.
+  int64_t rowOffset(const TileInput& in, int64_t row) const {
+    if (plan.outerRank == 1) return row * in.strides[0];
+    int64_t offset = 0;
+    for (int32_t d = plan.outerRank - 1; d >= 0; d--) {
+      const int64_t q = row / plan.outerDims[d];
+      offset += (row - q * plan.outerDims[d]) * in.strides[d];
+      row = q;
+    }
+    return offset;
+  }
+
+  // Points slot i at its lanes for this block, loading them where they can't be read in place.
+  void input(int32_t i, int64_t row, int64_t nRows, int64_t col, int64_t nCols) const {
+    const TileInput& in = plan.inputs[i];
+    const char* base = (const char*)ptr[in.tensor];
+    const int64_t size = in.dtype >= kUint8 ? 1 : 4;
+    const bool inPlace = size == 4 && !in.copyIn;
+    float* r = registers + i * kTileStride;
+    switch (in.kind) {
+      case kUniform:
+      case kExternal:
+        return;
+      case kLinear: {
+        const char* at = base + (row * plan.cols + col) * size;
+        if (inPlace) slot[i] = (void*)at;
+        else loadLanes(r, at, in.dtype, 1, nRows * nCols);
+        return;
+      }
+      case kPeriodic:
+        if (multiRow) return;
+        if (inPlace) slot[i] = (void*)(base + col * size);
+        else loadLanes(r, base + col * size, in.dtype, 1, nCols);
+        return;
+      case kRowConst:
+        for (int64_t k = 0; k < nRows; k++) {
+          fillLanes(r + k * nCols, oneLane(base, in.dtype, rowOffset(in, row + k)), nCols);
+        }
+        return;
+      case kRowUnit:
+        if (nRows == 1 && inPlace) {
+          slot[i] = (void*)(base + (rowOffset(in, row) + col) * size);
+          return;
+        }
+        [[fallthrough]];
+      case kGeneral:
+        for (int64_t k = 0; k < nRows; k++) {
+          const char* at = base + (rowOffset(in, row + k) + col * in.stride) * size;
+          loadLanes(r + k * nCols, at, in.dtype, in.stride, nCols);
+        }
+        return;
+    }
+  }
+
+  // Evaluates the block; results that aren't direct stay in their slots. Outputs are at `index`, the
+  // linear position in the domain.
+  LW_MEMBER void evaluate(int64_t row, int64_t nRows, int64_t col, int64_t nCols, int64_t index) {
+    for (int32_t i = 0; i < plan.nInputs; i++) input(i, row, nRows, col, nCols);
+    for (int32_t r = 0; r < plan.nResults; r++) {
+      const TileResult& result = plan.results[r];
+      if (result.direct == kDirect) slot[result.slot] = (char*)ptr[result.tensor] + index * 4;
+    }
+    const int64_t n = nRows * nCols;
+    for (int32_t o = 0; o < plan.nOps; o++) run(plan.ops[o], n, index);
+  }
+
+  // Evaluates the block and stores its results.
+  LW_MEMBER void block(int64_t row, int64_t nRows, int64_t col, int64_t nCols) {
+    const int64_t index = row * plan.cols + col, n = nRows * nCols;
+    evaluate(row, nRows, col, nCols, index);
+    for (int32_t r = 0; r < plan.nResults; r++) {
+      const TileResult& result = plan.results[r];
+      if (!result.direct) storeLanes(ptr[result.tensor], result.dtype, index, slot[result.slot], n);
+    }
+  }
+};
+
+}  // namespace LAYERWISE_ISA_NAMESPACE
+}  // namespace layerwise

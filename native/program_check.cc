@@ -1,0 +1,343 @@
+// What each kernel demands of a call: counts, dtypes and sizes that match its attributes
+// (docs/program.md has the table). One function per line of kernels.def. Sizes of tile inputs are
+// checked where the tile is planned.
+#include <initializer_list>
+
+#include "program.h"
+
+namespace layerwise {
+namespace {
+
+constexpr const char* kDTypeNames[] = {"float32", "int32", "uint8", "bool"};
+
+std::string text(int64_t n) { return std::to_string(n); }
+
+// Product of non-negative factors, or −1 from 2³¹ on: no tensor is that large.
+int64_t product(std::initializer_list<int64_t> factors) {
+  int64_t p = 1;
+  for (int64_t f : factors) {
+    if (f == 0) return 0;
+  }
+  for (int64_t f : factors) {
+    if (f < 0 || f > INT32_MAX) return -1;
+    p *= f;
+    if (p > INT32_MAX) return -1;
+  }
+  return p;
+}
+
+// Collects the first complaint.
+struct Checker {
+  const Call& call;
+  const EncodedTile* tile;
+  const std::vector<ProgramTensor>& tensors;
+  std::string error;
+
+  bool fail(const std::string& message) {
+    if (error.empty()) error = message;
+    return false;
+  }
+  bool counts(int inputs, int outputs, int ints, int floats) {
+    if (tile) return fail("takes no tile program");
+    if (call.nInputs != inputs) return count("inputs", call.nInputs, inputs);
+    if (call.nOutputs != outputs) return count("outputs", call.nOutputs, outputs);
+    if (call.nInts != ints) return count("integer attributes", call.nInts, ints);
+    if (call.nFloats != floats) return count("float attributes", call.nFloats, floats);
+    return true;
+  }
+  bool count(const char* what, int64_t got, int64_t wanted) {
+    return fail(std::string("has ") + text(got) + " " + what + ", expected " + text(wanted));
+  }
+  bool notNegative(std::initializer_list<int> positions) {
+    for (int p : positions) {
+      if (call.ints[p] < 0) {
+        return fail("integer attribute " + text(p) + " is " + text(call.ints[p]) +
+                    ", expected 0 or more");
+      }
+    }
+    return true;
+  }
+  bool flag(int position) {
+    if (call.ints[position] == 0 || call.ints[position] == 1) return true;
+    return fail("integer attribute " + text(position) + " is " + text(call.ints[position]) +
+                ", expected 0 or 1");
+  }
+  bool types(const char* what, const DType* got, int at, std::initializer_list<DType> allowed) {
+    for (DType t : allowed) {
+      if (got[at] == t) return true;
+    }
+    return fail(std::string(what) + " " + text(at) + " is " + kDTypeNames[got[at]]);
+  }
+  bool input(int at, DType type, int64_t size) {
+    return types("input", call.inputTypes, at, {type}) && sized("input", call.inputs[at], at, size);
+  }
+  bool output(int at, DType type, int64_t size) {
+    return types("output", call.outputTypes, at, {type}) &&
+           sized("output", call.outputs[at], at, size);
+  }
+  bool sized(const char* what, int32_t tensor, int at, int64_t size) {
+    if (size < 0) return fail("attributes describe a tensor of 2^31 elements or more");
+    if (tensors[tensor].size == size) return true;
+    return fail(std::string(what) + " " + text(at) + " has " + text(tensors[tensor].size) +
+                " elements, the attributes say " + text(size));
+  }
+  bool atLeast(const char* what, int32_t tensor, int at, int64_t size) {
+    if (tensors[tensor].size >= size) return true;
+    return fail(std::string(what) + " " + text(at) + " has " + text(tensors[tensor].size) +
+                " elements, the attributes reach " + text(size));
+  }
+};
+
+int64_t domainSize(const EncodedTile& tile) {
+  int64_t n = 1;
+  for (int64_t d : tile.dims) {
+    if (d == 0) return 0;
+  }
+  for (int64_t d : tile.dims) {
+    n *= d;
+    if (d < 0 || n > INT32_MAX) return -1;
+  }
+  return n;
+}
+
+void check_map(Checker& c) {
+  if (!c.tile) return (void)c.fail("lacks its tile program");
+  if (c.call.nInts != 0) return (void)c.count("integer attributes", c.call.nInts, 0);
+  const int64_t n = domainSize(*c.tile);
+  for (int o = 0; o < c.call.nOutputs; o++) {
+    if (!c.sized("output", c.call.outputs[o], o, n)) return;
+  }
+}
+
+void check_reduce(Checker& c) {
+  if (!c.tile) return (void)c.fail("lacks its tile program");
+  const int results = c.call.nOutputs;
+  if (c.call.nInts != results) return (void)c.count("integer attributes", c.call.nInts, results);
+  if (c.call.nFloats < results) return (void)c.count("float attributes", c.call.nFloats, results);
+  if (c.tile->dims.size() != 3) {
+    return (void)c.count("tile dimensions", (int64_t)c.tile->dims.size(), 3);
+  }
+  const int64_t n = product({c.tile->dims[0], c.tile->dims[2]});
+  for (int r = 0; r < results; r++) {
+    if (c.call.ints[r] < 0 || c.call.ints[r] > 3) {
+      return (void)c.fail("reducer " + text(c.call.ints[r]) + " is not 0 to 3");
+    }
+    if (!c.types("output", c.call.outputTypes, r, {kFloat32, kInt32})) return;
+    if (!c.sized("output", c.call.outputs[r], r, n)) return;
+  }
+}
+
+void check_gemm(Checker& c) {
+  if (c.call.nInts != 8) return (void)c.count("integer attributes", c.call.nInts, 8);
+  if (!c.notNegative({0, 1, 2, 3, 6, 7}) || !c.flag(4) || !c.flag(5)) return;
+  if (c.call.nInputs < 2) return (void)c.count("inputs", c.call.nInputs, 2);
+  if (!c.types("input", c.call.inputTypes, 0, {kFloat32})) return;
+  if (!c.types("input", c.call.inputTypes, 1, {kFloat32})) return;
+  const int64_t batch = c.call.ints[0], m = c.call.ints[1], n = c.call.ints[2], k = c.call.ints[3];
+  const int64_t a = product({m, k}), b = product({k, n}), size = product({batch, m, n});
+  if (a < 0 || b < 0 || size < 0) {
+    return (void)c.fail("attributes describe a tensor of 2^31 elements or more");
+  }
+  if (size > 0) {
+    if (!c.atLeast("input", c.call.inputs[0], 0, a + (batch - 1) * c.call.ints[6])) return;
+    if (!c.atLeast("input", c.call.inputs[1], 1, b + (batch - 1) * c.call.ints[7])) return;
+  }
+  if (c.tile) {
+    if (c.tile->dims.size() != 2) {
+      return (void)c.count("tile dimensions", (int64_t)c.tile->dims.size(), 2);
+    }
+    if (c.tile->dims[0] != batch * m || c.tile->dims[1] != n) {
+      return (void)c.fail("tile domain is not [batch·m, n]");
+    }
+    if (c.call.nOutputs < 1) return (void)c.count("outputs", 0, 1);
+    for (int o = 0; o < c.call.nOutputs; o++) {
+      if (!c.sized("output", c.call.outputs[o], o, size)) return;
+    }
+    return;
+  }
+  if (c.call.nInputs != 2) return (void)c.count("inputs", c.call.nInputs, 2);
+  if (c.call.nOutputs != 1) return (void)c.count("outputs", c.call.nOutputs, 1);
+  if (c.call.nFloats != 0) return (void)c.count("float attributes", c.call.nFloats, 0);
+  c.output(0, kFloat32, size);
+}
+
+void check_copy(Checker& c) {
+  if (c.call.nInts < 3) return (void)c.count("integer attributes", c.call.nInts, 3);
+  const int32_t* v = c.call.ints;
+  const int rank = v[0];
+  if (rank < 0 || rank > 8) return (void)c.fail("rank " + text(rank) + " is not 0 to 8");
+  if (!c.counts(1, 1, 3 + 3 * rank, 0)) return;
+  if (c.call.inputTypes[0] != c.call.outputTypes[0]) {
+    return (void)c.fail(std::string("copies ") + kDTypeNames[c.call.inputTypes[0]] + " to " +
+                        kDTypeNames[c.call.outputTypes[0]]);
+  }
+  int64_t total = 1;
+  bool empty = false;
+  for (int d = 0; d < rank; d++) {
+    const int64_t dim = v[3 + d];
+    if (dim < 0) return (void)c.fail("dimension " + text(dim) + " is negative");
+    empty = empty || dim == 0;
+  }
+  if (empty) return;
+  for (int d = 0; d < rank; d++) {
+    total *= v[3 + d];
+    if (total > INT32_MAX) return (void)c.fail("copies 2^31 elements or more");
+  }
+  for (int side = 0; side < 2; side++) {
+    int64_t low = v[1 + side], high = low;
+    for (int d = 0; d < rank; d++) {
+      const int64_t stride = v[3 + (1 + side) * rank + d], dim = v[3 + d];
+      if (side == 1 && stride == 0 && dim > 1) {
+        return (void)c.fail("writes the same elements again along dimension " + text(d));
+      }
+      (stride < 0 ? low : high) += stride * (dim - 1);
+    }
+    const int64_t size = c.tensors[side ? c.call.outputs[0] : c.call.inputs[0]].size;
+    if (low < 0 || high >= size) {
+      return (void)c.fail(std::string(side ? "writes" : "reads") + " elements " + text(low) + " to " +
+                          text(high) + " of a tensor of " + text(size));
+    }
+  }
+}
+
+void check_gather(Checker& c) {
+  if (!c.counts(2, 1, 4, 0) || !c.notNegative({0, 1, 2, 3})) return;
+  const int32_t* v = c.call.ints;
+  if (c.call.inputTypes[0] != c.call.outputTypes[0]) {
+    return (void)c.fail("input 0 and output 0 differ in dtype");
+  }
+  (void)(c.sized("input", c.call.inputs[0], 0, product({v[0], v[1], v[2]})) &&
+         c.input(1, kInt32, v[3]) &&
+         c.sized("output", c.call.outputs[0], 0, product({v[0], v[3], v[2]})));
+}
+
+void check_scatterAdd(Checker& c) {
+  if (!c.counts(2, 1, 4, 0) || !c.notNegative({0, 1, 2, 3})) return;
+  const int32_t* v = c.call.ints;
+  (void)(c.input(0, kFloat32, product({v[0], v[3], v[2]})) && c.input(1, kInt32, v[3]) &&
+         c.output(0, kFloat32, product({v[0], v[1], v[2]})));
+}
+
+void check_softmax(Checker& c) {
+  if (!c.counts(1, 1, 3, 0) || !c.notNegative({0, 1}) || !c.flag(2)) return;
+  const int64_t n = product({c.call.ints[0], c.call.ints[1]});
+  (void)(c.input(0, kFloat32, n) && c.output(0, kFloat32, n));
+}
+
+void check_softmaxCrossEntropy(Checker& c) {
+  if (!c.counts(2, 2, 2, 1) || !c.notNegative({0, 1})) return;
+  const int64_t rows = c.call.ints[0], n = product({rows, c.call.ints[1]});
+  (void)(c.input(0, kFloat32, n) && c.input(1, kFloat32, n) && c.output(0, kFloat32, rows) &&
+         c.output(1, kFloat32, n));
+}
+
+void check_sparseSoftmaxCrossEntropy(Checker& c) {
+  if (!c.counts(2, 2, 2, 1) || !c.notNegative({0, 1})) return;
+  const int64_t rows = c.call.ints[0], n = product({rows, c.call.ints[1]});
+  (void)(c.input(0, kFloat32, n) && c.input(1, kInt32, rows) && c.output(0, kFloat32, rows) &&
+         c.output(1, kFloat32, n));
+}
+
+void check_moments(Checker& c) {
+  if (!c.counts(1, 2, 3, 0) || !c.notNegative({0, 1, 2})) return;
+  const int32_t* v = c.call.ints;
+  const int64_t n = product({v[0], v[2]});
+  (void)(c.input(0, kFloat32, product({v[0], v[1], v[2]})) && c.output(0, kFloat32, n) &&
+         c.output(1, kFloat32, n));
+}
+
+void check_argReduce(Checker& c) {
+  if (!c.counts(1, 1, 4, 0) || !c.notNegative({0, 1, 2}) || !c.flag(3)) return;
+  const int32_t* v = c.call.ints;
+  const int64_t n = product({v[0], v[2]});
+  if (v[1] == 0 && n > 0) return (void)c.fail("has an empty axis");
+  (void)(c.types("input", c.call.inputTypes, 0, {kFloat32, kInt32}) &&
+         c.sized("input", c.call.inputs[0], 0, product({v[0], v[1], v[2]})) &&
+         c.output(0, kInt32, n));
+}
+
+void check_topK(Checker& c) {
+  if (!c.counts(1, 2, 3, 0) || !c.notNegative({0, 1, 2})) return;
+  const int32_t* v = c.call.ints;
+  if (v[2] > v[1]) return (void)c.fail("k = " + text(v[2]) + " of " + text(v[1]) + " columns");
+  const int64_t n = product({v[0], v[2]});
+  (void)(c.input(0, kFloat32, product({v[0], v[1]})) && c.output(0, kFloat32, n) &&
+         c.output(1, kInt32, n));
+}
+
+void check_cumsum(Checker& c) {
+  if (!c.counts(1, 1, 5, 0) || !c.notNegative({0, 1, 2}) || !c.flag(3) || !c.flag(4)) return;
+  const int32_t* v = c.call.ints;
+  const int64_t n = product({v[0], v[1], v[2]});
+  (void)(c.types("input", c.call.inputTypes, 0, {kFloat32, kInt32}) &&
+         c.sized("input", c.call.inputs[0], 0, n) && c.output(0, c.call.inputTypes[0], n));
+}
+
+using Check = void (*)(Checker&);
+constexpr Check kChecks[] = {
+#define KERNEL(name) check_##name,
+#include "kernels.def"
+#undef KERNEL
+};
+constexpr const char* kNames[] = {
+#define KERNEL(name) #name,
+#include "kernels.def"
+#undef KERNEL
+};
+static_assert(sizeof kChecks / sizeof *kChecks == kKernelCount, "one check per kernel");
+
+bool isIdentity(const std::vector<int64_t>& strides, const std::vector<int64_t>& dims) {
+  int64_t stride = 1;
+  for (size_t d = dims.size(); d-- > 0;) {
+    if (dims[d] != 1 && strides[d] != stride) return false;
+    stride *= dims[d];
+  }
+  return true;
+}
+
+// No operands may share memory, but for an output on a tile input of the same layout.
+std::string checkOverlap(const Call& call, const EncodedTile* tile,
+                         const std::vector<ProgramTensor>& tensors) {
+  const int firstTileInput = call.kernel == k_gemm ? 2 : 0;
+  for (int o = 0; o < call.nOutputs; o++) {
+    const ProgramTensor& out = tensors[call.outputs[o]];
+    for (int p = 0; p < o; p++) {
+      if (tensorsOverlap(out, tensors[call.outputs[p]])) {
+        return "outputs " + text(p) + " and " + text(o) + " share memory";
+      }
+    }
+    for (int i = 0; i < call.nInputs; i++) {
+      const ProgramTensor& in = tensors[call.inputs[i]];
+      if (!tensorsOverlap(in, out)) continue;
+      const bool tileInput = tile && i >= firstTileInput;
+      const size_t row = (size_t)(call.kernel == k_gemm ? i - 1 : i);
+      if (tileInput && in.value == out.value &&
+          in.bytes() / (in.size ? in.size : 1) == out.bytes() / (out.size ? out.size : 1) &&
+          row < tile->strides.size() && isIdentity(tile->strides[row], tile->dims)) {
+        continue;
+      }
+      return "output " + text(o) + " shares memory with input " + text(i);
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+const char* kernelName(int32_t kernel) { return kNames[kernel]; }
+
+bool tensorsOverlap(const ProgramTensor& a, const ProgramTensor& b) {
+  if (a.place != b.place || a.size == 0 || b.size == 0) return false;
+  if (a.place == Place::kBinding) return a.value == b.value;
+  return a.value < b.value + (uint64_t)b.bytes() && b.value < a.value + (uint64_t)a.bytes();
+}
+
+std::string checkCall(const Call& call, const EncodedTile* tile,
+                      const std::vector<ProgramTensor>& tensors) {
+  Checker checker{call, tile, tensors, ""};
+  kChecks[call.kernel](checker);
+  if (!checker.error.empty()) return checker.error;
+  return checkOverlap(call, tile, tensors);
+}
+
+}  // namespace layerwise

@@ -1,0 +1,135 @@
+// The small vector type the kernels are written on: VF (float), VI (int32) and VU (uint32) of W lanes,
+// as GCC/Clang vector extensions, so that + - * / < & ?: work on them. What the extensions lack comes
+// from vec_<isa>.h, one per instruction set, and must offer:
+//   W, kFma; fma, sqrt, floor, ceil, roundEven, trunc; loadPartial, storePartial (n < W lanes, nothing
+//   beyond is touched); mulEven (products of the even lanes as 64 bits); transpose4 (W×4 → 4×W).
+// Included in the instruction set's own namespace only.
+#pragma once
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#ifndef LAYERWISE_ISA_NAMESPACE
+#error "compile kernels with -DLAYERWISE_ISA_NAMESPACE=<isa>"
+#endif
+
+#define LW_INLINE static inline __attribute__((always_inline))
+#define LW_MEMBER inline __attribute__((always_inline))
+
+namespace layerwise {
+namespace LAYERWISE_ISA_NAMESPACE {
+
+#if defined(__AVX512F__)
+constexpr int W = 16;
+#elif defined(__AVX2__)
+constexpr int W = 8;
+#else
+constexpr int W = 4;
+#endif
+
+typedef float VF __attribute__((vector_size(W * 4)));
+typedef int32_t VI __attribute__((vector_size(W * 4)));
+typedef uint32_t VU __attribute__((vector_size(W * 4)));
+typedef uint64_t VL __attribute__((vector_size(W * 4)));
+typedef uint8_t VB __attribute__((vector_size(W)));
+// The same without an alignment demand, for loads and stores.
+typedef float VFu __attribute__((vector_size(W * 4), aligned(4), may_alias));
+typedef int32_t VIu __attribute__((vector_size(W * 4), aligned(4), may_alias));
+typedef uint8_t VBu __attribute__((vector_size(W), aligned(1), may_alias));
+
+LW_INLINE VF load(const float* p) { return *(const VFu*)p; }
+LW_INLINE VI load(const int32_t* p) { return *(const VIu*)p; }
+LW_INLINE void store(float* p, VF v) { *(VFu*)p = v; }
+LW_INLINE void store(int32_t* p, VI v) { *(VIu*)p = v; }
+LW_INLINE VF set1(float x) { return x - (VF){}; }
+LW_INLINE VI set1(int32_t x) { return x - (VI){}; }
+LW_INLINE VF zero() { return (VF){}; }
+
+}  // namespace LAYERWISE_ISA_NAMESPACE
+}  // namespace layerwise
+
+#if defined(__AVX512F__)
+#include "vec_avx512.h"
+#elif defined(__AVX2__)
+#include "vec_avx2.h"
+#elif defined(__aarch64__)
+#include "vec_neon.h"
+#else
+#include "vec_baseline.h"
+#endif
+
+namespace layerwise {
+namespace LAYERWISE_ISA_NAMESPACE {
+
+LW_INLINE VI loadPartial(const int32_t* p, int64_t n) { return (VI)loadPartial((const float*)p, n); }
+LW_INLINE void storePartial(int32_t* p, VI v, int64_t n) { storePartial((float*)p, (VF)v, n); }
+
+LW_INLINE VF infinity() { return set1(__builtin_inff()); }
+LW_INLINE VF abs(VF a) { return (VF)((VI)a & 0x7fffffff); }
+LW_INLINE VF copySign(VF size, VF sign) {
+  return (VF)(((VI)size & 0x7fffffff) | ((VI)sign & (int32_t)0x80000000));
+}
+// 0 or 1 from a comparison's 0 or -1.
+LW_INLINE VI toBool(VI mask) { return mask & 1; }
+LW_INLINE VF toFloat(VI a) { return __builtin_convertvector(a, VF); }
+// For |a| < 2^31 only.
+LW_INLINE VI toIntRaw(VF a) { return __builtin_convertvector(a, VI); }
+// Truncates; saturates at the int32 range, NaN gives 0.
+LW_INLINE VI toIntSaturating(VF a) {
+  VF inside = (VI)(abs(a) < 2147483648.0f) ? a : zero();
+  VI r = toIntRaw(inside);
+  r = a >= 2147483648.0f ? set1((int32_t)0x7fffffff) : r;
+  return a <= -2147483648.0f ? set1((int32_t)0x80000000) : r;
+}
+LW_INLINE VF sign(VF a) {
+  VF r = a > 0.0f ? set1(1.0f) : (a < 0.0f ? set1(-1.0f) : zero());
+  return a != a ? a : r;
+}
+LW_INLINE VF maxOf(VF a, VF b) { return a > b ? a : b; }
+
+// c − a·b with one rounding to float32, as the TypeScript backend computes it.
+LW_INLINE VF fnmaExact(VF a, VF b, VF c) {
+  if (kFma) return fma(-a, b, c);
+  VF r;
+  for (int l = 0; l < W; l++) r[l] = (float)((double)c[l] - (double)a[l] * (double)b[l]);
+  return r;
+}
+
+// Functions that are not worth a vector version: the C library's, lane by lane.
+LW_INLINE VF perLane(VF a, float (*f)(float)) {
+  float x[W];
+  store(x, a);
+  for (int l = 0; l < W; l++) x[l] = f(x[l]);
+  return load(x);
+}
+LW_INLINE VF perLane(VF a, VF b, float (*f)(float, float)) {
+  float x[W], y[W];
+  store(x, a);
+  store(y, b);
+  for (int l = 0; l < W; l++) x[l] = f(x[l], y[l]);
+  return load(x);
+}
+LW_INLINE VI perLane(VI a, VI b, int32_t (*f)(int32_t, int32_t)) {
+  int32_t x[W], y[W];
+  store(x, a);
+  store(y, b);
+  for (int l = 0; l < W; l++) x[l] = f(x[l], y[l]);
+  return load(x);
+}
+
+// High halves of the unsigned 32×32 products.
+LW_INLINE VU mulHigh(VU a, VU b) {
+  VL even = mulEven(a, b);
+  VL odd = mulEven((VU)((VL)a >> 32), (VU)((VL)b >> 32));
+  return (VU)((even >> 32) | (odd & 0xffffffff00000000ull));
+}
+
+}  // namespace LAYERWISE_ISA_NAMESPACE
+}  // namespace layerwise

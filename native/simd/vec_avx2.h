@@ -1,0 +1,44 @@
+// AVX2 + FMA: what vec.h asks for. Tails use maskload/maskstore.
+#pragma once
+
+namespace layerwise {
+namespace LAYERWISE_ISA_NAMESPACE {
+
+constexpr bool kFma = true;
+
+LW_INLINE VF fma(VF a, VF b, VF c) { return (VF)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
+LW_INLINE VF sqrt(VF a) { return (VF)_mm256_sqrt_ps((__m256)a); }
+LW_INLINE VF floor(VF a) { return (VF)_mm256_round_ps((__m256)a, 9); }
+LW_INLINE VF ceil(VF a) { return (VF)_mm256_round_ps((__m256)a, 10); }
+LW_INLINE VF roundEven(VF a) { return (VF)_mm256_round_ps((__m256)a, 8); }
+LW_INLINE VF trunc(VF a) { return (VF)_mm256_round_ps((__m256)a, 11); }
+LW_INLINE __m256i firstLanes(int64_t n) {
+  return (__m256i)((VI){0, 1, 2, 3, 4, 5, 6, 7} < set1((int32_t)n));
+}
+LW_INLINE VF loadPartial(const float* p, int64_t n) {
+  return (VF)_mm256_maskload_ps(p, firstLanes(n));
+}
+LW_INLINE void storePartial(float* p, VF v, int64_t n) {
+  _mm256_maskstore_ps(p, firstLanes(n), (__m256)v);
+}
+LW_INLINE VL mulEven(VU a, VU b) { return (VL)_mm256_mul_epu32((__m256i)a, (__m256i)b); }
+
+// dst[k·dstStride + i] = src[i·srcStride + k] for i < 8, k < 4.
+LW_INLINE void transpose4(const float* src, int64_t srcStride, float* dst, int64_t dstStride) {
+  __m256 r[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+    const float* p = src + i * srcStride;
+    r[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)),
+                                _mm_loadu_ps(p + 4 * srcStride), 1);
+  }
+  __m256 t0 = _mm256_unpacklo_ps(r[0], r[1]), t1 = _mm256_unpackhi_ps(r[0], r[1]);
+  __m256 t2 = _mm256_unpacklo_ps(r[2], r[3]), t3 = _mm256_unpackhi_ps(r[2], r[3]);
+  _mm256_storeu_ps(dst, _mm256_shuffle_ps(t0, t2, 0x44));
+  _mm256_storeu_ps(dst + dstStride, _mm256_shuffle_ps(t0, t2, 0xee));
+  _mm256_storeu_ps(dst + 2 * dstStride, _mm256_shuffle_ps(t1, t3, 0x44));
+  _mm256_storeu_ps(dst + 3 * dstStride, _mm256_shuffle_ps(t1, t3, 0xee));
+}
+
+}  // namespace LAYERWISE_ISA_NAMESPACE
+}  // namespace layerwise

@@ -1,0 +1,44 @@
+// AVX-512 (F, VL, BW, DQ): what vec.h asks for. Tails use mask registers and cost nothing extra.
+#pragma once
+
+namespace layerwise {
+namespace LAYERWISE_ISA_NAMESPACE {
+
+constexpr bool kFma = true;
+
+LW_INLINE VF fma(VF a, VF b, VF c) { return (VF)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
+LW_INLINE VF sqrt(VF a) { return (VF)_mm512_sqrt_ps((__m512)a); }
+LW_INLINE VF floor(VF a) { return (VF)_mm512_roundscale_ps((__m512)a, 9); }
+LW_INLINE VF ceil(VF a) { return (VF)_mm512_roundscale_ps((__m512)a, 10); }
+LW_INLINE VF roundEven(VF a) { return (VF)_mm512_roundscale_ps((__m512)a, 8); }
+LW_INLINE VF trunc(VF a) { return (VF)_mm512_roundscale_ps((__m512)a, 11); }
+LW_INLINE __mmask16 firstLanes(int64_t n) { return (__mmask16)((1u << n) - 1); }
+LW_INLINE VF loadPartial(const float* p, int64_t n) {
+  return (VF)_mm512_maskz_loadu_ps(firstLanes(n), p);
+}
+LW_INLINE void storePartial(float* p, VF v, int64_t n) {
+  _mm512_mask_storeu_ps(p, firstLanes(n), (__m512)v);
+}
+LW_INLINE VL mulEven(VU a, VU b) { return (VL)_mm512_mul_epu32((__m512i)a, (__m512i)b); }
+
+// dst[k·dstStride + i] = src[i·srcStride + k] for i < 16, k < 4.
+LW_INLINE void transpose4(const float* src, int64_t srcStride, float* dst, int64_t dstStride) {
+  __m512 r[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+    const float* p = src + i * srcStride;
+    __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(p));
+    v = _mm512_insertf32x4(v, _mm_loadu_ps(p + 4 * srcStride), 1);
+    v = _mm512_insertf32x4(v, _mm_loadu_ps(p + 8 * srcStride), 2);
+    r[i] = _mm512_insertf32x4(v, _mm_loadu_ps(p + 12 * srcStride), 3);
+  }
+  __m512 t0 = _mm512_unpacklo_ps(r[0], r[1]), t1 = _mm512_unpackhi_ps(r[0], r[1]);
+  __m512 t2 = _mm512_unpacklo_ps(r[2], r[3]), t3 = _mm512_unpackhi_ps(r[2], r[3]);
+  _mm512_storeu_ps(dst, _mm512_shuffle_ps(t0, t2, 0x44));
+  _mm512_storeu_ps(dst + dstStride, _mm512_shuffle_ps(t0, t2, 0xee));
+  _mm512_storeu_ps(dst + 2 * dstStride, _mm512_shuffle_ps(t1, t3, 0x44));
+  _mm512_storeu_ps(dst + 3 * dstStride, _mm512_shuffle_ps(t1, t3, 0xee));
+}
+
+}  // namespace LAYERWISE_ISA_NAMESPACE
+}  // namespace layerwise

@@ -1,0 +1,60 @@
+// Any x86-64 (SSE2): what vec.h asks for. No FMA: products and sums round separately, so GEMM results
+// may differ in the last bits from the other instruction sets.
+#pragma once
+
+namespace layerwise {
+namespace LAYERWISE_ISA_NAMESPACE {
+
+constexpr bool kFma = false;
+
+LW_INLINE VF fma(VF a, VF b, VF c) { return a * b + c; }
+LW_INLINE VF sqrt(VF a) { return (VF)_mm_sqrt_ps((__m128)a); }
+
+// SSE2 has no rounding instructions. From 2^23 on every float is an integer; below, int32 holds it.
+LW_INLINE VF keepLarge(VF rounded, VF a) {
+  VI sign = (VI)a & (int32_t)0x80000000;
+  VF size = (VF)((VI)a & 0x7fffffff);
+  return size < 8388608.0f ? (VF)(((VI)rounded & 0x7fffffff) | sign) : a;
+}
+LW_INLINE VF truncSmall(VF a) { return (VF)_mm_cvtepi32_ps(_mm_cvttps_epi32((__m128)a)); }
+LW_INLINE VF trunc(VF a) { return keepLarge(truncSmall(a), a); }
+LW_INLINE VF roundEven(VF a) {
+  return keepLarge((VF)_mm_cvtepi32_ps(_mm_cvtps_epi32((__m128)a)), a);
+}
+LW_INLINE VF floor(VF a) {
+  VF t = truncSmall(a);
+  return keepLarge(t > a ? t - 1.0f : t, a);
+}
+LW_INLINE VF ceil(VF a) {
+  VF t = truncSmall(a);
+  return keepLarge(t < a ? t + 1.0f : t, a);
+}
+LW_INLINE VF loadPartial(const float* p, int64_t n) {
+  VF v = {};
+  if (n > 0) v[0] = p[0];
+  if (n > 1) v[1] = p[1];
+  if (n > 2) v[2] = p[2];
+  if (n > 3) v[3] = p[3];
+  return v;
+}
+LW_INLINE void storePartial(float* p, VF v, int64_t n) {
+  if (n > 0) p[0] = v[0];
+  if (n > 1) p[1] = v[1];
+  if (n > 2) p[2] = v[2];
+  if (n > 3) p[3] = v[3];
+}
+LW_INLINE VL mulEven(VU a, VU b) { return (VL)_mm_mul_epu32((__m128i)a, (__m128i)b); }
+
+// dst[k·dstStride + i] = src[i·srcStride + k] for i < 4, k < 4.
+LW_INLINE void transpose4(const float* src, int64_t srcStride, float* dst, int64_t dstStride) {
+  __m128 a = _mm_loadu_ps(src), b = _mm_loadu_ps(src + srcStride);
+  __m128 c = _mm_loadu_ps(src + 2 * srcStride), d = _mm_loadu_ps(src + 3 * srcStride);
+  _MM_TRANSPOSE4_PS(a, b, c, d);
+  _mm_storeu_ps(dst, a);
+  _mm_storeu_ps(dst + dstStride, b);
+  _mm_storeu_ps(dst + 2 * dstStride, c);
+  _mm_storeu_ps(dst + 3 * dstStride, d);
+}
+
+}  // namespace LAYERWISE_ISA_NAMESPACE
+}  // namespace layerwise

@@ -1,0 +1,46 @@
+// Advanced SIMD of arm64: what vec.h asks for.
+#pragma once
+
+namespace layerwise {
+namespace LAYERWISE_ISA_NAMESPACE {
+
+constexpr bool kFma = true;
+
+LW_INLINE VF fma(VF a, VF b, VF c) {
+  return (VF)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+}
+LW_INLINE VF sqrt(VF a) { return (VF)vsqrtq_f32((float32x4_t)a); }
+LW_INLINE VF floor(VF a) { return (VF)vrndmq_f32((float32x4_t)a); }
+LW_INLINE VF ceil(VF a) { return (VF)vrndpq_f32((float32x4_t)a); }
+LW_INLINE VF roundEven(VF a) { return (VF)vrndnq_f32((float32x4_t)a); }
+LW_INLINE VF trunc(VF a) { return (VF)vrndq_f32((float32x4_t)a); }
+LW_INLINE VF loadPartial(const float* p, int64_t n) {
+  VF v = {};
+  if (n > 0) v[0] = p[0];
+  if (n > 1) v[1] = p[1];
+  if (n > 2) v[2] = p[2];
+  if (n > 3) v[3] = p[3];
+  return v;
+}
+LW_INLINE void storePartial(float* p, VF v, int64_t n) {
+  if (n > 0) p[0] = v[0];
+  if (n > 1) p[1] = v[1];
+  if (n > 2) p[2] = v[2];
+  if (n > 3) p[3] = v[3];
+}
+LW_INLINE VL mulEven(VU a, VU b) {
+  return (VL)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b));
+}
+
+// dst[k·dstStride + i] = src[i·srcStride + k] for i < 4, k < 4.
+LW_INLINE void transpose4(const float* src, int64_t srcStride, float* dst, int64_t dstStride) {
+  float32x4x2_t ab = vtrnq_f32(vld1q_f32(src), vld1q_f32(src + srcStride));
+  float32x4x2_t cd = vtrnq_f32(vld1q_f32(src + 2 * srcStride), vld1q_f32(src + 3 * srcStride));
+  vst1q_f32(dst, vcombine_f32(vget_low_f32(ab.val[0]), vget_low_f32(cd.val[0])));
+  vst1q_f32(dst + dstStride, vcombine_f32(vget_low_f32(ab.val[1]), vget_low_f32(cd.val[1])));
+  vst1q_f32(dst + 2 * dstStride, vcombine_f32(vget_high_f32(ab.val[0]), vget_high_f32(cd.val[0])));
+  vst1q_f32(dst + 3 * dstStride, vcombine_f32(vget_high_f32(ab.val[1]), vget_high_f32(cd.val[1])));
+}
+
+}  // namespace LAYERWISE_ISA_NAMESPACE
+}  // namespace layerwise
