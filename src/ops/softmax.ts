@@ -2,7 +2,7 @@
 import { ArgumentError, checkNumber, expected, ShapeError } from "../errors.js";
 import { normalizeAxis, sameShape, showShape, sizeOf } from "../tensor/shape.js";
 import type { Tensor, TensorLike } from "../tensor/tensor.js";
-import { exp, mul, neg, sub } from "./elementwise.js";
+import { add, exp, mul, neg, sub } from "./elementwise.js";
 import { expandDims, reshape, transpose } from "./movement.js";
 import { asTensor, defineOp, requireDType } from "./op.js";
 import { sum } from "./reduce.js";
@@ -75,14 +75,19 @@ const applyDense = defineOp<CrossEntropyAttributes>({
     const [dLoss, dGradient] = dys;
     let dz = dLoss ? mul(gradient!, expandDims(dLoss, -1)) : null;
     if (dGradient) {
-      const second = mul(softmaxJacobian(z!, dGradient), sum(t!, -1, true));
-      dz = dz ? sub(dz, neg(second)) : second;
+      // Σ of the smoothed targets; they need not be probabilities.
+      const total = add(mul(sum(t!, -1, true), 1 - smoothing), smoothing);
+      const second = mul(softmaxJacobian(z!, dGradient), total);
+      dz = dz ? add(dz, second) : second;
     }
-    const dt =
-      wanted[1] && dLoss
-        ? mul(neg(logSoftmax(z!)), mul(expandDims(dLoss, -1), 1 - smoothing))
-        : null;
-    return [dz, dt];
+    if (!wanted[1]) return [dz, null];
+    // d(loss)/dt = −log p; d(gradient)/dt · v = Σ p·v − v; both times 1 − smoothing
+    let dt = dLoss ? mul(neg(logSoftmax(z!)), expandDims(dLoss, -1)) : null;
+    if (dGradient) {
+      const second = sub(sum(mul(softmax(z!), dGradient), -1, true), dGradient);
+      dt = dt ? add(dt, second) : second;
+    }
+    return [dz, dt && mul(dt, 1 - smoothing)];
   },
   samples: [0, 0.1].map((smoothing) => ({
     inputs: [
@@ -116,7 +121,7 @@ const applySparse = defineOp<CrossEntropyAttributes>({
     let dz = dLoss ? mul(gradient!, expandDims(dLoss, -1)) : null;
     if (dGradient) {
       const second = softmaxJacobian(z!, dGradient);
-      dz = dz ? sub(dz, neg(second)) : second;
+      dz = dz ? add(dz, second) : second;
     }
     return [dz, null];
   },
