@@ -141,6 +141,7 @@ struct TileRun {
           slot[i] = (void*)(base + (rowOffset(in, row) + col) * size);
           return;
         }
+        slot[i] = r;  // a block of one row before may have pointed it into the tensor
         [[fallthrough]];
       case kGeneral:
         for (int64_t k = 0; k < nRows; k++) {

@@ -109,11 +109,16 @@ LW_INLINE VF perLane(VF a, float (*f)(float)) {
   for (int l = 0; l < W; l++) x[l] = f(x[l]);
   return load(x);
 }
+// Two arguments go in without subnormals: under denormals-are-zero the library would test their bits,
+// find them not zero, and then divide zeros (atan2) or lose their exponents (pow).
+LW_INLINE float flushed(float x) {
+  return __builtin_fabsf(x) < 0x1p-126f ? __builtin_copysignf(0.0f, x) : x;
+}
 LW_INLINE VF perLane(VF a, VF b, float (*f)(float, float)) {
   float x[W], y[W];
   store(x, a);
   store(y, b);
-  for (int l = 0; l < W; l++) x[l] = f(x[l], y[l]);
+  for (int l = 0; l < W; l++) x[l] = f(flushed(x[l]), flushed(y[l]));
   return load(x);
 }
 LW_INLINE VI perLane(VI a, VI b, int32_t (*f)(int32_t, int32_t)) {
