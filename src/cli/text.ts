@@ -21,7 +21,8 @@ export function styleOf(
   out: OutputStream,
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Style {
-  const on = Boolean(out.isTTY && !env.NO_COLOR && !env.CI && (out.hasColors?.() ?? true));
+  const set = (name: string) => Boolean(env[name]) && env[name] !== "0" && env[name] !== "false";
+  const on = out.isTTY && !set("NO_COLOR") && !set("CI") && (out.hasColors?.() ?? true);
   const wrap =
     (open: number, close: number) =>
     (text: string): string =>

@@ -1,0 +1,40 @@
+/** What the examples share: the --quick flag, and saving a figure to examples/out/. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** True with --quick: the same program at a size that takes a second or two. */
+export const quick = process.argv.includes("--quick");
+
+/** What follows `--name` on the command line. */
+export function option(name: string): string | undefined {
+  const at = process.argv.indexOf(`--${name}`);
+  return at === -1 ? undefined : process.argv[at + 1];
+}
+
+/** Writes a figure and says where. */
+export function saveFigure(name: string, svg: string): void {
+  const directory = join(fileURLToPath(new URL(".", import.meta.url)), "out");
+  mkdirSync(directory, { recursive: true });
+  const path = join(directory, `${name}.svg`);
+  writeFileSync(path, svg);
+  console.log(`Figure: ${relative(process.cwd(), path)}`);
+}
+
+/** Prints rows under a heading, columns aligned; numbers to the right. */
+export function printTable(
+  head: readonly string[],
+  rows: readonly (readonly (string | number)[])[],
+): void {
+  const cells = rows.map((row) => row.map(String));
+  const widths = head.map((h, i) => Math.max(h.length, ...cells.map((row) => row[i]!.length)));
+  const line = (row: readonly string[], numbers: readonly boolean[]) =>
+    row
+      .map((cell, i) => (numbers[i] ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
+      .join("  ")
+      .trimEnd();
+  const right = head.map((_, i) => rows.every((row) => typeof row[i] === "number"));
+  console.log(line(head, right));
+  console.log(widths.map((width) => "─".repeat(width)).join("  "));
+  for (const row of cells) console.log(line(row, right));
+}

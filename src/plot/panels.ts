@@ -1,0 +1,44 @@
+/** Several charts in one figure. */
+import { ArgumentError } from "../errors.js";
+import { px, svg, text } from "./svg.js";
+
+/** Options of {@link panels}. */
+export interface PanelsOptions {
+  readonly title?: string;
+  /** Charts per row; by default all stand in one row. */
+  readonly columns?: number;
+}
+
+/**
+ * Charts side by side, row by row, as one SVG text; each keeps its size.
+ *
+ * @throws ArgumentError for a text that none of the charts here made.
+ * @example
+ * panels([lineChart({ series: a }), lineChart({ series: b })], { title: "Before and after" });
+ */
+export function panels(charts: readonly string[], options: PanelsOptions = {}): string {
+  const { title = "", columns = Math.max(1, charts.length) } = options;
+  const sizes = charts.map((chart) => {
+    const match = /^<svg [^>]*width="([\d.]+)" height="([\d.]+)">/.exec(chart);
+    if (!match) throw new ArgumentError("panels: expected texts of charts made by lw.plot");
+    return [Number(match[1]), Number(match[2])] as const;
+  });
+  const parts = title ? [text(16, 26, title, { className: "lw-text lw-title" })] : [];
+  let y = title ? 36 : 0;
+  let width = 0;
+  for (let row = 0; row < charts.length; row += columns) {
+    let x = 0;
+    let height = 0;
+    for (let i = row; i < Math.min(row + columns, charts.length); i++) {
+      const [w, h] = sizes[i]!;
+      // One style sheet, that of the whole, serves all.
+      const chart = charts[i]!.trimEnd().replace(/<style>.*?<\/style>/s, "");
+      parts.push(chart.replace("<svg ", `<svg x="${px(x)}" y="${px(y)}" `));
+      x += w;
+      height = Math.max(height, h);
+    }
+    width = Math.max(width, x);
+    y += height;
+  }
+  return svg(width, y, title, parts.join(""));
+}
