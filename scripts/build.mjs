@@ -1,109 +1,98 @@
 /**
- * Builds the package in a checkout: TypeScript into dist/, then the addon into build/Release.
+ * Builds the package in a checkout: TypeScript to dist/, then the native addon with node-gyp. A machine
+ * without a compiler is no failure: everything runs on the TypeScript backend, and one message says so.
  *
- *   node scripts/build.mjs [--native-only] [--strict]
- *
- * It is npm's `prepare` script, so `npm install` in a fresh clone ends with a built package. Where the
- * addon can't be built, that is said once and the install succeeds: everything then runs on the
- * TypeScript backend. With --strict it fails instead.
+ *   node scripts/build.mjs [--native-only] [--strict]     (--strict: fail if the addon can't be built)
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const root = join(dirname(fileURLToPath(import.meta.url)), "..");
-const flags = new Set(process.argv.slice(2));
-const addon = join(root, "build", "Release", "layerwise.node");
-const log = join(root, "build", "native-build.log");
-
-/** Runs a Node program of our own dependencies, without a shell. */
-function runNode(script, args, options = {}) {
-  return spawnSync(process.execPath, [join(root, "node_modules", script), ...args], {
-    cwd: root,
-    encoding: "utf8",
-    ...options,
-  });
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const options = new Set(process.argv.slice(2));
+const strict = options.has("--strict");
+for (const option of options) {
+  if (option !== "--strict" && option !== "--native-only") {
+    console.error(`build: unknown option ${option}; the options are --native-only and --strict`);
+    process.exit(2);
+  }
 }
 
+if (!options.has("--native-only")) buildTypeScript();
+buildNative();
+
 function buildTypeScript() {
-  if (!existsSync(join(root, "node_modules", "typescript"))) {
-    // `npm install --omit=dev` and git dependencies without dev tools: nothing to build with.
-    process.stderr.write("layerwise: TypeScript is not installed; dist/ was not built.\n");
+  const tsc = join(root, "node_modules/typescript/bin/tsc");
+  if (!existsSync(tsc)) {
+    console.error("build: TypeScript is not installed; run `npm install` with its devDependencies");
     process.exit(1);
   }
-  const result = runNode("typescript/bin/tsc", ["-p", "tsconfig.build.json"], { stdio: "inherit" });
+  const result = spawnSync(process.execPath, [tsc, "-p", "tsconfig.build.json"], {
+    cwd: root,
+    stdio: "inherit",
+  });
   if (result.status !== 0) process.exit(result.status ?? 1);
 }
 
-/** The newest change of anything the addon is made of. */
-function newestSource() {
-  let newest = statSync(join(root, "binding.gyp")).mtimeMs;
-  const visit = (directory) => {
-    for (const entry of readdirSync(directory, { withFileTypes: true })) {
-      const path = join(directory, entry.name);
-      if (entry.isDirectory()) {
-        if (entry.name !== "build" && entry.name !== "test") visit(path);
-      } else {
-        newest = Math.max(newest, statSync(path).mtimeMs);
-      }
-    }
-  };
-  visit(join(root, "native"));
-  return newest;
-}
-
-function upToDate() {
-  return existsSync(addon) && statSync(addon).mtimeMs > newestSource();
-}
-
-/** Node's own headers, so that node-gyp has nothing to download. */
-function headerArguments() {
-  const prefix = join(dirname(process.execPath), "..");
-  return existsSync(join(prefix, "include", "node", "node_api.h")) ? [`--nodedir=${prefix}`] : [];
-}
-
-/** What a build needs and this machine lacks. */
-function missingTools() {
-  if (process.platform === "win32") return [];
-  const found = (...names) =>
-    names.some((name) => spawnSync(name, ["--version"], { stdio: "ignore" }).error === undefined);
-  const wanted = [
-    ["a C++ compiler (g++ or clang++)", [process.env.CXX, "c++", "g++", "clang++"]],
-    ["make", [process.env.MAKE, "make", "gmake"]],
-    ["python3", [process.env.PYTHON, process.env.npm_config_python, "python3", "python"]],
-  ];
-  return wanted.filter(([, names]) => !found(...names.filter(Boolean))).map(([what]) => what);
-}
-
-function buildAddon() {
-  if (upToDate()) return;
-  const missing = missingTools();
-  if (missing.length > 0) {
-    fail(`${missing.join(" and ")} ${missing.length > 1 ? "are" : "is"} missing`);
-    return;
+function buildNative() {
+  const addon = join(root, "build/Release/layerwise.node");
+  if (existsSync(addon) && statSync(addon).mtimeMs > newestSource()) return;
+  const gyp = join(root, "node_modules/node-gyp/bin/node-gyp.js");
+  const log = join(root, "build/native-build.log");
+  let reason = missingTool(gyp);
+  let output = reason ?? "";
+  if (!reason) {
+    // The running Node's own headers, so that nothing is downloaded.
+    const prefix = dirname(dirname(process.execPath));
+    const headers = existsSync(join(prefix, "include/node/node_api.h"));
+    const args = [gyp, "rebuild", "--jobs", "2", ...(headers ? [`--nodedir=${prefix}`] : [])];
+    const result = spawnSync(process.execPath, args, {
+      cwd: root,
+      encoding: "utf8",
+      maxBuffer: 1 << 28,
+    });
+    output = `${result.error ?? ""}\n${result.stdout ?? ""}\n${result.stderr ?? ""}`;
+    if (result.status === 0 && existsSync(addon)) return;
+    reason = "the compiler or node-gyp failed";
   }
-  process.stderr.write("layerwise: building the native addon (a minute or two) …\n");
-  const environment = { ...process.env };
-  const configured = existsSync(join(root, "build", "Makefile"));
-  const result = runNode(
-    "node-gyp/bin/node-gyp.js",
-    [configured ? "build" : "rebuild", "--jobs=2", ...headerArguments()],
-    { env: environment, maxBuffer: 1 << 28 },
-  );
   mkdirSync(dirname(log), { recursive: true });
-  writeFileSync(log, `${result.stdout ?? ""}\n${result.stderr ?? ""}`);
-  if (result.status !== 0 || !existsSync(addon)) fail(`the build failed; its output is in ${log}`);
-}
-
-function fail(reason) {
-  process.stderr.write(
-    `layerwise: the native addon was not built: ${reason}.\n` +
-      "layerwise: everything works on the slower TypeScript backend. " +
-      "To build the addon later: npm run build:native\n",
+  writeFileSync(log, `${output}\n`);
+  console.error(
+    [
+      `layerwise: the native addon was not built: ${reason} (log: build/native-build.log).`,
+      "Everything runs on the TypeScript backend, only slower.",
+      "To build it later: install a C++17 compiler, make and python3, then `npm run build:native`.",
+    ].join("\n"),
   );
-  if (flags.has("--strict")) process.exitCode = 1;
+  if (strict) process.exit(1);
 }
 
-if (!flags.has("--native-only")) buildTypeScript();
-buildAddon();
+/** When the newest file that the addon is made from was written. */
+function newestSource() {
+  const files = [join(root, "binding.gyp")];
+  for (const entry of readdirSync(join(root, "native"), { recursive: true, withFileTypes: true })) {
+    if (/\.(cc|h|def|gypi)$/.test(entry.name)) files.push(join(entry.parentPath, entry.name));
+  }
+  return Math.max(...files.map((file) => statSync(file).mtimeMs));
+}
+
+/** What is missing for a build, if anything can be told before trying. */
+function missingTool(gyp) {
+  if (!existsSync(gyp)) return "node-gyp is not installed";
+  if (process.platform === "win32") return undefined; // node-gyp finds Visual Studio itself
+  const missing = [];
+  const compilers = process.env.CXX ? [process.env.CXX.split(" ")[0]] : ["c++", "g++", "clang++"];
+  if (!compilers.some(onPath)) missing.push("a C++ compiler");
+  if (!["make", "gmake"].some(onPath)) missing.push("make");
+  const pythons = [process.env.npm_config_python, process.env.PYTHON, "python3", "python"];
+  if (!pythons.some((name) => name && onPath(name))) missing.push("python3");
+  if (missing.length === 0) return undefined;
+  const last = missing.pop();
+  return `${missing.length > 0 ? `${missing.join(", ")} and ` : ""}${last} not found`;
+}
+
+function onPath(name) {
+  if (name.includes("/")) return existsSync(name);
+  return (process.env.PATH ?? "").split(delimiter).some((dir) => existsSync(join(dir, name)));
+}

@@ -1,43 +1,74 @@
-/** The environment variables layerwise reads, each checked where it is read. */
+/**
+ * The environment variables layerwise reads, each read and checked once: LAYERWISE_BACKEND,
+ * LAYERWISE_ISA, LAYERWISE_THREADS, LAYERWISE_ADDON. Which instruction sets exist here, only the addon knows.
+ */
 import { ArgumentError, expected, show } from "./errors.js";
 
-const variables = {
-  backend: "LAYERWISE_BACKEND",
-  isa: "LAYERWISE_ISA",
-  threads: "LAYERWISE_THREADS",
-  addon: "LAYERWISE_ADDON",
-} as const;
-
+/** What the environment asks for; a key is absent where nothing was asked. */
 export interface Environment {
-  /** `LAYERWISE_BACKEND`: which executor; the other is not tried. */
+  /** `LAYERWISE_BACKEND`: the only executor to use. */
   readonly backend?: "native" | "typescript";
-  /** `LAYERWISE_ISA`: instruction set of the native kernels. */
+  /** `LAYERWISE_ISA`: instruction set of the native kernels, such as `avx2`. */
   readonly isa?: string;
   /** `LAYERWISE_THREADS`: threads a run may use. */
   readonly threads?: number;
-  /** `LAYERWISE_ADDON`: path of the addon, tried before the usual places. */
+  /** `LAYERWISE_ADDON`: path of the addon, instead of the usual places. */
   readonly addon?: string;
 }
 
-/** Reads and checks all of them; an empty value counts as unset. */
-export function readEnvironment(
-  env: Readonly<Record<string, string | undefined>> = process.env,
+/** Every instruction set that any platform's addon has, best first. */
+export const knownIsas = ["avx512", "avx2", "baseline", "neon"] as const;
+
+const maxThreads = 1024;
+
+let cached: Environment | undefined;
+
+/**
+ * Reads and checks the variables; an empty one counts as not set.
+ *
+ * @throws {ArgumentError} naming the variable, its value and what is allowed.
+ */
+export function parseEnvironment(
+  variables: Readonly<Record<string, string | undefined>>,
 ): Environment {
-  const backend = env[variables.backend];
-  const threads = env[variables.threads];
-  if (backend && backend !== "native" && backend !== "typescript") {
-    throw new ArgumentError(expected(variables.backend, '"native" or "typescript"', show(backend)));
-  }
-  const count = Number(threads);
-  if (threads && (!Number.isInteger(count) || count < 1 || count > 1024)) {
-    throw new ArgumentError(
-      expected(variables.threads, "an integer from 1 to 1024", show(threads)),
-    );
+  const backend = oneOf(variables, "LAYERWISE_BACKEND", ["native", "typescript"] as const);
+  const isa = oneOf(variables, "LAYERWISE_ISA", knownIsas);
+  const addon = variables.LAYERWISE_ADDON?.trim();
+  const text = variables.LAYERWISE_THREADS?.trim();
+  let threads: number | undefined;
+  if (text) {
+    threads = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+    if (threads < 1 || threads > maxThreads) {
+      throw new ArgumentError(
+        expected("LAYERWISE_THREADS", `an integer from 1 to ${maxThreads}`, show(text)),
+      );
+    }
   }
   return {
-    ...(backend ? { backend: backend as "native" | "typescript" } : {}),
-    ...(env[variables.isa] ? { isa: env[variables.isa]! } : {}),
-    ...(threads ? { threads: count } : {}),
-    ...(env[variables.addon] ? { addon: env[variables.addon]! } : {}),
+    ...(backend !== undefined && { backend }),
+    ...(isa !== undefined && { isa }),
+    ...(threads !== undefined && { threads }),
+    ...(addon && { addon }),
   };
+}
+
+/** What this process's environment asks for, read at the first call. */
+export function environment(): Environment {
+  cached ??= parseEnvironment(process.env);
+  return cached;
+}
+
+function oneOf<T extends string>(
+  variables: Readonly<Record<string, string | undefined>>,
+  name: string,
+  choices: readonly T[],
+): T | undefined {
+  const value = variables[name]?.trim();
+  if (!value) return undefined;
+  const found = choices.find((choice) => choice === value.toLowerCase());
+  if (found === undefined) {
+    const list = choices.map((choice) => JSON.stringify(choice)).join(", ");
+    throw new ArgumentError(expected(name, `one of ${list}`, show(value)));
+  }
+  return found;
 }

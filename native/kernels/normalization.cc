@@ -44,36 +44,40 @@ void momentsOfRow(const float* x, int64_t n, float* mean, float* variance) {
   *variance = (float)(v < 0 ? 0 : v);
 }
 
-// Column sums of rows [begin, end) into totals; with `center`, of squared deviations.
+// Column sums over rows [begin, end): of x into totals, or with `center` of d = x − center into totals
+// and of d² into squares.
+template <bool Centered>
 void columnSums(const float* x, int64_t stride, int64_t begin, int64_t end, int64_t n,
-                const float* center, float* lanes, double* totals) {
-  for (int64_t i = 0; i < n; i++) totals[i] = 0;
+                const float* center, double* totals, double* squares) {
+  float lanes[W], lanes2[W];
+  for (int64_t i = 0; i < n; i++) totals[i] = squares[i] = 0;
   for (int64_t a = begin; a < end; a += 256) {
     const int64_t stop = minOf(end, a + 256);
     for (int64_t i = 0; i < n; i += W) {
-      const int64_t rest = n - i;
+      const int64_t rest = minOf(n - i, W);
       const float* p = x + a * stride + i;
-      VF acc = zero();
-      if (rest >= W) {
-        if (center) {
-          const VF c = load(center + i);
-          for (int64_t r = a; r < stop; r++, p += stride) {
-            const VF d = load(p) - c;
-            acc += d * d;
-          }
-        } else {
-          for (int64_t r = a; r < stop; r++, p += stride) acc += load(p);
-        }
-        store(lanes, acc);
-      } else {
-        const VF c = center ? loadPartial(center + i, rest) : zero();
+      VF sum = zero(), sum2 = zero();
+      if (rest == W) {
+        const VF c = Centered ? load(center + i) : zero();
         for (int64_t r = a; r < stop; r++, p += stride) {
-          const VF d = loadPartial(p, rest) - c;
-          acc += center ? d * d : d;
+          const VF d = Centered ? load(p) - c : load(p);
+          sum += d;
+          if (Centered) sum2 += d * d;
         }
-        store(lanes, acc);
+      } else {
+        const VF c = Centered ? loadPartial(center + i, rest) : zero();
+        for (int64_t r = a; r < stop; r++, p += stride) {
+          const VF d = Centered ? loadPartial(p, rest) - c : loadPartial(p, rest);
+          sum += d;
+          if (Centered) sum2 += d * d;
+        }
       }
-      for (int64_t l = 0; l < minOf(W, rest); l++) totals[i + l] += lanes[l];
+      store(lanes, sum);
+      store(lanes2, sum2);
+      for (int64_t l = 0; l < rest; l++) {
+        totals[i + l] += lanes[l];
+        if (Centered) squares[i + l] += lanes2[l];
+      }
     }
   }
 }
@@ -99,7 +103,7 @@ void plan_moments(Call& call) {
   call.custom[kLength] = length;
   call.phases = 2;
   call.maxParts = maxOf(1, maxOf(s.outer * chunks, ceilDiv(s.inner, kGrain)));
-  call.scratchBytes = kTileLanes * (4 + 4 + 8) + 64;
+  call.scratchBytes = kTileLanes * (4 + 8 + 8);
   call.sharedBytes = s.outer * chunks * s.inner * 2 * 8;
 }
 
@@ -123,26 +127,25 @@ void run_moments(const Call& call, const Run& run, int phase, int64_t part, int6
     Range units = {0, s.outer * chunks}, columns = {0, inner};
     if (s.outer * chunks >= parts) units = split(s.outer * chunks, 1, part, parts);
     else columns = split(inner, kGrain, part, parts);
-    float* lanes = (float*)run.scratch;
-    float* center = lanes + 16;
-    double* totals = (double*)(center + kTileLanes);
+    double* totals = (double*)run.scratch;
+    double* squares = totals + kTileLanes;
+    float* center = (float*)(squares + kTileLanes);
     for (int64_t unit = units.begin; unit < units.end; unit++) {
       const int64_t o = unit / chunks, chunk = unit % chunks;
       const int64_t begin = chunk * length, end = minOf(s.axis, begin + length);
       const double rows = (double)(end - begin);
       double* means = shared + unit * 2 * inner;
-      for (int64_t c = columns.begin; c < columns.end; c += kTileLanes - 32) {
-        const int64_t n = minOf(kTileLanes - 32, columns.end - c);
+      for (int64_t c = columns.begin; c < columns.end; c += kTileLanes) {
+        const int64_t n = minOf(kTileLanes, columns.end - c);
         const float* base = x + o * s.axis * inner + c;
-        columnSums(base, inner, begin, end, n, nullptr, lanes, totals);
+        columnSums<false>(base, inner, begin, end, n, nullptr, totals, squares);
+        for (int64_t i = 0; i < n; i++) center[i] = (float)(totals[i] / rows);
+        // The second pass also measures how far the first mean was off.
+        columnSums<true>(base, inner, begin, end, n, center, totals, squares);
         for (int64_t i = 0; i < n; i++) {
-          means[c + i] = totals[i] / rows;
-          center[i] = (float)means[c + i];
-        }
-        columnSums(base, inner, begin, end, n, center, lanes, totals);
-        for (int64_t i = 0; i < n; i++) {
-          const double shift = means[c + i] - center[i];
-          means[inner + c + i] = totals[i] - rows * shift * shift;
+          const double shift = totals[i] / rows;
+          means[c + i] = center[i] + shift;
+          means[inner + c + i] = squares[i] - rows * shift * shift;
         }
       }
     }
