@@ -29,19 +29,31 @@ export interface PerceptronFitOptions {
 /** What a training came to. */
 export interface PerceptronHistory {
   /** Samples that were wrong when they were presented, epoch by epoch. */
-  readonly errors: number[];
+  readonly errors: readonly number[];
+  /** Epochs it took. */
+  readonly epochs: number;
+  /** Corrections that were made: the sum of `errors`. */
+  readonly corrections: number;
   /** True when the last epoch had none: the classes are separated. */
   readonly converged: boolean;
 }
 
 /** One unit that answers 1 where w·x + b > 0, else 0. Make one with `lw.perceptron()`. */
 export class Perceptron {
-  #weights = new Float32Array(0);
+  #weights: Float32Array;
   #bias = 0;
 
+  /** The number of inputs may be left out: `fit` takes it from the data. */
+  constructor(options: { inputs?: number } = {}) {
+    checkKeys("perceptron()", options, ["inputs"]);
+    const { inputs = 0 } = options;
+    checkInteger("perceptron()", "inputs", inputs, 0);
+    this.#weights = new Float32Array(inputs);
+  }
+
   /** One weight per input. */
-  get weights(): Tensor {
-    return leaf(this.#weights.slice(), [this.#weights.length], "float32");
+  get weights(): number[] {
+    return [...this.#weights];
   }
 
   get bias(): number {
@@ -50,7 +62,7 @@ export class Perceptron {
 
   /**
    * Learns labels of 0 and 1 (or −1 and 1): for each wrong sample w ← w + η·(t − y)·x and
-   * b ← b + η·(t − y). Starts from where the last `fit` ended if the inputs are as many.
+   * b ← b + η·(t − y). Goes on from where the last `fit` ended.
    *
    * @throws ArgumentError for labels of more than two classes.
    */
@@ -62,9 +74,10 @@ export class Perceptron {
     checkNumber(where, "learningRate", learningRate, Number.MIN_VALUE);
     const { values, count, size } = this.#samples(where, x);
     const labels = labelsOf(where, y, count);
-    if (this.#weights.length !== size) {
+    if (this.#weights.length === 0) {
       this.#weights = new Float32Array(size);
-      this.#bias = 0;
+    } else if (this.#weights.length !== size) {
+      throw new ShapeError(expected(where, `${this.#weights.length} inputs`, `${size}`));
     }
     const w = this.#weights;
     const errors: number[] = [];
@@ -80,7 +93,12 @@ export class Perceptron {
       errors.push(wrong);
       if (wrong === 0) break;
     }
-    return { errors, converged: errors[errors.length - 1] === 0 };
+    return {
+      errors,
+      epochs: errors.length,
+      corrections: errors.reduce((a, b) => a + b, 0),
+      converged: errors[errors.length - 1] === 0,
+    };
   }
 
   /** 0 or 1 (int32) for each sample. */
@@ -140,6 +158,6 @@ function labelsOf(where: string, y: TensorLike, count: number): Uint8Array {
 }
 
 /** A perceptron that has learnt nothing yet. */
-export function perceptron(): Perceptron {
-  return new Perceptron();
+export function perceptron(options: { inputs?: number } = {}): Perceptron {
+  return new Perceptron(options);
 }
