@@ -18,6 +18,18 @@ export {
   ShapeError,
   StateError,
 } from "./errors.js";
+export { type CallContext, Layer } from "./layers/layer.js";
+export * as layers from "./layers/layers.js";
+export { deserializeLayer, registerLayer, serializeLayer } from "./layers/registry.js";
+export { type Model, model } from "./models/model.js";
+export { Perceptron, perceptron } from "./models/perceptron.js";
+export { loadModel, modelFromJSON } from "./models/saving.js";
+export { type Sequential, sequential } from "./models/sequential.js";
+export { type BatchShape, input, type SymbolicTensor } from "./network/network.js";
+export { registerActivation } from "./nn/activations.js";
+export { registerConstraint } from "./nn/constraints.js";
+export { registerInitializer } from "./nn/initializers.js";
+export { registerRegularizer } from "./nn/regularizers.js";
 export {
   celu,
   clipByValue,
@@ -137,6 +149,10 @@ export {
   sparseSoftmaxCrossEntropy,
 } from "./ops/softmax.js";
 export * as plot from "./plot/plot.js";
+export * as callbacks from "./public/callbacks.js";
+export * as losses from "./public/losses.js";
+export * as metrics from "./public/metrics.js";
+export * as optimizers from "./public/optimizers.js";
 export type { DType, TypedArray } from "./tensor/dtype.js";
 export { setRandomSeed } from "./tensor/random.js";
 export type { Shape } from "./tensor/shape.js";
@@ -148,3 +164,18 @@ export {
   tensor,
 } from "./tensor/tensor.js";
 export { Variable, variable } from "./tensor/variable.js";
+export type { EvaluateOptions, FitOptions, PredictOptions } from "./training/trainer.js";
+
+import { activationFamily } from "./nn/activations.js";
+import { constraintFamily } from "./nn/constraints.js";
+import { initializerFamily } from "./nn/initializers.js";
+import { regularizerFamily } from "./nn/regularizers.js";
+
+/** Activations with options, for layers: `lw.activations.leakyRelu({ negativeSlope: 0.1 })`. */
+export const activations = activationFamily.make;
+/** Weight initializers: `lw.initializers.heNormal({ seed: 1 })`. */
+export const initializers = initializerFamily.make;
+/** Weight and activity regularizers: `lw.regularizers.l2({ l2: 1e-4 })`. */
+export const regularizers = regularizerFamily.make;
+/** Weight constraints: `lw.constraints.maxNorm({ maxValue: 3 })`. */
+export const constraints = constraintFamily.make;

@@ -1,5 +1,5 @@
 /** Which executor runs: the environment's choice, else native where it loads, else TypeScript. */
-import { readEnvironment } from "../environment.js";
+import { environment } from "../environment.js";
 import { ArgumentError, BackendError, checkInteger, expected, show } from "../errors.js";
 import type { Backend, BackendInfo, BackendName } from "./backend.js";
 import { type AddonSearch, findAddon, NativeBackend } from "./native.js";
@@ -37,9 +37,9 @@ export function setThreads(count: number): void {
 }
 
 function choose(): Backend {
-  const environment = readEnvironment();
-  if (environment.backend === "typescript") return typescriptBackend();
-  if (environment.backend === "native") return requireNative();
+  const wanted = environment().backend;
+  if (wanted === "typescript") return typescriptBackend();
+  if (wanted === "native") return requireNative();
   const found = nativeBackend();
   if (found) return found;
   process.emitWarning(
@@ -51,7 +51,7 @@ function choose(): Backend {
 }
 
 function addonSearch(): AddonSearch {
-  search ??= findAddon(readEnvironment().addon);
+  search ??= findAddon(environment().addon);
   return search;
 }
 
@@ -65,7 +65,7 @@ function failures(): string {
 
 function nativeBackend(): NativeBackend | undefined {
   const { addon } = addonSearch();
-  if (addon) native ??= new NativeBackend(addon, readEnvironment());
+  if (addon) native ??= new NativeBackend(addon, environment());
   return native;
 }
 

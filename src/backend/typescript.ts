@@ -66,6 +66,8 @@ class Turns {
 
 /** One prepared call with its arrays; those that live in bindings change from run to run. */
 interface Step {
+  /** For messages. */
+  readonly where: string;
   readonly run: KernelRun;
   readonly inputs: TypedArray[];
   readonly outputs: TypedArray[];
@@ -110,7 +112,7 @@ class TypeScriptProgram implements LoadedProgram {
     const state = this.#checkOut();
     try {
       bind(state, bindings);
-      for (const step of state.steps) step.run(step.inputs, step.outputs);
+      for (const step of state.steps) execute(step);
     } finally {
       this.#checkIn(state);
     }
@@ -157,7 +159,7 @@ class TypeScriptProgram implements LoadedProgram {
       bind(state, bindings);
       for (const step of state.steps) {
         if (this.#turns.due()) await this.#turns.pause();
-        step.run(step.inputs, step.outputs);
+        execute(step);
       }
     } finally {
       this.#checkIn(state);
@@ -223,11 +225,22 @@ function makeState(program: Program, runs: readonly KernelRun[]): State {
     return arrays;
   };
   const steps = program.calls.map((call: Call, i) => ({
+    where: `Program call ${i} (${call.kernel})`,
     run: runs[i]!,
     inputs: resolve(call.inputs),
     outputs: resolve(call.outputs),
   }));
   return { steps, slots };
+}
+
+/** Runs one call; what it finds wrong in the data is reported with the call's index and kernel. */
+function execute(step: Step): void {
+  try {
+    step.run(step.inputs, step.outputs);
+  } catch (error) {
+    if (!(error instanceof ArgumentError)) throw error;
+    throw new ArgumentError(`${step.where}: ${error.message}`);
+  }
 }
 
 function bind(state: State, bindings: readonly TypedArray[]): void {

@@ -1,0 +1,13 @@
+/** `lw.callbacks`: what `fit` calls while it trains. */
+export {
+  Callback,
+  csvLogger,
+  earlyStopping,
+  history,
+  lambdaCallback,
+  learningRateScheduler,
+  modelCheckpoint,
+  reduceLROnPlateau,
+  swapEmaWeights,
+  terminateOnNaN,
+} from "../training/callbacks.js";

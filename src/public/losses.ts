@@ -1,0 +1,22 @@
+/** `lw.losses`: per-sample losses of (yTrue, yPred); called with options first, a configured one. */
+export {
+  binaryCrossentropy,
+  binaryFocalCrossentropy,
+  categoricalCrossentropy,
+  categoricalFocalCrossentropy,
+  categoricalHinge,
+  cosineSimilarity,
+  dice,
+  hinge,
+  huber,
+  kullbackLeiblerDivergence,
+  logCosh,
+  meanAbsoluteError,
+  meanAbsolutePercentageError,
+  meanSquaredError,
+  meanSquaredLogarithmicError,
+  poisson,
+  sparseCategoricalCrossentropy,
+  squaredHinge,
+  tversky,
+} from "../nn/losses.js";

@@ -1,0 +1,31 @@
+/** `lw.metrics`: streaming metrics, made with their options. */
+export {
+  falseNegatives,
+  falsePositives,
+  precision,
+  precisionAtRecall,
+  recall,
+  recallAtPrecision,
+  sensitivityAtSpecificity,
+  specificityAtSensitivity,
+  trueNegatives,
+  truePositives,
+} from "../nn/metrics/confusion.js";
+export {
+  binaryAccuracy,
+  categoricalAccuracy,
+  cosineSimilarity,
+  sparseCategoricalAccuracy,
+  sparseTopKCategoricalAccuracy,
+  topKCategoricalAccuracy,
+} from "../nn/metrics/mean.js";
+export {
+  auc,
+  confusionMatrix,
+  f1Score,
+  fBetaScore,
+  meanIoU,
+  meanOf as mean,
+  r2Score,
+  rootMeanSquaredError,
+} from "../nn/metrics/table.js";
