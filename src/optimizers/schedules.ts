@@ -203,7 +203,9 @@ export const cosineDecayRestarts = defineSchedule(
       within = sub(completed, round);
     } else {
       // Periods grow geometrically: the first n take (tMulⁿ − 1) / (tMul − 1) first periods.
-      round = floor(div(log(sub(1, mul(completed, 1 - tMul))), Math.log(tMul)));
+      // The little extra keeps a period's first step from falling into the one before by rounding.
+      const count = div(log(sub(1, mul(completed, 1 - tMul))), Math.log(tMul));
+      round = floor(add(count, 1e-6));
       const grown = exp(mul(round, Math.log(tMul)));
       const before = div(sub(1, grown), 1 - tMul);
       within = div(sub(completed, before), grown);

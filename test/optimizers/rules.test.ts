@@ -7,10 +7,10 @@ import { describe, expect, test } from "vitest";
 import "../../src/backend/run.js";
 import "../../src/ops/methods.js";
 import { compile } from "../../src/backend/compiled.js";
-import * as optimizers from "../../src/optimizers/factories.js";
-import type { Optimizer } from "../../src/optimizers/optimizer.js";
 import { cos, mul } from "../../src/ops/elementwise.js";
 import { sum } from "../../src/ops/reduce.js";
+import * as optimizers from "../../src/optimizers/factories.js";
+import type { Optimizer } from "../../src/optimizers/optimizer.js";
 import { tensor } from "../../src/tensor/tensor.js";
 import { variable } from "../../src/tensor/variable.js";
 import { expectClose } from "../helpers/allClose.js";
@@ -24,7 +24,11 @@ function follow(optimizer: Optimizer, steps: number): number[][] {
   const p = variable(golden.start, { name: "p" });
   const c = tensor(golden.curvature);
   const step = compile(() =>
-    optimizer.minimize(() => sum(mul(mul(c, p), p)).mul(0.5).add(sum(cos(p)))),
+    optimizer.minimize(() =>
+      sum(mul(mul(c, p), p))
+        .mul(0.5)
+        .add(sum(cos(p))),
+    ),
   );
   return Array.from({ length: steps }, () => {
     step();
