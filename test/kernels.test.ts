@@ -12,7 +12,7 @@ import { allocate, type TypedArray } from "../src/tensor/dtype.js";
 import { expectSameBits, expectWithin } from "./helpers/allClose.js";
 import { addon, addonMissing, executors } from "./helpers/executors.js";
 import { philox, references } from "./helpers/reference.js";
-import { type KernelCase, programOf } from "./kernels/case.js";
+import { f32, i32, type KernelCase, out, programOf } from "./kernels/case.js";
 import { gatherCases } from "./kernels/gather.cases.js";
 import { instructionCases } from "./kernels/instruction.cases.js";
 import { mapCases } from "./kernels/map.cases.js";
@@ -35,6 +35,31 @@ const families: Readonly<Record<string, readonly KernelCase[]>> = {
   "argReduce and topK": selectCases,
   cumsum: scanCases,
 };
+
+/** Values that only show at run time to lie outside a tensor. */
+const dataErrors: readonly (KernelCase & { readonly message: string })[] = [
+  {
+    name: "index = axis",
+    call: { kernel: "gather", ints: [2, 5, 3, 4], floats: [] },
+    inputs: [f32(new Float32Array(30)), i32([0, 4, 5, -9])],
+    outputs: [out(24)],
+    message: "index 5 at position 2 lies outside [0, 5)",
+  },
+  {
+    name: "negative index",
+    call: { kernel: "scatterAdd", ints: [1, 5, 1, 3], floats: [] },
+    inputs: [f32(new Float32Array(3)), i32([0, -1, 2])],
+    outputs: [out(5)],
+    message: "index -1 at position 1 lies outside [0, 5)",
+  },
+  {
+    name: "label = classes",
+    call: { kernel: "sparseSoftmaxCrossEntropy", ints: [3, 10], floats: [0] },
+    inputs: [f32(new Float32Array(30)), i32([0, 9, 10])],
+    outputs: [out(3), out(30)],
+    message: "label 10 at position 2 lies outside [0, 10)",
+  },
+];
 
 /** Runs a case and returns its outputs. */
 function run(load: (typeof executors)[number]["load"], item: KernelCase): TypedArray[] {
@@ -122,6 +147,14 @@ for (const { name, load, threadCounts, setThreads, slow } of executors) {
         }
       });
     }
+
+    // The same words everywhere: call, kernel, position, value, allowed range.
+    test.each(dataErrors)("$call.kernel refuses $message", (item) => {
+      setThreads(threadCounts[0]!);
+      expect(() => run(load, item)).toThrow(
+        `Program call 0 (${item.call.kernel}): ${item.message}`,
+      );
+    });
 
     test.each(instructionCases)("instruction $name", ({ check }) => check(load));
   });

@@ -5,23 +5,20 @@ import { anyDType, checkSizes, float32, int32, type Kernel } from "./kernel.js";
 const names = ["outer", "axis", "inner", "count"] as const;
 type Ints = [number, number, number, number];
 
-/** The error for an index outside `[0, limit)`; both backends say it in these words. */
+/** The error for an index outside `[0, limit)`; the executor adds which call it was. */
 export function dataError(
-  kernel: string,
   what: string,
   position: number,
   value: number,
   limit: number,
 ): ArgumentError {
-  return new ArgumentError(
-    `${kernel}: ${what} ${value} at position ${position} is outside [0, ${limit})`,
-  );
+  return new ArgumentError(`${what} ${value} at position ${position} lies outside [0, ${limit})`);
 }
 
-function checkIndices(kernel: string, indices: Int32Array, count: number, axis: number): void {
+function checkIndices(indices: Int32Array, count: number, axis: number): void {
   for (let j = 0; j < count; j++) {
     const index = indices[j]!;
-    if (index < 0 || index >= axis) throw dataError(kernel, "index", j, index, axis);
+    if (index < 0 || index >= axis) throw dataError("index", j, index, axis);
   }
 }
 
@@ -44,7 +41,7 @@ export const gather: Kernel = {
   prepare({ ints }) {
     const [outer, axis, inner, count] = ints as Ints;
     return ([x, indices], [y]) => {
-      checkIndices("gather", indices as Int32Array, count, axis);
+      checkIndices(indices as Int32Array, count, axis);
       let to = 0;
       for (let o = 0; o < outer; o++) {
         for (let j = 0; j < count; j++, to += inner) {
@@ -75,7 +72,7 @@ export const scatterAdd: Kernel = {
   prepare({ ints }) {
     const [outer, axis, inner, count] = ints as Ints;
     return ([updates, indices], [y]) => {
-      checkIndices("scatterAdd", indices as Int32Array, count, axis);
+      checkIndices(indices as Int32Array, count, axis);
       y!.fill(0);
       let from = 0;
       for (let o = 0; o < outer; o++) {

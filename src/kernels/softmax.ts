@@ -135,7 +135,7 @@ export const sparseSoftmaxCrossEntropy: Kernel = {
       for (let r = 0; r < rows; r++) {
         const label = labels![r]!;
         if (label < 0 || label >= cols) {
-          throw dataError("sparseSoftmaxCrossEntropy", "label", r, label, cols);
+          throw dataError("label", r, label, cols);
         }
         const from = r * cols;
         const max = rowMax(z, from, cols);

@@ -1,5 +1,6 @@
 /** The Program: what the validator refuses, how the printer shows it, how it is encoded. */
 import { describe, expect, test } from "vitest";
+import { NativeBackend } from "../../src/backend/native.js";
 import { encodeProgram } from "../../src/compiler/encode.js";
 import {
   type Call,
@@ -12,6 +13,7 @@ import {
 import { BackendError } from "../../src/errors.js";
 import { instructions } from "../../src/kernels/instructions.js";
 import { kernels } from "../../src/kernels/table.js";
+import { addon, addonMissing } from "../helpers/executors.js";
 import { tileOf } from "../kernels/case.js";
 
 const tile = tileOf(
@@ -278,6 +280,16 @@ describe("the validator names call, kernel and fault", () => {
   test.each(malformed)("%s", (_, bad, message) => {
     expect(() => validateProgram(bad)).toThrow(BackendError);
     expect(() => validateProgram(bad)).toThrow(message);
+  });
+
+  // The addon words its refusals itself; that it refuses, and lives, is what matters. Three faults it
+  // never looks at: it takes a maximum's scale, C's strides and spare constants for what they must be.
+  const unread = ["scaled maximum", "C not contiguous", "constant where none belongs"];
+  const refused = malformed.filter(([name]) => !unread.includes(name));
+  test.skipIf(!addon).each(refused)(`in the addon: %s ${addonMissing}`, (_, bad) => {
+    const native = new NativeBackend(addon!);
+    native.load(program);
+    expect(() => native.load(bad)).toThrow();
   });
 });
 
