@@ -37,13 +37,9 @@ export function dryRun(
     try {
       return runOnce(inputs, sizes, call);
     } catch (error) {
-      // The sizes tried are nobody's concern.
       if (error instanceof LayerwiseError && free) {
         const tried = others ? sizes : sizes.slice(0, 1);
-        error.message = error.message.replaceAll(
-          new RegExp(`\\b(${tried.join("|")})\\b`, "g"),
-          "null",
-        );
+        error.message = explain(error.message, tried);
       }
       throw error;
     }
@@ -57,6 +53,17 @@ export function dryRun(
       dtype: a.dtype,
     })),
   };
+}
+
+/** The sizes tried are nobody's concern: they read as null, and their multiples are explained. */
+function explain(message: string, tried: readonly number[]): string {
+  const plain = message.replaceAll(/\d+/g, (text) =>
+    tried.includes(Number(text)) ? "null" : text,
+  );
+  const multiple = plain
+    .match(/\d+/g)
+    ?.some((text) => Number(text) > 0 && tried.some((size) => Number(text) % size === 0));
+  return multiple ? `${plain} (with ${tried.join(" and ")} tried for null)` : plain;
 }
 
 /** Operations `call` needs for one sample; dimensions that are free count as 1. */

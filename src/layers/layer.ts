@@ -652,8 +652,15 @@ export function classNameOf(layerClass: LayerClass): string {
 
 /** `dense layer "dense_1"`, `dense layer` before there is a name. */
 function describe(className: string, name: string | null): string {
-  const kind = className.charAt(0).toLowerCase() + className.slice(1);
-  return `${kind} layer${name === null ? "" : ` ${JSON.stringify(name)}`}`;
+  return `${factoryName(className)} layer${name === null ? "" : ` ${JSON.stringify(name)}`}`;
+}
+
+/** How the function that makes a class is spelled: "PReLU" → "prelu", "Conv2D" → "conv2d". */
+function factoryName(className: string): string {
+  if (/^[A-Z][A-Z]/.test(className)) return className.toLowerCase();
+  return (className.charAt(0).toLowerCase() + className.slice(1)).replace(/\dD$/, (end) =>
+    end.toLowerCase(),
+  );
 }
 
 /** The part of `options` that `declaration` knows. */

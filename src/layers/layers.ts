@@ -2,6 +2,7 @@
 export * from "./activations.js";
 export * from "./core.js";
 export { InputLayer, inputLayer } from "./input.js";
+export { type CallContext, Layer, type LayerOptions } from "./layer.js";
 export * from "./merging.js";
 export * from "./normalization.js";
 export * from "./regularization.js";

@@ -80,3 +80,8 @@ export type ConstraintName = keyof ReturnType<typeof constraintRows>;
 
 /** A name, a configuration, a function of a tensor, or what `lw.constraints` makes. */
 export type ConstraintLike = MemberLike<ConstraintFunction, ConstraintName>;
+
+/** Enters a constraint of your own under a name, so that models with it can be saved and loaded. */
+export function registerConstraint(name: string, f: ConstraintFunction): void {
+  constraintFamily.register(name, f);
+}

@@ -213,3 +213,8 @@ function orthonormalize(values: Float64Array, rows: number, columns: number): Fl
   }
   return values;
 }
+
+/** Enters an initializer of your own under a name, so that models with it can be saved and loaded. */
+export function registerInitializer(name: string, f: InitializerFunction): void {
+  initializerFamily.register(name, f);
+}

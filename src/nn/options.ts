@@ -368,7 +368,7 @@ export function family<R extends Rows>(kind: string, rows: R): Family<FunctionOf
     if (!byClass.has(member.className) && !custom.has(member.className)) {
       throw new ArgumentError(
         `${where}: \`${option}\` is ${article(kind)} of your own without a registered name, so it can't ` +
-          "be written to a configuration; register the function under a name, or set it again after loading",
+          `be written to a configuration; register${kind[0]!.toUpperCase()}${kind.slice(1)}() gives it one`,
       );
     }
     return { className: member.className, config: member.getConfig() };

@@ -74,3 +74,8 @@ export type RegularizerName = keyof ReturnType<typeof regularizerRows>;
 
 /** A name, a configuration, a function of a tensor, or what `lw.regularizers` makes. */
 export type RegularizerLike = MemberLike<RegularizerFunction, RegularizerName>;
+
+/** Enters a regularizer of your own under a name, so that models with it can be saved and loaded. */
+export function registerRegularizer(name: string, f: RegularizerFunction): void {
+  regularizerFamily.register(name, f);
+}
