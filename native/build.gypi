@@ -7,10 +7,9 @@
     # GCC 12 takes the deliberately undefined operand of some AVX-512 intrinsics for a mistake.
     "kernel_flags": ["-O3", "-ffp-contract=off", "-fno-strict-aliasing", "-fwrapv", "-fno-math-errno",
                      "-fno-trapping-math", "-fno-exceptions", "-fno-rtti", "-Wno-maybe-uninitialized"],
-    "core_flags": ["-O2", "-fwrapv"],
+    "core_flags": ["-fwrapv"],
   },
   "target_defaults": {
-    "cflags!": ["-O3"],
     "cflags": ["<@(warnings)", "-fvisibility=hidden"],
     "cflags_cc": ["-std=c++17", "-fvisibility-inlines-hidden"],
     "xcode_settings": {
