@@ -54,8 +54,21 @@ export interface Graph {
   readonly outputSlots: readonly number[];
 }
 
-/** Layers wired into a graph from inputs to outputs. */
-export class Network extends Layer {
+/** What a network computes for the outputs it was made with: one tensor, or several. */
+export type OutputOf<S> = S extends SymbolicTensor | readonly [SymbolicTensor]
+  ? Tensor
+  : S extends readonly [SymbolicTensor, SymbolicTensor, ...SymbolicTensor[]]
+    ? Tensor[]
+    : Tensor | Tensor[];
+
+/** A network whatever the number of its outputs. */
+export type AnyNetwork = Network<Tensor | Tensor[]>;
+
+/**
+ * Layers wired into a graph from inputs to outputs. The type parameter says what `call` gives; most
+ * networks have one output.
+ */
+export class Network<O extends Tensor | Tensor[] = Tensor> extends Layer {
   static override readonly className: string = "Network";
   protected override inputSpec: InputSpec = { arity: "any", dtypes };
   #graph: Graph | undefined;
@@ -138,7 +151,7 @@ export class Network extends Layer {
     return found;
   }
 
-  override call(inputs: Tensor | Tensor[], context: CallContext): Tensor | Tensor[] {
+  override call(inputs: Tensor | Tensor[], context: CallContext): O {
     const { steps, inputSlots, outputSlots } = this.graph;
     const given = Array.isArray(inputs) ? inputs : [inputs];
     this.#checkGiven(given);
@@ -158,7 +171,8 @@ export class Network extends Layer {
       });
     }
     const results = outputSlots.map((slot) => values[slot]!);
-    return results.length === 1 ? results[0]! : results;
+    // O was chosen by whoever made the network, from the outputs it was made with.
+    return (results.length === 1 ? results[0]! : results) as O;
   }
 
   /** Layer by layer, so that each may follow its own rule. */

@@ -3,7 +3,7 @@ import type { Layer } from "../layers/layer.js";
 import type { BatchSpec } from "../layers/symbolic.js";
 import { bytesPerElement } from "../tensor/dtype.js";
 import { showShape } from "../tensor/shape.js";
-import type { Network, Step } from "./network.js";
+import type { AnyNetwork, Step } from "./network.js";
 
 /** Options of a summary. */
 export interface SummaryOptions {
@@ -17,7 +17,7 @@ type Cells = readonly string[];
 
 /** The table as text, without a final newline. */
 export function summaryText(
-  network: Network,
+  network: AnyNetwork,
   options: { expandNested?: boolean | undefined } = {},
 ): string {
   const linear = isLinear(network);
@@ -34,7 +34,7 @@ export function summaryText(
 }
 
 /** True when each layer takes what the one before it gave: "Connected to" would say nothing. */
-function isLinear(network: Network): boolean {
+function isLinear(network: AnyNetwork): boolean {
   const { steps, inputs, outputs } = network.graph;
   return (
     inputs.length === 1 &&
@@ -47,7 +47,7 @@ function isLinear(network: Network): boolean {
   );
 }
 
-function rowsOf(network: Network, linear: boolean, expand: boolean, indent: string): Cells[] {
+function rowsOf(network: AnyNetwork, linear: boolean, expand: boolean, indent: string): Cells[] {
   const { steps } = network.graph;
   const specs: BatchSpec[] = steps.flatMap((step) => step.outputs);
   const producer: Step[] = steps.flatMap((step) => step.outputs.map(() => step));
@@ -73,7 +73,7 @@ function rowsOf(network: Network, linear: boolean, expand: boolean, indent: stri
 }
 
 /** Told by its graph: importing the class would close a circle. */
-function isNetwork(layer: Layer): layer is Network {
+function isNetwork(layer: Layer): layer is AnyNetwork {
   return "graph" in layer;
 }
 
@@ -86,7 +86,7 @@ function flops(step: Step, inputs: readonly BatchSpec[]): number {
 }
 
 /** What a whole network needs for one sample; free dimensions other than the batch count as 1. */
-export function networkCosts(network: Network): { flops: number; activationBytes: number } {
+export function networkCosts(network: AnyNetwork): { flops: number; activationBytes: number } {
   const { steps } = network.graph;
   const specs: BatchSpec[] = steps.flatMap((step) => step.outputs);
   let total = 0;
@@ -109,7 +109,7 @@ function bytesOf({ shape, dtype }: BatchSpec): number {
   return size * bytesPerElement[dtype];
 }
 
-function totals(network: Network): string[] {
+function totals(network: AnyNetwork): string[] {
   const count = (weights: readonly { size: number }[]) =>
     weights.reduce((total, w) => total + w.size, 0);
   const trainable = count(network.trainableWeights);
