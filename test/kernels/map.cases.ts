@@ -145,6 +145,47 @@ const broadcasts: [number[], number[][]][] = [
   ], // a strided read
 ];
 
+/** Domains and strides drawn at random, uint8 and int32 inputs among them. */
+function drawn(seed: number): KernelCase {
+  const next = random(seed);
+  const pick = (limit: number) => Math.floor(next() * limit);
+  const dims = Array.from({ length: 1 + pick(4) }, () => [1, 2, 3, 5, 9, 17, 33, 70][pick(8)]!);
+  while (sizeOf(dims) > 100_000) dims.pop();
+  const rows = Array.from({ length: 4 }, () => {
+    // Each input keeps some dimensions, in some order.
+    const kept = dims.map((_, d) => d).filter(() => next() < 0.7);
+    if (next() < 0.3) kept.reverse();
+    const row = dims.map(() => 0);
+    let stride = 1;
+    for (const d of kept.reverse()) {
+      row[d] = stride;
+      stride *= dims[d]!;
+    }
+    return { row, size: stride };
+  });
+  const tile = tileOf(
+    dims,
+    rows.map(({ row }) => row),
+    (emit) => {
+      const sum = emit("add", [emit("mul", [0, 1]), emit("toFloat", [2])]);
+      return [sum, emit("addInt", [2, 3]), emit("select", [3, sum, 0])];
+    },
+  );
+  const [a, b, c, d] = rows.map(({ size }) => size) as [number, number, number, number];
+  const size = sizeOf(dims);
+  return {
+    name: `drawn ${seed}: [${dims}], strides ${JSON.stringify(tile.strides)}`,
+    call: { kernel: "map", ints: [], floats: [], tile },
+    inputs: [
+      f32(normal(seed, a)),
+      f32(normal(seed + 1, b)),
+      { dtype: "uint8", data: bytes(seed + 2, c) },
+      i32(integers(seed + 3, d, -3, 4)),
+    ],
+    outputs: [out(size), out(size, "uint8"), out(size)],
+  };
+}
+
 /** Random chains of exact instructions over all dtypes; registers are reused when dead. */
 function randomChain(seed: number): KernelCase {
   const next = random(seed);
@@ -309,6 +350,7 @@ export const mapCases: readonly KernelCase[] = [
   ...sizes.map(sized),
   ...broadcasts.map(([dims, rows]) => broadcast(dims, rows)),
   ...Array.from({ length: 30 }, (_, seed) => randomChain(1000 + 7 * seed)),
+  ...Array.from({ length: 40 }, (_, i) => drawn(300 + 13 * i)),
   adam(1),
   adam(5003),
   ...conversions,

@@ -1,5 +1,5 @@
 /** Cases of `reduce`: the four reducers on float and int lanes, alone and behind a tile chain. */
-import { integers, normal, uniform } from "../helpers/random.js";
+import { integers, normal, random, uniform } from "../helpers/random.js";
 import { f32, i32, identity, type KernelCase, out, sizeOf, tileOf } from "./case.js";
 
 const shapes: [number, number, number][] = [
@@ -79,6 +79,42 @@ function chained(dims: [number, number, number]): KernelCase {
   };
 }
 
+/** Domains and broadcasts drawn at random: which block shapes meet which kinds of input. */
+function drawn(seed: number): KernelCase {
+  const next = random(seed);
+  const pick = (list: readonly number[]) => list[Math.floor(next() * list.length)]!;
+  const lengths = [1, 2, 3, 7, 16, 31, 64, 130, 255, 257, 700];
+  let dims: [number, number, number] = [pick(lengths), pick(lengths), pick(lengths)];
+  while (sizeOf(dims) > 300_000) dims = [pick(lengths), pick(lengths), pick(lengths)];
+  const [outer, axis, inner] = dims;
+  const kinds: [number[], number][] = [
+    [identity(dims), sizeOf(dims)],
+    [[inner, 0, 1], outer * inner],
+    [[0, inner, 1], axis * inner],
+    [[axis, 1, 0], outer * axis],
+    [[0, 1, 0], axis],
+    [[0, 0, 1], inner],
+    [[1, 0, 0], outer],
+    [[1, outer, outer * axis], sizeOf(dims)],
+  ];
+  const chosen = [kinds[0]!, ...[1, 2, 3].map(() => kinds[Math.floor(next() * kinds.length)]!)];
+  const tile = tileOf(
+    dims,
+    chosen.map(([strides]) => strides),
+    (emit) => {
+      const product = emit("mul", [0, 1]);
+      const sum = emit("add", [product, 2]);
+      return [sum, emit("maximum", [sum, 3]), emit("less", [3, sum]), 1];
+    },
+  );
+  return {
+    name: `drawn ${seed}: [${dims}], strides ${JSON.stringify(tile.strides.slice(1))}`,
+    call: { kernel: "reduce", ints: [0, 1, 0, 2], floats: [0.5, 1, 1, 1], tile },
+    inputs: chosen.map(([, size], j) => f32(normal(seed + j, size))),
+    outputs: [0, 1, 2, 3].map((r) => out(outer * inner, r === 2 ? "int32" : "float32")),
+  };
+}
+
 const special: KernelCase[] = [
   {
     name: "max and min propagate NaN and infinities",
@@ -111,5 +147,6 @@ export const reduceCases: readonly KernelCase[] = [
   chained([33, 17, 1]),
   chained([5, 260, 31]),
   chained([2, 700, 130]),
+  ...Array.from({ length: 40 }, (_, i) => drawn(500 + 11 * i)),
   ...special,
 ];
