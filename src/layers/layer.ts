@@ -402,18 +402,19 @@ export abstract class Layer<D extends Declaration = NoOptions> {
   }
 
   /** Checks the inputs, calls the layer and adds its activity penalty: how models run layers. */
-  invoke(inputs: Tensor | Tensor[], context: CallContext): Tensor | Tensor[] {
+  invoke(inputs: Tensor | Tensor[], context: CallContext): ReturnType<this["call"]> {
     const listed = Array.isArray(inputs);
     const outputs = this.#named(() => {
       this.#checkInputs(listed ? inputs : [inputs], listed);
       if (!this.built) {
         this.ensureBuilt(listed ? inputs.map((x) => freeBatch(x.shape)) : freeBatch(inputs.shape));
       }
-      return this.call(inputs, context);
+      // What `call` of this very class gives.
+      return this.call(inputs, context) as ReturnType<this["call"]>;
     });
     const penalty = this.base.activityRegularizer;
     if (penalty) {
-      for (const y of Array.isArray(outputs) ? outputs : [outputs]) {
+      for (const y of [outputs as Tensor | Tensor[]].flat()) {
         context.addLoss(penalty.apply(y));
       }
     }

@@ -41,7 +41,7 @@ export function graphFromConfig(config: JsonObject): {
   inputs: SymbolicTensor[];
   outputs: SymbolicTensor[];
 } {
-  const name = string(config.name, "name");
+  const name = string(config.name, "configuration of a model: name");
   const where = `configuration of model ${JSON.stringify(name)}`;
   const layers = new Map<string, Layer>();
   for (const serialized of list(config.layers, `${where}: layers`)) {

@@ -125,6 +125,9 @@ function activationRows() {
 /** The activations by name. */
 export const activationFamily = family("activation", activationRows());
 
+/** Makes activations with options: `lw.activations.gelu({ approximate: true })`. */
+export const activations = activationFamily.make;
+
 /** The name of an activation that is built in. */
 export type ActivationName = keyof ReturnType<typeof activationRows>;
 

@@ -75,6 +75,9 @@ function constraintRows() {
 /** The constraints by name. */
 export const constraintFamily = family("constraint", constraintRows());
 
+/** Makes constraints with options: `lw.constraints.maxNorm({ maxValue: 3 })`. */
+export const constraints = constraintFamily.make;
+
 /** The name of a constraint that is built in. */
 export type ConstraintName = keyof ReturnType<typeof constraintRows>;
 

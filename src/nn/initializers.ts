@@ -177,6 +177,9 @@ function initializerRows() {
   };
 }
 
+/** Makes initializers with options: `lw.initializers.heNormal({ seed: 1 })`. */
+export const initializers = initializerFamily.make;
+
 /** The name of an initializer that is built in. */
 export type InitializerName = keyof ReturnType<typeof initializerRows>;
 

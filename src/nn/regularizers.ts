@@ -69,6 +69,9 @@ function regularizerRows() {
 /** The regularizers by name. */
 export const regularizerFamily = family("regularizer", regularizerRows());
 
+/** Makes regularizers with options: `lw.regularizers.l2({ l2: 1e-4 })`. */
+export const regularizers = regularizerFamily.make;
+
 /** The name of a regularizer that is built in. */
 export type RegularizerName = keyof ReturnType<typeof regularizerRows>;
 

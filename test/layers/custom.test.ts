@@ -58,7 +58,7 @@ class Block extends Layer {
   readonly #norm = this.addLayer(layers.batchNormalization({ name: "norm" }));
 
   override call(x: Tensor, context: CallContext): Tensor {
-    return this.#norm.invoke(this.#first.invoke(x, context), context) as Tensor;
+    return this.#norm.invoke(this.#first.invoke(x, context), context);
   }
 
   override build(shape: BatchShape): void {

@@ -172,7 +172,7 @@ describe("what else may be given", () => {
     expect(() =>
       activationFamily.serialize(own, 'dense layer "d"', "activation"),
     ).toThrowErrorMatchingInlineSnapshot(
-      `[ArgumentError: dense layer "d": \`activation\` is an activation of your own without a registered name, so it can't be written to a configuration; register the function under a name, or set it again after loading]`,
+      `[ArgumentError: dense layer "d": \`activation\` is an activation of your own without a registered name, so it can't be written to a configuration; registerActivation() gives it one]`,
     );
   });
 });

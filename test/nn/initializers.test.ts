@@ -158,7 +158,7 @@ describe("names and configurations", () => {
     expect(() =>
       initializerFamily.serialize(initializer, "dense layer", "kernelInitializer"),
     ).toThrowErrorMatchingInlineSnapshot(
-      `[ArgumentError: dense layer: \`kernelInitializer\` is an initializer of your own without a registered name, so it can't be written to a configuration; register the function under a name, or set it again after loading]`,
+      `[ArgumentError: dense layer: \`kernelInitializer\` is an initializer of your own without a registered name, so it can't be written to a configuration; registerInitializer() gives it one]`,
     );
   });
 
