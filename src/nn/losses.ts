@@ -68,10 +68,15 @@ const epsilon = 1e-7;
 
 type Options = Readonly<Record<string, LossOption>>;
 
+/** Options in general: the defaults' own types would allow the defaults only. */
+type Given<O> = {
+  [K in keyof O]?: O[K] extends boolean ? boolean : O[K] extends number ? number : O[K];
+};
+
 /** A loss as users call it: with options it is made; with labels and predictions it is computed. */
 export interface LossFactory<O extends Options> {
-  (options?: Partial<O>): Loss;
-  (yTrue: TensorLike, yPred: TensorLike, options?: Partial<O>): Tensor;
+  (options?: Given<O>): Loss;
+  (yTrue: TensorLike, yPred: TensorLike, options?: Given<O>): Tensor;
 }
 
 interface LossRow {
@@ -91,9 +96,10 @@ function defineLoss<O extends Options>(
   formula: (yTrue: Tensor, yPred: Tensor, options: O) => Tensor,
   { sparse = false }: { sparse?: boolean } = {},
 ): LossFactory<O> {
-  const make = (given: Partial<O> = {}): Loss => {
+  const make = (given: Given<O> = {}): Loss => {
     checkKeys(`loss ${name}`, given, Object.keys(defaults));
-    const options = { ...defaults, ...given };
+    // Every option is either given or has its default.
+    const options = { ...defaults, ...given } as O;
     for (const [key, value] of Object.entries(options))
       checkOption(name, key, value, defaults[key]);
     const loss = (yTrue: Tensor, yPred: Tensor): Tensor => {
@@ -107,10 +113,10 @@ function defineLoss<O extends Options>(
     return Object.assign(loss, { lossName: name, options: Object.freeze(options) });
   };
   // A row's options are checked against its own defaults, so the registry may forget their type.
-  rows.set(name, { make: (options) => make(options as Partial<O>), aliases, sparse });
-  const factory = (first?: unknown, second?: TensorLike, third?: Partial<O>): Loss | Tensor =>
+  rows.set(name, { make: (options) => make(options as Given<O>), aliases, sparse });
+  const factory = (first?: unknown, second?: TensorLike, third?: Given<O>): Loss | Tensor =>
     second === undefined
-      ? make((first ?? {}) as Partial<O>)
+      ? make((first ?? {}) as Given<O>)
       : make(third)(asTensor(name, first as TensorLike), asTensor(name, second));
   factories.set(factory, name);
   // The two call signatures of LossFactory are told apart above.

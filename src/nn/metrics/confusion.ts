@@ -43,10 +43,12 @@ import { checkOptions, Metric, type MetricConfig } from "./metric.js";
 
 const mask = (condition: Tensor): Tensor => cast(condition, "float32");
 
+/** Values per sample (or position); a flat array has one. */
+const outputsOf = (yPred: Shape): number => (yPred.length < 2 ? 1 : yPred[yPred.length - 1]!);
+
 /** True when labels are class indices although predictions are per class. */
 function isSparse(yTrue: Shape, yPred: Shape): boolean {
-  const classes = yPred[yPred.length - 1] ?? 1;
-  if (classes <= 1) return false;
+  if (outputsOf(yPred) <= 1) return false;
   return yTrue.length < yPred.length || yTrue[yTrue.length - 1] === 1;
 }
 
@@ -452,7 +454,7 @@ export class FBetaScore extends Metric {
   }
 
   protected build(_yTrue: Shape, yPred: Shape): void {
-    const shape = [yPred[yPred.length - 1] ?? 1];
+    const shape = [outputsOf(yPred)];
     this.#tp = this.addState("truePositives", shape);
     this.#fp = this.addState("falsePositives", shape);
     this.#fn = this.addState("falseNegatives", shape);
@@ -461,7 +463,7 @@ export class FBetaScore extends Metric {
 
   protected update(yTrue: Tensor, yPred: Tensor, weights: Tensor | null): void {
     const [labels, predictions] = perClass(this.name, yTrue, yPred);
-    const classes = predictions.shape[predictions.rank - 1]!;
+    const classes = outputsOf(predictions.shape);
     const rows = (x: Tensor): Tensor => reshape(x, [-1, classes]);
     const threshold = this.#options.threshold ?? null;
     // With one output there is no largest class to pick: a probability of a half decides.
@@ -518,14 +520,14 @@ abstract class ClassTable extends Metric {
   }
 
   protected build(_yTrue: Shape, yPred: Shape): void {
-    const outputs = yPred[yPred.length - 1] ?? 1;
+    const outputs = outputsOf(yPred);
     this.#classes ??= Math.max(2, outputs);
     this.#table = this.addState("counts", [this.#classes, this.#classes]);
   }
 
   protected update(yTrue: Tensor, yPred: Tensor, weights: Tensor | null): void {
     const classes = this.#classes!;
-    const outputs = yPred.shape[yPred.rank - 1] ?? 1;
+    const outputs = outputsOf(yPred.shape);
     let actual: Tensor;
     let predicted: Tensor;
     if (outputs <= 1) {

@@ -1,0 +1,445 @@
+/** Metrics: streamed over batches against float64 computations over all samples at once. */
+import { describe, expect, test } from "vitest";
+import "../../src/backend/run.js";
+import "../../src/ops/methods.js";
+import { trace } from "../../src/backend/run.js";
+import { ArgumentError } from "../../src/errors.js";
+import { lossNames, meanSquaredError } from "../../src/nn/losses.js";
+import * as confusion from "../../src/nn/metrics/confusion.js";
+import * as averages from "../../src/nn/metrics/mean.js";
+import { Mean, Metric } from "../../src/nn/metrics/metric.js";
+import * as metrics from "../../src/nn/metrics/table.js";
+import { softmax } from "../../src/ops/softmax.js";
+import { leaf, type Tensor, tensor } from "../../src/tensor/tensor.js";
+import { expectClose } from "../helpers/allClose.js";
+import { integers, uniform } from "../helpers/random.js";
+
+const count = 60;
+const classes = 4;
+const labels = integers(1, count, 0, classes);
+/** Predictions that favour the label, but not always. */
+const scores = Array.from({ length: count }, (_, i) => {
+  const row = [...uniform(100 + i, classes, 0, 1)];
+  row[labels[i]!]! += 0.4;
+  const sum = row.reduce((a, b) => a + b, 0);
+  return row.map((x) => x / sum);
+});
+const oneHot = Array.from(labels, (l) =>
+  Array.from({ length: classes }, (_, c) => Number(c === l)),
+);
+const binary = integers(2, count, 0, 2);
+const chances = uniform(3, count, 0, 1).map((x, i) => (x + 0.6 * binary[i]!) / 1.6);
+const weights = uniform(5, count, 0.1, 2);
+
+/** Feeds a metric in batches of different size. */
+function stream(
+  metric: Metric,
+  t: readonly unknown[] | Int32Array,
+  p: readonly unknown[] | Float32Array,
+  w?: Float32Array,
+): number[] {
+  for (const [from, to] of [
+    [0, 7],
+    [7, 32],
+    [32, count],
+  ] as const) {
+    const part = (x: readonly unknown[] | Int32Array | Float32Array) =>
+      tensor(Array.from(x.slice(from, to) as never) as never);
+    metric.updateState(part(t), part(p), w ? part(w) : null);
+  }
+  return [...metric.result().dataSync()];
+}
+
+const argMax = (row: number[]): number => row.indexOf(Math.max(...row));
+const predicted = scores.map(argMax);
+const weighted = (values: number[], w = Array.from(weights)): number =>
+  values.reduce((sum, v, i) => sum + v * w[i]!, 0) / w.reduce((a, b) => a + b, 0);
+const plain = (values: number[]): number =>
+  weighted(
+    values,
+    values.map(() => 1),
+  );
+
+describe("accuracies", () => {
+  const right = predicted.map((p, i) => Number(p === labels[i]));
+  const sides = Array.from(chances, (p, i) => Number(Number(p > 0.5) === binary[i]));
+  const inTop = (k: number): number[] =>
+    scores.map((row, i) => Number(row.filter((x) => x > row[labels[i]!]!).length < k));
+
+  test.each<[string, Metric, unknown[] | Int32Array, unknown[] | Float32Array, number[]]>([
+    ["sparseCategoricalAccuracy", averages.sparseCategoricalAccuracy(), labels, scores, right],
+    ["categoricalAccuracy", averages.categoricalAccuracy(), oneHot, scores, right],
+    ["binaryAccuracy", averages.binaryAccuracy(), binary, chances, sides],
+    ["sparseTopK", averages.sparseTopKCategoricalAccuracy({ k: 2 }), labels, scores, inTop(2)],
+    ["topK", averages.topKCategoricalAccuracy({ k: 3 }), oneHot, scores, inTop(3)],
+  ])("%s", (_, metric, t, p, values) => {
+    expectClose(stream(metric, t, p), [plain(values)], { ulp: 2 });
+    metric.resetState();
+    expectClose(stream(metric, t, p, weights), [weighted(values)], { rtol: 1e-6 });
+  });
+
+  test("softmax predictions are compared by their logits", () => {
+    const metric = averages.sparseCategoricalAccuracy();
+    // Softmax of both rows is [1, 1e-44…]: only the logits tell which is larger.
+    metric.updateState(
+      tensor([0, 1]),
+      softmax(
+        tensor([
+          [200, 0],
+          [0, 200],
+        ]),
+      ),
+    );
+    expect(metric.result().item()).toBe(1);
+  });
+
+  test("`accuracy` is settled by shapes, as in Keras", () => {
+    const kind = (t: number[], p: number[]) =>
+      metrics.resolveMetric("compile()", "accuracy", t, p).className;
+    expect(kind([8], [8, 1])).toBe("binaryAccuracy");
+    expect(kind([8, 1], [8, 1])).toBe("binaryAccuracy");
+    expect(kind([8], [8, 10])).toBe("sparseCategoricalAccuracy");
+    expect(kind([8, 1], [8, 10])).toBe("sparseCategoricalAccuracy");
+    expect(kind([8, 10], [8, 10])).toBe("categoricalAccuracy");
+    expect(kind([8, 5], [8, 5, 10])).toBe("sparseCategoricalAccuracy");
+    expect(metrics.resolveMetric("compile()", "acc", [8], [8, 1]).name).toBe("acc");
+    expect(metrics.resolveMetric("compile()", "ce", [8], [8, 3]).className).toBe(
+      "sparseCategoricalCrossentropy",
+    );
+  });
+});
+
+/** Weighted counts of right and wrong above a threshold. */
+function counts(threshold: number, w: ArrayLike<number> = new Array(count).fill(1)) {
+  const c = { tp: 0, fp: 0, tn: 0, fn: 0 };
+  for (let i = 0; i < count; i++) {
+    const positive = chances[i]! > threshold;
+    c[positive ? (binary[i] ? "tp" : "fp") : binary[i] ? "fn" : "tn"] += w[i]!;
+  }
+  return c;
+}
+
+describe("precision, recall and counts", () => {
+  test.each([0.5, 0.3])("at %d", (threshold) => {
+    const { tp, fp, tn, fn } = counts(threshold);
+    const o = { thresholds: threshold };
+    expectClose(stream(confusion.precision(o), binary, chances), [tp / (tp + fp)], { ulp: 2 });
+    expectClose(stream(confusion.recall(o), binary, chances), [tp / (tp + fn)], { ulp: 2 });
+    expect(stream(confusion.truePositives(o), binary, chances)).toEqual([tp]);
+    expect(stream(confusion.falsePositives(o), binary, chances)).toEqual([fp]);
+    expect(stream(confusion.trueNegatives(o), binary, chances)).toEqual([tn]);
+    expect(stream(confusion.falseNegatives(o), binary, chances)).toEqual([fn]);
+  });
+
+  test("weighted, at several thresholds", () => {
+    const thresholds = [0.2, 0.5, 0.8];
+    const want = thresholds.map((t) => {
+      const { tp, fp } = counts(t, weights);
+      return tp / (tp + fp);
+    });
+    const got = stream(confusion.precision({ thresholds }), binary, chances, weights);
+    expectClose(got, want, { rtol: 1e-6 });
+  });
+
+  test("of one class, and of the top k", () => {
+    const wanted = predicted.map((_, i) => ({ hit: scores[i]![2]! > 0.5, is: labels[i] === 2 }));
+    const tp = wanted.filter(({ hit, is }) => hit && is).length;
+    const positives = wanted.filter(({ is }) => is).length;
+    expectClose(stream(confusion.recall({ classId: 2 }), labels, scores), [tp / positives], {
+      ulp: 2,
+    });
+    // With the largest prediction alone as positive, precision of all classes is the accuracy.
+    const accuracy = plain(predicted.map((p, i) => Number(p === labels[i])));
+    expectClose(stream(confusion.precision({ topK: 1 }), labels, scores), [accuracy], { ulp: 2 });
+  });
+
+  test("without positives they are 0, not NaN", () => {
+    const metric = confusion.precision();
+    metric.updateState([0, 0], [0.1, 0.2]);
+    expect(metric.result().item()).toBe(0);
+  });
+});
+
+describe("areas under curves", () => {
+  test("ROC approaches the share of pairs in the right order", () => {
+    let [right, all] = [0, 0];
+    for (let i = 0; i < count; i++) {
+      for (let j = 0; j < count; j++) {
+        if (binary[i] !== 1 || binary[j] !== 0) continue;
+        all++;
+        right += chances[i]! > chances[j]! ? 1 : 0;
+      }
+    }
+    const [auc] = stream(metrics.auc({ numThresholds: 2000 }), binary, chances);
+    expect(Math.abs(auc! - right / all)).toBeLessThan(2e-3);
+  });
+
+  test.each(["ROC", "PR"] as const)("%s with few thresholds, by Keras' sums", (curve) => {
+    const thresholds = [-1e-7, 0.25, 0.5, 0.75, 1 + 1e-7];
+    const points = thresholds.map((t) => counts(t));
+    const n = points.length;
+    const divide = (a: number, b: number): number => (b === 0 ? 0 : a / b);
+    for (const method of ["interpolation", "minoring", "majoring"] as const) {
+      let want = 0;
+      if (curve === "PR" && method === "interpolation") {
+        for (let i = 0; i < n - 1; i++) {
+          const [a, b] = [points[i]!, points[i + 1]!];
+          const [pa, pb] = [a.tp + a.fp, b.tp + b.fp];
+          const slope = divide(a.tp - b.tp, Math.max(pa - pb, 0));
+          const intercept = b.tp - slope * pb;
+          const ratio = pa > 0 && pb > 0 ? pa / pb : 1;
+          want += divide(
+            slope * (a.tp - b.tp + intercept * Math.log(ratio)),
+            Math.max(b.tp + b.fn, 0),
+          );
+        }
+      } else {
+        const xy = points.map(({ tp, fp, tn, fn }) =>
+          curve === "ROC"
+            ? [divide(fp, fp + tn), divide(tp, tp + fn)]
+            : [divide(tp, tp + fn), divide(tp, tp + fp)],
+        );
+        for (let i = 0; i < n - 1; i++) {
+          const [[x0, y0], [x1, y1]] = [xy[i]!, xy[i + 1]!] as [[number, number], [number, number]];
+          const height =
+            method === "interpolation"
+              ? (y0 + y1) / 2
+              : method === "minoring"
+                ? Math.min(y0, y1)
+                : Math.max(y0, y1);
+          want += (x0 - x1) * height;
+        }
+      }
+      const metric = metrics.auc({ curve, numThresholds: 5, summationMethod: method });
+      expectClose(stream(metric, binary, chances), [want], { rtol: 2e-6 }, method);
+    }
+  });
+
+  test("operating points", () => {
+    const at = (threshold: number) => {
+      const { tp, fp, tn, fn } = counts(threshold);
+      return {
+        precision: tp + fp === 0 ? 0 : tp / (tp + fp),
+        recall: tp / (tp + fn),
+        specificity: tn / (tn + fp),
+      };
+    };
+    const grid = [-1e-7, ...Array.from({ length: 9 }, (_, i) => (i + 1) / 10), 1 + 1e-7].map(at);
+    type Rates = (typeof grid)[number];
+    const best = (of: keyof Rates, given: keyof Rates, value: number): number =>
+      Math.max(0, ...grid.filter((r) => r[given] >= value).map((r) => r[of]));
+    const o = { numThresholds: 11 };
+    const cases: [Metric, number][] = [
+      [confusion.specificityAtSensitivity(0.7, o), best("specificity", "recall", 0.7)],
+      [confusion.sensitivityAtSpecificity(0.7, o), best("recall", "specificity", 0.7)],
+      [confusion.precisionAtRecall(0.7, o), best("precision", "recall", 0.7)],
+      [confusion.recallAtPrecision(0.7, o), best("recall", "precision", 0.7)],
+    ];
+    for (const [metric, want] of cases) {
+      expectClose(stream(metric, binary, chances), [want], { ulp: 4 }, metric.name);
+    }
+  });
+});
+
+const table = Array.from({ length: classes }, (_, actual) =>
+  Array.from(
+    { length: classes },
+    (_, answer) => predicted.filter((p, i) => p === answer && labels[i] === actual).length,
+  ),
+);
+
+describe("per class", () => {
+  const perClass = table.map((_, c) => {
+    const tp = table[c]![c]!;
+    const actual = table[c]!.reduce((a, b) => a + b, 0);
+    const answers = table.reduce((sum, row) => sum + row[c]!, 0);
+    return { tp, actual, answers, f1: (2 * tp) / (actual + answers) };
+  });
+  const sum = (f: (c: (typeof perClass)[number]) => number): number =>
+    perClass.reduce((total, c) => total + f(c), 0);
+
+  test("confusion matrix, from class indices and from one-hot labels", () => {
+    expect(stream(metrics.confusionMatrix(), labels, scores)).toEqual(table.flat());
+    expect(stream(metrics.confusionMatrix(), oneHot, scores)).toEqual(table.flat());
+    const two = stream(metrics.confusionMatrix(), binary, Float32Array.from(chances));
+    const { tp, fp, tn, fn } = counts(0.5);
+    expect(two).toEqual([tn, fp, fn, tp]);
+  });
+
+  test("F1 by class, micro, macro and weighted", () => {
+    const f1 = (average: "micro" | "macro" | "weighted" | null) =>
+      stream(metrics.f1Score({ average }), labels, scores);
+    expectClose(
+      f1(null),
+      perClass.map((c) => c.f1),
+      { rtol: 1e-6 },
+    );
+    expectClose(f1("macro"), [sum((c) => c.f1) / classes], { rtol: 1e-6 });
+    expectClose(f1("weighted"), [sum((c) => (c.f1 * c.actual) / count)], { rtol: 1e-6 });
+    expectClose(f1("micro"), [sum((c) => c.tp) / count], { rtol: 1e-6 });
+  });
+
+  test("F-beta of a single output", () => {
+    const { tp, fp, fn } = counts(0.5);
+    const [p, r] = [tp / (tp + fp), tp / (tp + fn)];
+    const got = stream(metrics.fBetaScore({ beta: 2, average: "macro" }), binary, column(chances));
+    expectClose(got, [(5 * p * r) / (4 * p + r)], { rtol: 1e-6 });
+  });
+
+  test("mean intersection over union", () => {
+    const want = sum((c) => c.tp / (c.actual + c.answers - c.tp)) / classes;
+    expectClose(stream(metrics.meanIoU(), labels, scores), [want], { rtol: 1e-6 });
+  });
+});
+
+const column = (x: ArrayLike<number>): number[][] => Array.from(x, (v) => [v]);
+
+describe("regression", () => {
+  const t = Array.from(uniform(21, count, -2, 5));
+  const p = t.map((x, i) => x + uniform(30 + i, 1, -0.5, 0.5)[0]!);
+  const mse = plain(t.map((x, i) => (x - p[i]!) ** 2));
+  const average = plain(t);
+  const variance = plain(t.map((x) => (x - average) ** 2));
+
+  test("R² and its adjusted form", () => {
+    const r2 = 1 - mse / variance;
+    expectClose(stream(metrics.r2Score(), column(t), column(p)), [r2], { rtol: 1e-5 });
+    const adjusted = 1 - ((1 - r2) * (count - 1)) / (count - 1 - 3);
+    const metric = metrics.r2Score({ numRegressors: 3 });
+    expectClose(stream(metric, column(t), column(p)), [adjusted], { rtol: 1e-5 });
+  });
+
+  test("R² of several outputs, averaged and not", () => {
+    const t2 = t.map((x, i) => [x, labels[i]!]);
+    const p2 = p.map((x, i) => [x, labels[i]! + 0.1]);
+    const r2 = 1 - mse / variance;
+    const mean2 = plain(Array.from(labels));
+    const var2 = plain(Array.from(labels, (l) => (l - mean2) ** 2));
+    const second = 1 - 0.01 / var2;
+    const metric = (classAggregation: "uniformAverage" | "varianceWeightedAverage" | null) =>
+      stream(metrics.r2Score({ classAggregation }), t2, p2);
+    expectClose(metric(null), [r2, second], { rtol: 1e-4 });
+    expectClose(metric("uniformAverage"), [(r2 + second) / 2], { rtol: 1e-4 });
+    const combined = (r2 * variance + second * var2) / (variance + var2);
+    expectClose(metric("varianceWeightedAverage"), [combined], { rtol: 1e-4 });
+  });
+
+  test("root mean squared error, and losses as metrics", () => {
+    expectClose(stream(metrics.rootMeanSquaredError(), column(t), column(p)), [Math.sqrt(mse)], {
+      rtol: 1e-6,
+    });
+    const named = metrics.resolveMetric("compile()", "mse", [count, 1], [count, 1]);
+    expect(named.name).toBe("mse");
+    expectClose(stream(named, column(t), column(p)), [mse], { rtol: 1e-6 });
+    const given = metrics.resolveMetric("compile()", meanSquaredError, [count, 1], [count, 1]);
+    expect(given.name).toBe("meanSquaredError");
+  });
+
+  test("cosine similarity is 1 for the same direction", () => {
+    const metric = averages.cosineSimilarity();
+    metric.updateState([[1, 2]], [[2, 4]]);
+    expectClose([metric.result().item()], [1], { ulp: 2 });
+  });
+});
+
+describe("state", () => {
+  test("a mean keeps small terms over many updates", () => {
+    const metric = new Mean();
+    metric.prepare([1], [1]);
+    const step = trace({
+      name: "mean",
+      inputs: [{ name: "x", shape: [1], dtype: "float32" }],
+      body: ([x]) => {
+        metric.updateState(x!);
+        return [];
+      },
+    });
+    const values = uniform(9, 20_000, 0, 1);
+    let want = 0;
+    for (let i = 0; i < values.length; i++) {
+      step.runSync([values.subarray(i, i + 1)]);
+      want += values[i]!;
+    }
+    // A plain float32 sum of 20 000 terms is off by some 1e-6 relative.
+    expectClose([metric.result().item()], [want / values.length], { rtol: 1.2e-7 });
+  });
+
+  test("starts anew after a reset, also when the result was read before", () => {
+    const metric = averages.binaryAccuracy();
+    metric.updateState([1, 1], [0.9, 0.1]);
+    const first = metric.result();
+    expect(first.item()).toBe(0.5);
+    metric.resetState();
+    expect(metric.result().item()).toBe(0);
+    metric.updateState([1], [0.9]);
+    expect(metric.result().item()).toBe(1);
+    expect(first.item()).toBe(0.5);
+  });
+
+  test("a metric of one's own is a class", () => {
+    class Largest extends Metric {
+      #top = this.addState("top", []);
+      protected build(): void {}
+      protected update(_t: Tensor, p: Tensor): void {
+        this.#top.assign(this.#top.read().maximum(p.max()));
+      }
+      result(): Tensor {
+        return this.#top.read();
+      }
+      getConfig() {
+        return {};
+      }
+    }
+    const metric = new Largest("largest");
+    metric.updateState([0], [3]);
+    metric.updateState([0], [2]);
+    expect(metric.result().item()).toBe(3);
+    expect(metric.className).toBe("Largest");
+  });
+});
+
+describe("names and configuration", () => {
+  const saved = ["precision", "auc", "f1Score", "r2Score", "meanIoU", "topKCategoricalAccuracy"];
+
+  test.each(saved)("%s is made again from its configuration", (className) => {
+    const metric = metrics.restoreMetric("file", { className, name: "mine", config: {} });
+    expect(metric.name).toBe("mine");
+    expect(metric.className).toBe(className);
+    const config = metric.getConfig();
+    expect(metrics.restoreMetric("file", { className, name: "x", config }).getConfig()).toEqual(
+      config,
+    );
+  });
+
+  test("operating points keep their value", () => {
+    const { className, name } = confusion.precisionAtRecall(0.8);
+    const config = confusion.precisionAtRecall(0.8).getConfig();
+    const again = metrics.restoreMetric("file", { className, name, config });
+    expect(again.getConfig()).toEqual({ value: 0.8 });
+  });
+
+  test("every name is understood", () => {
+    for (const name of metrics.metricNames()) {
+      if (/At[A-Z]/.test(name)) continue; // these need a value
+      expect(metrics.resolveMetric("test", name, [2, 3], [2, 3]).name).toBe(name);
+    }
+    expect(metrics.metricNames()).toEqual(expect.arrayContaining(lossNames()));
+  });
+
+  test("mistakes are named", () => {
+    const resolve = (name: unknown) => () =>
+      metrics.resolveMetric("compile()", name as string, [2], [2, 3]);
+    expect(resolve("acuracy")).toThrow(/did you mean "accuracy"/);
+    expect(resolve({})).toThrow(ArgumentError);
+    expect(() => confusion.precision({ threshold: 0.5 } as never)).toThrow(
+      /did you mean `thresholds`/,
+    );
+    expect(() => metrics.auc({ curve: "roc" as never })).toThrow(/did you mean "ROC"/);
+    expect(() => averages.topKCategoricalAccuracy({ k: 0 })).toThrow(/integer ≥ 1/);
+    const metric = averages.sparseCategoricalAccuracy();
+    const predictions = leaf(new Float32Array(6), [2, 3], "float32");
+    expect(() => metric.updateState([0, 1, 2], predictions)).toThrow(
+      /class indices of shape \[2\]/,
+    );
+  });
+});
