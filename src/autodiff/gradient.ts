@@ -9,7 +9,7 @@ import { add } from "../ops/elementwise.js";
 import { asTensor, opOf } from "../ops/op.js";
 import { withGraphKept, withVariableLog } from "../tensor/scope.js";
 import { sameShape, showShape } from "../tensor/shape.js";
-import { type GraphNode, Tensor, type TensorLike } from "../tensor/tensor.js";
+import { type GraphNode, leaf, Tensor, type TensorLike } from "../tensor/tensor.js";
 import type { Variable } from "../tensor/variable.js";
 
 /**
@@ -105,6 +105,11 @@ function checkResult(where: string, y: unknown): Tensor {
   return y.current();
 }
 
+/** Rules may simplify by a literal's value, so what is differentiated by must not be one. */
+function withoutLiteral(x: Tensor): Tensor {
+  return x.literal === undefined ? x : leaf(x.dataSync(), x.shape, x.dtype);
+}
+
 /**
  * The function that computes f's gradient at x.
  *
@@ -138,7 +143,7 @@ export function valueAndGrads(
 ): (xs: readonly TensorLike[], dy?: Tensor) => { value: Tensor; grads: Tensor[] } {
   if (typeof f !== "function") throw new ArgumentError(expected("grad", "a function", f));
   return (xs, dy) => {
-    const inputs = xs.map((x) => asTensor("grad", x));
+    const inputs = xs.map((x) => withoutLiteral(asTensor("grad", x)));
     return withGraphKept(() => {
       const value = checkResult("grad", f(...inputs));
       return { value, grads: gradientsOf(value, inputs, dy) };

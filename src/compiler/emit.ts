@@ -291,10 +291,11 @@ class TileBuilder {
   #node(node: Node): void {
     const { lowering } = node.op;
     if (lowering.kind !== "elementwise") throw new LayerwiseError("compiler: not element-wise");
-    const args = node.inputs.map((value) => this.#operand(value));
+    const constants = lowering.constants?.(node.attributes);
+    // Instructions with attributes (random bits) read their operands as tile inputs, even literals.
+    const args = node.inputs.map((value) => (constants ? this.#read(value) : this.#operand(value)));
     const recorded: OpNode = asOpNode(node);
     const op = lowering.instruction(recorded);
-    const constants = lowering.constants?.(node.attributes);
     const output = `value ${node.outputs[0]!.id}`;
     if (op === "identity") {
       this.#virtual.set(output, args[0]!);
@@ -321,6 +322,11 @@ class TileBuilder {
         () => this.#instructions.push({ op, args: [], constant }) - 1,
       );
     }
+    return this.#read(value);
+  }
+
+  #read(value: Value): number {
+    const storage = storageOf(value);
     const reading = readingOver(value, this.#unit.domain, this.#view);
     if (!reading) throw new LayerwiseError("compiler: an input without strides over its domain");
     return this.#once(`input ${storage.id} ${reading.join()}`, () => {

@@ -28,6 +28,8 @@ export interface Unit {
 /** Bounds on a tile program, well inside docs/program.md's, so that registers stay in L1. */
 const maximumNodes = 40;
 const maximumInputs = 20;
+/** Latest users of a shared input that are tried: a bias read in every step of a loop has thousands. */
+const mostShared = 16;
 
 export function fuse(graph: Graph): Unit[] {
   const state = new Units(graph);
@@ -43,6 +45,9 @@ class Units {
   readonly #users = new Map<Value, Node[]>();
   readonly #resultStorage: Set<Value>;
   #units = new Set<Unit>();
+  /** The units that each unit reads from, and those that read from it. */
+  readonly #before = new Map<Unit, Set<Unit>>();
+  readonly #after = new Map<Unit, Set<Unit>>();
   readonly #graph: Graph;
 
   constructor(graph: Graph) {
@@ -89,10 +94,20 @@ class Units {
     }
     this.#units.add(unit);
     this.#unitOf.set(node, unit);
+    const before = new Set<Unit>();
+    for (const input of node.inputs) {
+      const producer = storageOf(input).node;
+      if (producer) before.add(this.#unitOf.get(producer)!);
+    }
+    this.#before.set(unit, before);
+    this.#after.set(unit, new Set());
+    for (const producer of before) this.#after.get(producer)!.add(unit);
   }
 
   /** Element-wise nodes join the unit of a producer, or of another user of the same input. */
   mergeMaps(): void {
+    /** Element-wise users so far, of each storage. */
+    const earlier = new Map<Value, Node[]>();
     for (const node of this.#graph.nodes) {
       if (node.op.lowering.kind !== "elementwise") continue;
       const neighbours: Node[] = [];
@@ -103,8 +118,14 @@ class Units {
       for (const input of node.inputs) {
         // Sharing a mere scalar is no reason to join, but for scalar arithmetic itself.
         if (sizeOf(input.shape) > 1 || sizeOf(node.outputs[0]!.shape) === 1) {
-          neighbours.push(...this.#users.get(storageOf(input))!.filter((n) => n.id < node.id));
+          const users = earlier.get(storageOf(input));
+          if (users) neighbours.push(...users.slice(-mostShared));
         }
+      }
+      for (const storage of new Set(node.inputs.map(storageOf))) {
+        const users = earlier.get(storage);
+        if (users) users.push(node);
+        else earlier.set(storage, [node]);
       }
       for (const neighbour of neighbours) {
         const own = this.#unitOf.get(node)!;
@@ -114,6 +135,7 @@ class Units {
           other.kind === "map" &&
           sameShape(own.domain, other.domain) &&
           this.#fits(own, other) &&
+          this.#seedsStayOutside(own, other) &&
           this.#independent(own, other)
         ) {
           this.#merge(other, own);
@@ -240,6 +262,19 @@ class Units {
     );
   }
 
+  /** Random bits take seed and step as inputs of their unit, so no member may compute one. */
+  #seedsStayOutside(a: Unit, b: Unit): boolean {
+    const inside = (input: Value): boolean => {
+      const { node } = storageOf(input);
+      const unit = node && this.#unitOf.get(node);
+      return unit === a || unit === b;
+    };
+    return [...a.nodes, ...b.nodes].every(
+      ({ op: { lowering }, inputs }) =>
+        lowering.kind !== "elementwise" || !lowering.constants || !inputs.some(inside),
+    );
+  }
+
   #merge(into: Unit, from: Unit): void {
     into.nodes = [...into.nodes, ...from.nodes].sort((x, y) => x.id - y.id);
     into.reductions.push(...from.reductions);
@@ -247,6 +282,24 @@ class Units {
       into.domain = from.kind === "map" ? from.domain : into.domain;
     for (const node of [...from.nodes, ...from.reductions]) this.#unitOf.set(node, into);
     this.#units.delete(from);
+    this.#rewire(into, from);
+  }
+
+  /** What was next to `from` is next to `into` now. */
+  #rewire(into: Unit, from: Unit): void {
+    const directions = [
+      [this.#before, this.#after],
+      [this.#after, this.#before],
+    ] as const;
+    for (const [near, far] of directions) {
+      for (const neighbour of near.get(from)!) {
+        far.get(neighbour)!.delete(from);
+        if (neighbour === into) continue;
+        near.get(into)!.add(neighbour);
+        far.get(neighbour)!.add(into);
+      }
+      near.delete(from);
+    }
   }
 
   /** True when no path leads from one unit to the other through a third. */
@@ -259,17 +312,12 @@ class Units {
     const seen = new Set<Unit>([to]);
     const stack: Unit[] = [];
     const push = (unit: Unit): boolean => {
-      for (const member of this.#members(unit)) {
-        for (const input of member.inputs) {
-          const { node } = storageOf(input);
-          const producer = node && this.#unitOf.get(node);
-          if (!producer) continue;
-          if (producer === from) {
-            if (unit !== to) return true;
-          } else if (!seen.has(producer)) {
-            seen.add(producer);
-            stack.push(producer);
-          }
+      for (const producer of this.#before.get(unit)!) {
+        if (producer === from) {
+          if (unit !== to) return true;
+        } else if (!seen.has(producer)) {
+          seen.add(producer);
+          stack.push(producer);
         }
       }
       return false;
@@ -279,11 +327,5 @@ class Units {
       if (push(stack.pop()!)) return true;
     }
     return false;
-  }
-
-  #members(unit: Unit): Node[] {
-    return unit.anchor
-      ? [unit.anchor, ...unit.nodes, ...unit.reductions]
-      : [...unit.nodes, ...unit.reductions];
   }
 }

@@ -98,7 +98,7 @@ export class GraphBuilder {
   ): readonly Value[] {
     const simple = simplify(this, op, inputs, attributes, specs);
     if (simple) return [simple];
-    const key = `${op.name} ${inputs.map((v) => v.id).join()} ${JSON.stringify(attributes)}`;
+    const key = `${op.name} ${inputs.map((v) => v.id).join()} ${attributeKey(attributes)}`;
     return this.#once(key, () => {
       const outputs: Value[] = [];
       const node: Node = { id: this.nodes.length, op, inputs, attributes, outputs };
@@ -123,6 +123,15 @@ export class GraphBuilder {
     this.#keys.push(key);
     return made;
   }
+}
+
+/** Attributes as text. JSON would write NaN and both infinities as null, and −0 as 0. */
+function attributeKey(attributes: object): string {
+  return JSON.stringify(attributes, (_name, value: unknown) =>
+    typeof value === "number" && (!Number.isFinite(value) || Object.is(value, -0))
+      ? `number ${Object.is(value, -0) ? "-0" : value}`
+      : value,
+  );
 }
 
 /** Imports the graph below `outputs`. `declared` inputs come first, whether they are used or not. */

@@ -8,16 +8,18 @@ import {
   abs,
   add,
   div,
+  equal,
   erf,
   exp,
   expm1,
   greater,
+  isFinite,
   less,
+  lessEqual,
   log,
-  logicalNot,
+  logicalAnd,
   logicalOr,
   maximum,
-  minimum,
   mul,
   neg,
   notEqual,
@@ -65,10 +67,14 @@ export function step(x: TensorLike): Tensor {
   return where(greater(float("step", x), 0), literal(1, "float32"), literal(0, "float32"));
 }
 
-/** True where a ≈ b: |a − b| ≤ atol + rtol·|b|. */
+/**
+ * True where a ≈ b: |a − b| ≤ atol + rtol·|b|. An infinity is close to itself only, NaN to nothing, as
+ * in NumPy.
+ */
 export function isClose(a: TensorLike, b: TensorLike, rtol = 1e-5, atol = 1e-8): Tensor {
   const [x, y] = asPair("isClose", a, b);
-  return logicalNot(greater(abs(sub(x, y)), add(mul(abs(y), rtol), atol)));
+  const near = lessEqual(abs(sub(x, y)), add(mul(abs(y), rtol), atol));
+  return logicalOr(equal(x, y), logicalAnd(isFinite(y), near));
 }
 
 /** min(max(x, 0), 6). */
@@ -88,11 +94,18 @@ export function prelu(x: TensorLike, alpha: TensorLike): Tensor {
   return where(greater(input, 0), input, mul(input, alpha));
 }
 
+/**
+ * x up to 0, then 0: keeps the exponential of a branch not taken finite, or its gradient would be ∞·0.
+ * Not `minimum`, whose gradient at the tie 0 is a half.
+ */
+function negativePart(x: Tensor): Tensor {
+  return where(greater(x, 0), literal(0, "float32"), x);
+}
+
 /** x, or alpha·(eˣ − 1) below 0 (Clevert et al. 2016). */
 export function elu(x: TensorLike, alpha = 1): Tensor {
   const input = float("elu", x);
-  // The branch not taken must stay finite, or its gradient would be ∞·0.
-  return where(greater(input, 0), input, mul(expm1(minimum(input, 0)), alpha));
+  return where(greater(input, 0), input, mul(expm1(negativePart(input)), alpha));
 }
 
 /** Self-normalising elu (Klambauer et al. 2017). */
@@ -103,7 +116,7 @@ export function selu(x: TensorLike): Tensor {
 /** alpha-parametrised continuously differentiable elu (Barron 2017). */
 export function celu(x: TensorLike, alpha = 1): Tensor {
   const input = float("celu", x);
-  return add(relu(input), mul(expm1(div(minimum(input, 0), alpha)), alpha));
+  return add(relu(input), mul(expm1(div(negativePart(input), alpha)), alpha));
 }
 
 /** x·Φ(x) (Hendrycks & Gimpel 2016); `approximate` uses the tanh form. */

@@ -5,7 +5,7 @@
  */
 import { DTypeError, expected, ShapeError } from "../errors.js";
 import { checkDType, type DType } from "../tensor/dtype.js";
-import { broadcastShapes, sameShape } from "../tensor/shape.js";
+import { broadcastShapes, checkShape, sameShape } from "../tensor/shape.js";
 import { literal, type Tensor, type TensorLike } from "../tensor/tensor.js";
 import { reshape } from "./movement.js";
 import { asPair, asTensor, defineOp, isLiteral, type OpNode, requireDType } from "./op.js";
@@ -375,7 +375,7 @@ export const div = binary("div", {
 export const pow = binary("pow", {
   float: "pow",
   derivative: (a, b, y, dy) => [
-    mul(dy, mul(b, pow(a, sub(b, 1)))),
+    mul(dy, powerSlope(a, b)),
     mul(dy, where(greater(a, 0), mul(y, log(where(greater(a, 0), a, lit(1)))), lit(0))),
   ],
   domain: [0.3, 3],
@@ -477,6 +477,12 @@ export function greater(a: TensorLike, b: TensorLike): Tensor {
 export function greaterEqual(a: TensorLike, b: TensorLike): Tensor {
   const [left, right] = asPair("greaterEqual", a, b);
   return lessEqual(right, left);
+}
+
+/** b·a^(b−1), and 0 for b = 0 also where a is 0. */
+function powerSlope(a: Tensor, b: Tensor): Tensor {
+  const slope = mul(b, pow(a, sub(b, 1)));
+  return b.literal !== undefined && b.literal !== 0 ? slope : where(equal(b, 0), lit(0), slope);
 }
 
 function mulBy(dy: Tensor, factor: Tensor): Tensor {
@@ -620,6 +626,7 @@ const applyBroadcast = defineOp<{ readonly shape: readonly number[] }>({
 /** `x` repeated along its dimensions of size 1 (and new leading ones) up to `shape`. */
 export function broadcastTo(x: TensorLike, shape: readonly number[]): Tensor {
   const input = asTensor("broadcastTo", x);
+  checkShape("broadcastTo", shape);
   if (sameShape(input.shape, shape)) return input;
   if (!sameShape(broadcastShapes("broadcastTo", [input.shape, shape]), shape)) {
     throw new ShapeError(

@@ -2,9 +2,11 @@
  * Ops that move elements without computing: reshape, transpose, slice, pad, concat, tile and their
  * kin. All of them are `copy` calls with strides, or no call at all.
  */
-import { ArgumentError, expected, ShapeError, show } from "../errors.js";
+import { ArgumentError, checkInteger, expected, ShapeError, show } from "../errors.js";
+import { fromNumbers } from "../tensor/dtype.js";
 import {
   inferShape,
+  maximumRank,
   normalizeAxis,
   type Shape,
   sameShape,
@@ -310,6 +312,8 @@ export function pad(
   ) {
     throw new ArgumentError(expected("pad", `${input.rank} pairs of integers ≥ 0`, show(paddings)));
   }
+  // Refuses a value that the dtype can't hold.
+  fromNumbers("pad", [value], input.dtype);
   if (paddings.every(([before, after]) => before === 0 && after === 0)) return input;
   return applyPlace([input], {
     shape: input.shape.map((dim, i) => dim + paddings[i]![0] + paddings[i]![1]),
@@ -435,14 +439,21 @@ export function tile(x: TensorLike, reps: readonly number[]): Tensor {
   if (reps.length !== input.rank || reps.some((r) => !Number.isInteger(r) || r < 0)) {
     throw new ArgumentError(expected("tile", `${input.rank} integers ≥ 0`, show(reps)));
   }
-  const spread = reshape(
-    input,
-    input.shape.flatMap((dim) => [1, dim]),
-  );
-  const repeated = broadcastTo(
-    spread,
-    input.shape.flatMap((dim, i) => [reps[i]!, dim]),
-  );
+  const moved = reps.map((_, i) => i).filter((i) => reps[i] !== 1);
+  if (1 + 2 * moved.length > maximumRank) {
+    // One pass has no room for a dimension more per axis: the first axis apart.
+    const first = reps.map((r, i) => (i === moved[0] ? r : 1));
+    const rest = reps.map((r, i) => (i === moved[0] ? 1 : r));
+    return tile(tile(input, rest), first);
+  }
+  // [outer, 1, block, 1, block, …]: each moved axis begins a block, which is what gets repeated.
+  const blocks = moved.map((axis, i) => sizeOf(input.shape.slice(axis, moved[i + 1])));
+  const outer = sizeOf(input.shape.slice(0, moved[0]));
+  const spread = reshape(input, [outer, ...blocks.flatMap((block) => [1, block])]);
+  const repeated = broadcastTo(spread, [
+    outer,
+    ...blocks.flatMap((block, i) => [reps[moved[i]!]!, block]),
+  ]);
   return reshape(
     repeated,
     input.shape.map((dim, i) => dim * reps[i]!),
@@ -453,11 +464,9 @@ export function tile(x: TensorLike, reps: readonly number[]): Tensor {
 export function repeat(x: TensorLike, repeats: number, axis = 0): Tensor {
   const input = asTensor("repeat", x);
   const at = normalizeAxis("repeat", axis, input.rank);
-  const spread = expandDims(input, at + 1);
-  const repeated = broadcastTo(
-    spread,
-    spread.shape.map((dim, i) => (i === at + 1 ? repeats : dim)),
-  );
+  checkInteger("repeat", "repeats", repeats, 0);
+  const [outer, inner] = [sizeOf(input.shape.slice(0, at + 1)), sizeOf(input.shape.slice(at + 1))];
+  const repeated = broadcastTo(reshape(input, [outer, 1, inner]), [outer, repeats, inner]);
   return reshape(
     repeated,
     input.shape.map((dim, i) => (i === at ? dim * repeats : dim)),

@@ -4,7 +4,7 @@
  */
 import { normalizeAxes, reducedShape, type Shape } from "../tensor/shape.js";
 import type { Tensor, TensorLike } from "../tensor/tensor.js";
-import { add, mul, rsqrt, sub, sumTo } from "./elementwise.js";
+import { add, broadcastTo, mul, rsqrt, sub, sumTo } from "./elementwise.js";
 import { withGradient } from "./identity.js";
 import { reshape, transpose } from "./movement.js";
 import { asTensor, defineOp, requireDType } from "./op.js";
@@ -54,7 +54,7 @@ const applyMoments = defineOp<MomentsAttributes>({
     }
     if (dMean) {
       const spread = reshape(mul(dMean, 1 / count), kept);
-      dx = dx ? add(dx, spread) : mul(add(mul(x!, 0), 1), spread);
+      dx = dx ? add(dx, spread) : broadcastTo(spread, x!.shape);
     }
     return [dx];
   },
@@ -98,17 +98,20 @@ export interface Normalized {
 
 /**
  * (x − mean) / √(variance + epsilon) · gamma + beta with the moments of x over `axes`: what batch,
- * layer, group and instance normalisation share (Ioffe & Szegedy 2015; Ba et al. 2016). `gamma` and
- * `beta` broadcast against x; no gradient flows through the returned moments.
+ * layer, group and instance normalisation share (Ioffe & Szegedy 2015; Ba et al. 2016). The scale
+ * `gamma` and the offset `beta` broadcast against x; no gradient flows through the returned moments.
  */
 export function normalize(
   x: TensorLike,
   axes: readonly number[],
-  gamma: Tensor | null,
-  beta: Tensor | null,
+  gammaLike: Tensor | null,
+  betaLike: Tensor | null,
   epsilon: number,
 ): Normalized {
   const input = asTensor("normalize", x);
+  // What a variable holds now: the gradient's walk meets values, not variables.
+  const gamma = gammaLike?.current() ?? null;
+  const beta = betaLike?.current() ?? null;
   const { mean: average, variance: spread } = moments(input, axes, true);
   const inverse = rsqrt(add(spread, epsilon));
   const scale = gamma ? mul(inverse, gamma) : inverse;

@@ -6,7 +6,7 @@
 import { ArgumentError, DTypeError, expected } from "../errors.js";
 import type { DType } from "../tensor/dtype.js";
 import { isTypedArray } from "../tensor/dtype.js";
-import { sizeOf } from "../tensor/shape.js";
+import { checkRank, sizeOf } from "../tensor/shape.js";
 import {
   type GraphNode,
   literal,
@@ -143,6 +143,7 @@ export function record(op: Op, inputs: readonly Tensor[], attributes: Attributes
   const outputs: Tensor[] = [];
   const node: OpNode = { op, inputs, attributes, outputs };
   specs.forEach((spec, outputIndex) => {
+    checkRank(op.name, spec.shape);
     outputs.push(new Tensor(spec.shape, spec.dtype, { node, outputIndex }));
   });
   return outputs;

@@ -1,5 +1,5 @@
 /** Random tensors. One op with an instruction (`randomBits`); every distribution is a formula on it. */
-import { ArgumentError, checkNumber, expected } from "../errors.js";
+import { ArgumentError, checkInteger, checkNumber, expected } from "../errors.js";
 import type { DType } from "../tensor/dtype.js";
 import { drawSeed, type RandomSource, randomSource } from "../tensor/random.js";
 import { checkShape, type Shape } from "../tensor/shape.js";
@@ -99,11 +99,13 @@ export function randomUniform(
 ): Tensor {
   checkNumber("randomUniform", "min", min);
   checkNumber("randomUniform", "max", max, min);
-  const scaled = add(
-    mul(uniformFrom(eagerSource("randomUniform", shape, seed), shape), max - min),
-    min,
-  );
-  return dtype === "float32" ? scaled : cast(floor(scaled), dtype);
+  const uniform = uniformFrom(eagerSource("randomUniform", shape, seed), shape);
+  const scaled = mul(uniform, max - min);
+  if (dtype === "float32") return add(scaled, min);
+  checkInteger("randomUniform", "min", min);
+  checkInteger("randomUniform", "max", max);
+  // Rounded down before the offset is added: a float sum could round up to max.
+  return cast(add(cast(floor(scaled), "int32"), min), dtype);
 }
 
 /** Normal with the given mean and standard deviation. */

@@ -5,6 +5,7 @@
 import { normalizeAxes, reducedShape, type Shape, sizeOf } from "../tensor/shape.js";
 import { literal, type Tensor, type TensorLike } from "../tensor/tensor.js";
 import {
+  abs,
   broadcastTo,
   cast,
   div,
@@ -186,7 +187,7 @@ export function norm(
   keepDims = false,
 ): Tensor {
   const input = asTensor("norm", x);
-  const magnitude = ord === 2 ? square(input) : sqrt(square(input));
+  const magnitude = ord === 2 ? square(input) : abs(input);
   if (ord === 2) return sqrt(sum(magnitude, axis, keepDims));
   return ord === 1 ? sum(magnitude, axis, keepDims) : max(magnitude, axis, keepDims);
 }

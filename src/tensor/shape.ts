@@ -34,10 +34,22 @@ export function showShape(shape: readonly (number | null)[]): string {
 /** Tensors stay below 2³¹ elements so that every index fits an int32 on both sides. */
 export const maximumSize = 2 ** 31 - 1;
 
+/** Most dimensions a tensor may have: what kernels walk (docs/program.md). */
+export const maximumRank = 8;
+
+export function checkRank(where: string, shape: Shape): void {
+  if (shape.length > maximumRank) {
+    throw new ShapeError(
+      expected(where, `at most ${maximumRank} dimensions`, `${shape.length}: ${showShape(shape)}`),
+    );
+  }
+}
+
 export function checkShape(where: string, shape: unknown): asserts shape is Shape {
   if (!Array.isArray(shape) || shape.some((d) => !Number.isInteger(d) || d < 0)) {
     throw new ShapeError(expected(where, "a shape (an array of integers ≥ 0)", show(shape)));
   }
+  checkRank(where, shape);
   if (sizeOf(shape) > maximumSize) {
     throw new ShapeError(`${where}: shape ${showShape(shape)} has more than 2^31-1 elements`);
   }

@@ -14,7 +14,7 @@ import {
   storesDType,
   type TypedArray,
 } from "./dtype.js";
-import { checkShape, type Shape, sameShape, showShape, sizeOf } from "./shape.js";
+import { checkRank, checkShape, type Shape, sameShape, showShape, sizeOf } from "./shape.js";
 
 /** Shape and dtype: what is known of a tensor before its data. */
 export interface TensorSpec {
@@ -227,6 +227,7 @@ export function leaf(values: TypedArray, shape: Shape, dtype: DType): Tensor {
       `tensor(): ${values.length} values do not fit shape ${showShape(shape)} (${sizeOf(shape)} elements)`,
     );
   }
+  checkRank("tensor()", shape);
   return new Tensor(Object.freeze([...shape]), dtype, { values });
 }
 
