@@ -27,8 +27,6 @@ double measurePeak(double milliseconds) {
   do {
     const double start = seconds();
     for (int64_t t = 0; t < kTurns; t++) {
-      // Keeps the compiler from hoisting anything out of the loop.
-      __asm__ volatile("" : "+m"(*(char*)&best));
 #pragma GCC unroll 12
       for (int i = 0; i < kChains; i++) acc[i] = fma(acc[i], a, b);
     }
