@@ -18,18 +18,24 @@ export {
   ShapeError,
   StateError,
 } from "./errors.js";
-export { type CallContext, Layer } from "./layers/layer.js";
+export * as options from "./layers/config.js";
+export {
+  type CallContext,
+  Layer,
+  type LayerOptions,
+  type WeightOptions,
+} from "./layers/layer.js";
 export * as layers from "./layers/layers.js";
 export { deserializeLayer, registerLayer, serializeLayer } from "./layers/registry.js";
 export { type Model, model } from "./models/model.js";
 export { Perceptron, perceptron } from "./models/perceptron.js";
 export { loadModel, modelFromJSON } from "./models/saving.js";
 export { type Sequential, sequential } from "./models/sequential.js";
-export { type BatchShape, input, type SymbolicTensor } from "./network/network.js";
-export { registerActivation } from "./nn/activations.js";
-export { registerConstraint } from "./nn/constraints.js";
-export { registerInitializer } from "./nn/initializers.js";
-export { registerRegularizer } from "./nn/regularizers.js";
+export { type BatchShape, input, Network, SymbolicTensor } from "./network/network.js";
+export { activations, registerActivation } from "./nn/activations.js";
+export { constraints, registerConstraint } from "./nn/constraints.js";
+export { initializers, registerInitializer } from "./nn/initializers.js";
+export { registerRegularizer, regularizers } from "./nn/regularizers.js";
 export {
   celu,
   clipByValue,
@@ -165,17 +171,3 @@ export {
 } from "./tensor/tensor.js";
 export { Variable, variable } from "./tensor/variable.js";
 export type { EvaluateOptions, FitOptions, PredictOptions } from "./training/trainer.js";
-
-import { activationFamily } from "./nn/activations.js";
-import { constraintFamily } from "./nn/constraints.js";
-import { initializerFamily } from "./nn/initializers.js";
-import { regularizerFamily } from "./nn/regularizers.js";
-
-/** Activations with options, for layers: `lw.activations.leakyRelu({ negativeSlope: 0.1 })`. */
-export const activations = activationFamily.make;
-/** Weight initializers: `lw.initializers.heNormal({ seed: 1 })`. */
-export const initializers = initializerFamily.make;
-/** Weight and activity regularizers: `lw.regularizers.l2({ l2: 1e-4 })`. */
-export const regularizers = regularizerFamily.make;
-/** Weight constraints: `lw.constraints.maxNorm({ maxValue: 3 })`. */
-export const constraints = constraintFamily.make;
