@@ -158,6 +158,9 @@ export function number(range: Range, fallback: number): Field<number, number, fa
 export function number(range: Range = {}, fallback?: number): Field<number, number> {
   const make = plain<number>((where, option, given) => {
     checkNumber(where, option, given, range.min, range.max);
+    if (!Number.isFinite(given)) {
+      throw new ArgumentError(expected(where, `\`${option}\` to be a finite number`, given));
+    }
     return given;
   });
   return fallback === undefined ? make() : make(fallback);

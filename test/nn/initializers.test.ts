@@ -185,6 +185,9 @@ describe("names and configurations", () => {
     expect(() => make.randomNormal({ stddev: -1 })).toThrowErrorMatchingInlineSnapshot(
       `[ArgumentError: initializer randomNormal: expected \`stddev\` to be a number ≥ 0, got -1]`,
     );
+    expect(() => make.constant({ value: Infinity })).toThrowErrorMatchingInlineSnapshot(
+      `[ArgumentError: initializer constant: expected \`value\` to be a finite number, got Infinity]`,
+    );
     expect(() => make.glorotUniform({ seed: 1.5 })).toThrowErrorMatchingInlineSnapshot(
       `[ArgumentError: initializer glorotUniform: expected \`seed\` to be an integer from -2147483648 to 4294967295, got 1.5]`,
     );
