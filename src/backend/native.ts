@@ -8,7 +8,7 @@ import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { encodeProgram } from "../compiler/encode.js";
 import type { Program } from "../compiler/program.js";
-import { BackendError } from "../errors.js";
+import { ArgumentError, BackendError } from "../errors.js";
 import { instructions } from "../kernels/instructions.js";
 import { kernels } from "../kernels/table.js";
 import type { TypedArray } from "../tensor/dtype.js";
@@ -177,7 +177,11 @@ class NativeProgram implements LoadedProgram {
   }
 
   runSync(bindings: readonly TypedArray[]): void {
-    this.#addon.runSync(this.#handle, bindings);
+    try {
+      this.#addon.runSync(this.#handle, bindings);
+    } catch (error) {
+      throw translated(error);
+    }
   }
 
   run(bindings: readonly TypedArray[]): Promise<void> {
@@ -210,7 +214,18 @@ class NativeProgram implements LoadedProgram {
   }
 }
 
+/** What the addon threw, in the family: values that a kernel refused are the caller's arguments. */
+function translated(error: unknown): Error {
+  const message = error instanceof Error ? error.message : String(error);
+  return message.startsWith("Program call ")
+    ? new ArgumentError(message)
+    : new BackendError(message);
+}
+
+/** The same for an error of another thread, with the stack of the call that started the run. */
 function withOrigin(error: Error, origin: Error): Error {
-  error.stack = `${error.name}: ${error.message}\n${origin.stack?.split("\n").slice(1).join("\n")}`;
-  return error;
+  const result = translated(error);
+  const callers = origin.stack?.split("\n").slice(1).join("\n");
+  result.stack = `${result.name}: ${result.message}\n${callers}`;
+  return result;
 }
