@@ -54,13 +54,6 @@ export interface Graph {
   readonly outputSlots: readonly number[];
 }
 
-/** What a network computes for the outputs it was made with: one tensor, or several. */
-export type OutputOf<S> = S extends SymbolicTensor | readonly [SymbolicTensor]
-  ? Tensor
-  : S extends readonly [SymbolicTensor, SymbolicTensor, ...SymbolicTensor[]]
-    ? Tensor[]
-    : Tensor | Tensor[];
-
 /** A network whatever the number of its outputs. */
 export type AnyNetwork = Network<Tensor | Tensor[]>;
 
