@@ -7,13 +7,15 @@ import * as lw from "layerwise";
 import { printTable, quick, saveFigure } from "./shared.js";
 
 const gates = lw.datasets.logicGates();
-const range = [-0.5, 1.5] as const;
+const range = [-2, 2] as const;
 
 const charts: string[] = [];
 const rows: (string | number)[][] = [];
 const curves: lw.plot.Series[] = [];
 for (const name of ["and", "or", "xor"] as const) {
-  const { x, y } = gates[name];
+  // False is −1 and true 1, as Rosenblatt had them; the answers are 0 and 1.
+  const { y } = gates[name];
+  const x = gates[name].x.mul(2).sub(1);
   const perceptron = lw.perceptron({ inputs: 2 });
   const { errors, corrections, converged } = perceptron.fit(x, y, { epochs: quick ? 100 : 1000 });
 

@@ -56,7 +56,7 @@ printTable(
   }),
 );
 
-const [xRange, yRange] = [[-1.5, 2.5] as const, [-1.5, 2] as const];
+const [xRange, yRange] = [[-1.5, 2.5] as const, [-1.5, 2.5] as const];
 const size = 81;
 const corner = ([low, high]: readonly [number, number], i: number) =>
   low + (i / (size - 1)) * (high - low);
@@ -65,9 +65,9 @@ const surface = Array.from({ length: size * size }, (_, i) =>
 );
 const lowest = Math.min(...surface);
 const plane = lw.plot.planeChart({
-  title: "Paths on the loss surface",
+  title: "Paths on the loss surface: the first 200 updates",
   width: 520,
-  height: 460,
+  height: 480,
   xRange,
   yRange,
   xLabel: "w",
@@ -79,12 +79,14 @@ const plane = lw.plot.planeChart({
     levels: [0.02, 0.1, 0.3, 0.7, 1.4, 2.5, 4, 6, 9, 13].map((above) => lowest + above),
   },
   // The stochastic path is drawn first, or it would hide the others.
-  paths: runs.map(({ label, path }, i) => ({ label, points: path, color: i })).reverse(),
+  paths: runs
+    .map(({ label, path }, i) => ({ label, points: path.slice(0, 201), color: i }))
+    .reverse(),
 });
 const curves = lw.plot.lineChart({
   title: "Loss on all samples",
   width: 480,
-  height: 460,
+  height: 480,
   xLabel: "epoch",
   yScale: "log",
   series: runs.map(({ label, losses }) => ({ label, x: losses.map((_, i) => i), y: losses })),

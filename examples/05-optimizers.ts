@@ -22,7 +22,7 @@ const groups: Record<string, Record<string, Racer>> = {
       rates: [0.006, 0.02],
     },
     adagrad: { make: o.adagrad, rates: [0.5, 0.03] },
-    adadelta: { make: o.adadelta, rates: [20, 2] },
+    adadelta: { make: o.adadelta, rates: [30, 2] },
     rmsprop: { make: o.rmsprop, rates: [0.02, 0.001] },
   },
   "the Adam family": {
@@ -31,10 +31,10 @@ const groups: Record<string, Record<string, Racer>> = {
       make: (learningRate) => o.adam({ learningRate, amsgrad: true }),
       rates: [0.1, 0.002],
     },
-    adamax: { make: o.adamax, rates: [0.2, 0.004] },
+    adamax: { make: o.adamax, rates: [0.3, 0.004] },
     nadam: { make: o.nadam, rates: [0.1, 0.002] },
     adamw: { make: o.adamw, rates: [0.1, 0.002] },
-    lion: { make: o.lion, rates: [0.03, 0.0003] },
+    lion: { make: o.lion, rates: [0.02, 0.0005] },
   },
 };
 
@@ -122,7 +122,15 @@ for (const [group, racers] of Object.entries(groups)) {
   );
   const [height, loss] = [`Height above the lowest point: ${group}`, `Training loss: ${group}`];
   const log = { ...wide, yScale: "log" } as const;
-  charts[1]!.push(lw.plot.lineChart({ ...log, title: height, xLabel: "step", series: heights }));
+  charts[1]!.push(
+    lw.plot.lineChart({
+      ...log,
+      title: height,
+      xLabel: "step",
+      series: heights,
+      yRange: [1e-9, 20],
+    }),
+  );
   charts[2]!.push(lw.plot.lineChart({ ...log, title: loss, xLabel: "epoch", series: curves }));
 }
 

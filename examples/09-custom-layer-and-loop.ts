@@ -7,7 +7,7 @@ import * as lw from "layerwise";
 import { printTable, quick, saveFigure } from "./shared.js";
 
 /** x · sigmoid(β·x) with one β per unit (Ramachandran et al. 2017). */
-class LearntSwish extends lw.layers.Layer {
+class LearntSwish extends lw.Layer {
   static override readonly className = "LearntSwish";
   #beta!: lw.Variable;
 
@@ -23,7 +23,7 @@ class LearntSwish extends lw.layers.Layer {
 /** Points of two spirals and which they belong to. */
 function spirals(count: number) {
   const turn = lw
-    .randomUniform([count, 1], 0.3, 1)
+    .randomUniform([count, 1], 0.1, 1)
     .sqrt()
     .mul(3.5 * Math.PI);
   const arm = lw.range(0, count).mod(2).reshape([count, 1]);

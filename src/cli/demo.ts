@@ -27,7 +27,7 @@ training early; what was learnt until then is still reported.
 
 Options
   --data DIR          train on the four MNIST (IDX) files in DIR instead of generated digits
-  --samples N         training samples        [12000; 4000 on the TypeScript backend; all with --data]
+  --samples N         training samples        [12000; 6000 on the TypeScript backend; all with --data]
   --epochs N          passes over the samples                        [12; 6 on the TypeScript backend]
   --batch-size N      samples per step                                                           [128]
   --learning-rate X   of Adam                                                                  [0.001]
@@ -84,7 +84,7 @@ function readOptions(argv: readonly string[]): DemoOptions {
   const slow = lw.backendInfo().backend === "typescript";
   return {
     data: given.data,
-    samples: samples ?? (given.data !== undefined ? undefined : slow ? 4000 : 12_000),
+    samples: samples ?? (given.data !== undefined ? undefined : slow ? 6000 : 12_000),
     epochs: epochs ?? (slow ? 6 : 12),
     batchSize,
     learningRate,
