@@ -142,8 +142,8 @@ export function scatterAdd(
   return applyScatterAdd([values, index], { axis: at, size })[0]!;
 }
 
-/** Integer arrays and numbers become int32 tensors. */
-function indexTensor(where_: string, indices: TensorLike): Tensor {
+/** @internal What is used as indices or labels: integer arrays and numbers become int32 tensors. */
+export function indexTensor(where_: string, indices: TensorLike): Tensor {
   const like = leaf(new Int32Array(1), [], "int32");
   const index = asTensor(where_, indices, like);
   requireDType(where_, index, "int32");

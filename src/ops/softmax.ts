@@ -3,6 +3,7 @@ import { ArgumentError, checkNumber, expected, ShapeError } from "../errors.js";
 import { normalizeAxis, sameShape, showShape, sizeOf } from "../tensor/shape.js";
 import type { Tensor, TensorLike } from "../tensor/tensor.js";
 import { add, exp, mul, neg, sub } from "./elementwise.js";
+import { indexTensor } from "./gather.js";
 import { expandDims, reshape, transpose } from "./movement.js";
 import { asTensor, defineOp, requireDType } from "./op.js";
 import { sum } from "./reduce.js";
@@ -170,9 +171,8 @@ export function sparseSoftmaxCrossEntropy(
   labelSmoothing = 0,
 ): Tensor {
   const z = asTensor("sparseSoftmaxCrossEntropy", logits);
-  const y = asTensor("sparseSoftmaxCrossEntropy", labels);
+  const y = indexTensor("sparseSoftmaxCrossEntropy", labels);
   requireDType("sparseSoftmaxCrossEntropy", z, "float32");
-  requireDType("sparseSoftmaxCrossEntropy", y, "int32");
   checkSmoothing("sparseSoftmaxCrossEntropy", labelSmoothing);
   if (z.rank === 0) throw new ArgumentError("sparseSoftmaxCrossEntropy: logits are a scalar");
   if (!sameShape(z.shape.slice(0, -1), y.shape)) {
