@@ -10,7 +10,7 @@ lw.setRandomSeed(1);
 const data = option("data");
 const { train, test } =
   data === undefined
-    ? lw.datasets.digits(quick ? { train: 1000, test: 300 } : {})
+    ? lw.datasets.digits(quick ? { train: 2000, test: 300 } : {})
     : await lw.datasets.mnist(data === "download" ? {} : { dir: data });
 
 const model = lw.sequential([
@@ -33,7 +33,7 @@ model.compile({
 });
 const { history } = await model.fit(train.x, train.y, {
   epochs: quick ? 3 : 12,
-  batchSize: 128,
+  batchSize: quick ? 32 : 128,
   seed: 1,
   validationData: [test.x, test.y],
 });

@@ -70,7 +70,7 @@ function readOptions(argv: readonly string[]): DemoOptions {
     numberOption(name, given[name], { min, max, integer: true });
   // All values are checked before anything takes effect.
   const samples = count("samples", 10, 1_000_000);
-  const epochs = count("epochs", 1, 100_000);
+  const epochs = count("epochs", 1);
   const batchSize = count("batch-size", 1) ?? 128;
   const seed = count("seed", 0, 0xffffffff) ?? 1;
   const threads = count("threads", 1, 1024);

@@ -1,0 +1,124 @@
+/** Every example runs at its small size, draws its figure, and shows what its header says. */
+import { spawnSync } from "node:child_process";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { elementsOf } from "./plot/markup.js";
+
+const root = new URL("../", import.meta.url);
+const runner = fileURLToPath(new URL("scripts/example.ts", root));
+
+function run(...argv: string[]) {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ["--import", "tsx", runner, ...argv],
+    {
+      cwd: fileURLToPath(root),
+      encoding: "utf8",
+    },
+  );
+  return { status, stdout, stderr };
+}
+
+/** The cells of a printed table's row, by the row's first cell; cells are two spaces apart. */
+function row(text: string, name: string): string[] {
+  const line = text.split("\n").find((candidate) => candidate.startsWith(`${name} `));
+  if (!line) throw new Error(`no row ${name} in\n${text}`);
+  return line.split(/ {2,}/);
+}
+
+const share = (cell: string | undefined) => Number(cell?.replace(" %", ""));
+
+/** What each example must show, from what it prints. */
+const checks: Record<string, (out: string) => void> = {
+  "01-perceptron": (out) => {
+    expect(row(out, "AND")).toMatchObject({ 1: "yes", 4: "4/4" });
+    expect(row(out, "OR")).toMatchObject({ 1: "yes", 4: "4/4" });
+    expect(row(out, "XOR")).toMatchObject({ 1: "no", 2: "100" });
+    expect(row(out, "XOR")[4]).not.toBe("4/4");
+  },
+  "02-xor-mlp": (out) => {
+    const rows = [...out.matchAll(/^ *([01]) +([01]) +([01]) +([\d.]+)$/gm)].map(([, ...c]) =>
+      c.map(Number),
+    );
+    expect(rows).toHaveLength(4);
+    for (const [a, b, xor, network] of rows) {
+      expect(a! ^ b!).toBe(xor);
+      expect(Math.abs(network! - xor!)).toBeLessThan(0.1);
+    }
+    expect(out).toContain("Accuracy: 100 %");
+  },
+  "03-activations": (out) => {
+    // σ(0.5), and the slope σ(3)·(1 − σ(3)).
+    expect(row(out, "sigmoid")).toMatchObject({ 2: "0.6225", 6: "0.0452", 7: "0.2499" });
+    expect(row(out, "relu")).toMatchObject({ 1: "0", 3: "3", 4: "0", 6: "1" });
+    expect(out.match(/^[a-zA-Z]+ .*\d$/gm)).toHaveLength(12);
+  },
+  "04-gradient-descent": (out) => {
+    const losses = ["batch (200)", "mini-batch (20)", "stochastic (1)"].map((name) =>
+      row(out, name),
+    );
+    expect(losses.map((cells) => Number(cells[1]))).toEqual([6, 60, 1200]);
+    // After as many epochs, more and smaller steps are further down.
+    expect(Number(losses[1]![4])).toBeLessThan(Number(losses[0]![4]) / 2);
+    expect(Number(losses[2]![2])).toBeCloseTo(1.5, 0);
+  },
+  "05-optimizers": (out) => {
+    const names = ["sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop"];
+    names.push("adam", "amsgrad", "adamax", "nadam", "adamw", "lion");
+    // All start at 6.5 and go down; untrained, the network's loss is ln 10.
+    for (const name of names) {
+      expect(Number(row(out, name)[2])).toBeLessThan(0.5);
+      expect(Number(row(out, name)[4])).toBeLessThan(Math.log(10));
+    }
+    expect(Number(row(out, "nesterov")[2])).toBeLessThan(Number(row(out, "sgd")[2]) / 100);
+  },
+  "06-vanishing-gradients": (out) => {
+    expect(Number(row(out, "sigmoid, Glorot")[3])).toBeLessThan(1e-4);
+    expect(Number(row(out, "ReLU, He")[3])).toBeGreaterThan(0.1);
+    expect(share(row(out, "tanh, Glorot")[4])).toBeGreaterThan(
+      share(row(out, "sigmoid, Glorot")[4]) + 20,
+    );
+  },
+  "07-overfitting": (out) => {
+    expect(share(row(out, "plain")[1])).toBeGreaterThan(share(row(out, "dropout")[1]));
+    expect(share(row(out, "dropout")[2])).toBeGreaterThan(40);
+  },
+  "08-mnist-mlp": (out) => {
+    expect(share(/Test accuracy: ([\d.]+ %)/.exec(out)?.[1])).toBeGreaterThan(70);
+  },
+  "09-custom-layer-and-loop": (out) => {
+    const [, programs, , accuracy] = out.split("\n")[2]!.trim().split(/ {2,}/);
+    expect(programs).toBe("1");
+    expect(share(accuracy)).toBeGreaterThan(90);
+  },
+};
+
+const names = readdirSync(new URL("examples/", root))
+  .filter((file) => /^\d\d-/.test(file))
+  .map((file) => file.replace(/\.ts$/, ""));
+
+describe("the examples", () => {
+  it("are all checked here", () => {
+    expect(Object.keys(checks)).toEqual(names.sort());
+  });
+
+  it.each(Object.entries(checks))("%s", (name, check) => {
+    const figure = new URL(`examples/out/${name}.svg`, root);
+    rmSync(figure, { force: true });
+    const { status, stdout, stderr } = run(name, "--quick");
+    expect(status, stderr).toBe(0);
+    check(stdout);
+    const svg = readFileSync(figure, "utf8");
+    expect(elementsOf(svg.replace(/<style>.*?<\/style>/gs, ""))).toContain("path");
+    expect(svg).not.toMatch(/NaN|undefined|Infinity/);
+  });
+
+  it("are listed, found by word, and asked for when none or several match", () => {
+    const { status, stdout } = run();
+    expect(status).toBe(0);
+    for (const name of names) expect(stdout).toMatch(new RegExp(`^${name} {2,}[A-Z]`, "m"));
+    expect(run("no-such")).toMatchObject({ status: 2, stdout: "" });
+    expect(run("mlp").stderr).toContain("these match: 02-xor-mlp, 08-mnist-mlp");
+  });
+});
