@@ -105,6 +105,7 @@ export class Sequential extends Model {
     const first = this.#stack[0];
     if (!first) throw new StateError(`${this.where}: it has no layers to build`);
     const input = new InputLayer({
+      name: `${first.name}_input`,
       batchInputShape: inputShape as BatchShape,
       inputDType: first.inputDType,
     });
@@ -124,7 +125,10 @@ export class Sequential extends Model {
       (first instanceof Network && first.built ? first.inputs[0]!.shape : null);
     if (!shape) return;
     const dtype = first instanceof Network ? first.inputs[0]!.dtype : first.inputDType;
-    this.#values = [new InputLayer({ batchInputShape: shape, inputDType: dtype }).symbol];
+    this.#values = [
+      new InputLayer({ name: `${first.name}_input`, batchInputShape: shape, inputDType: dtype })
+        .symbol,
+    ];
   }
 
   #applied(layer: Layer): SymbolicTensor {

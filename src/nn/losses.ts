@@ -457,7 +457,7 @@ export function resolveLoss(where_: string, identifier: LossIdentifier): LossFun
     throw new ArgumentError(expected(where_, "the name of a loss or a function", show(identifier)));
   }
   const found = rowNamed(name);
-  if (!found) throw unknownName(where_, "loss", name, [...allNames()]);
+  if (!found) throw unknownName(where_, "loss", name, lossNames(), [...allNames()]);
   if (typeof identifier === "string") return found.row.make({});
   const { name: _, ...options } = identifier;
   return found.row.make(options as Options);
@@ -473,8 +473,9 @@ export function unknownName(
   kind: string,
   name: string,
   names: readonly string[],
+  withAliases = names,
 ): ArgumentError {
-  const near = nearest(name.replaceAll("_", ""), names);
+  const near = nearest(name.replaceAll("_", ""), withAliases);
   return new ArgumentError(
     `${where_}: there is no ${kind} named ${show(name)}; ${
       near ? `did you mean ${show(near)}?` : `the names are ${names.join(", ")}`

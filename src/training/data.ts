@@ -7,6 +7,7 @@ import {
   checkNumber,
   DTypeError,
   expected,
+  LayerwiseError,
   NonFiniteError,
   ShapeError,
   show,
@@ -89,8 +90,13 @@ export function perSlot(
 ): (TensorLike | undefined)[] {
   if (slots.length === 1) {
     // An array of one tensor is the array of inputs; an array of numbers is the data itself.
-    if (Array.isArray(given) && given.length === 1 && (isTensorOrTyped(given[0]) as boolean)) {
+    if (Array.isArray(given) && given.length === 1 && isTensorOrTyped(given[0])) {
       return [given[0] as TensorLike];
+    }
+    if (Array.isArray(given) && given.length > 1 && isTensorOrTyped(given[0])) {
+      throw new ArgumentError(
+        expected(where, `${what} as one tensor (${slots[0]!.name})`, `an array of ${given.length}`),
+      );
     }
     if (!isRecord(given)) return [given as TensorLike];
   }
@@ -180,14 +186,20 @@ function materialize(
     };
   }
   const wanted = slot.dtype === "int32" ? "int32" : "float32";
-  const t = tensor(value as TensorLike, undefined, wanted);
-  return { shape: t.shape, dtype: t.dtype, values: t.dataSync() };
+  try {
+    const t = tensor(value as TensorLike, undefined, wanted);
+    return { shape: t.shape, dtype: t.dtype, values: t.dataSync() };
+  } catch (error) {
+    if (error instanceof LayerwiseError) error.message = `${where}: ${name}: ${error.message}`;
+    throw error;
+  }
 }
 
 /** One input's samples, checked against the model's input. */
 export function inputSamples(where: string, value: unknown, slot: Slot): Samples {
   const what = `input ${show(slot.name)}`;
   let { shape, dtype, values } = materialize(where, what, value, slot);
+  if (shape[0] === 0) throw new ArgumentError(`${where}: ${what} has no samples`);
   if (shape.length === 1 && slot.shape.length === 2 && slot.shape[1] === 1) shape = [shape[0]!, 1];
   const fits =
     shape.length === slot.shape.length &&
@@ -365,7 +377,6 @@ export function gatherData(
       }
     }
   }
-  if (count === 0) throw new ArgumentError(`${where}: there are no samples`);
   return {
     count,
     x: inputs,

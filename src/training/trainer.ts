@@ -741,7 +741,6 @@ export class Trainer {
       inputSamples(where, value, slots[i]!),
     );
     const count = inputs[0]?.shape[0] ?? 0;
-    if (count === 0) throw new ArgumentError(`${where}: there are no samples`);
     for (const s of inputs) {
       if (s.shape[0] !== count) {
         throw new ArgumentError(

@@ -1,0 +1,396 @@
+/** Callbacks: when their hooks are called, and what each of ours does. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { dense } from "../../src/layers/layers.js";
+import { loadModel } from "../../src/models/saving.js";
+import { sequential } from "../../src/models/sequential.js";
+import * as optimizers from "../../src/optimizers/factories.js";
+import { setRandomSeed } from "../../src/tensor/random.js";
+import {
+  Callback,
+  csvLogger,
+  EarlyStopping,
+  earlyStopping,
+  history,
+  type Logs,
+  lambdaCallback,
+  learningRateScheduler,
+  modelCheckpoint,
+  reduceLROnPlateau,
+  swapEmaWeights,
+  terminateOnNaN,
+} from "../../src/training/callbacks.js";
+import { expectClose } from "../helpers/allClose.js";
+import { blobNetwork, blobs } from "../models/helpers.js";
+
+let directory: string;
+beforeEach(() => {
+  setRandomSeed(1);
+  directory = mkdtempSync(join(tmpdir(), "layerwise-"));
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+function compiled() {
+  const model = blobNetwork();
+  model.compile({
+    optimizer: "adam",
+    loss: "sparseCategoricalCrossentropy",
+    metrics: ["accuracy"],
+  });
+  return model;
+}
+
+const data = blobs(40);
+
+describe("hooks", () => {
+  test("are called in Keras' order, with the logs of their time", async () => {
+    const calls: string[] = [];
+    const note =
+      (name: string) =>
+      (...args: unknown[]): void => {
+        const logs = args.at(-1) as Logs | undefined;
+        const head = typeof args[0] === "number" ? ` ${args[0]}` : "";
+        calls.push(
+          `${name}${head}${logs && typeof logs === "object" ? ` ${Object.keys(logs)}` : ""}`,
+        );
+      };
+    await compiled().fit(data.x, data.y, {
+      batchSize: 20,
+      epochs: 2,
+      validationData: [data.x, data.y],
+      verbose: 0,
+      callbacks: {
+        onTrainBegin: note("trainBegin"),
+        onTrainEnd: note("trainEnd"),
+        onEpochBegin: note("epochBegin"),
+        onEpochEnd: note("epochEnd"),
+        onBatchBegin: note("batchBegin"),
+        onBatchEnd: note("batchEnd"),
+        onTestBegin: note("testBegin"),
+        onTestEnd: note("testEnd"),
+      },
+    });
+    const epoch = (e: number): string[] => [
+      `epochBegin ${e}`,
+      "batchBegin 0",
+      "batchEnd 0 loss,accuracy",
+      "batchBegin 1",
+      "batchEnd 1 loss,accuracy",
+      "testBegin",
+      "testEnd loss,accuracy",
+      `epochEnd ${e} loss,accuracy,val_loss,val_accuracy`,
+    ];
+    expect(calls).toEqual([
+      "trainBegin",
+      ...epoch(0),
+      ...epoch(1),
+      "trainEnd loss,accuracy,val_loss,val_accuracy",
+    ]);
+  });
+
+  test("with and without batch hooks, training is the same to the bit", async () => {
+    const runs = [];
+    for (const callbacks of [[], [{ onBatchEnd() {} }]]) {
+      setRandomSeed(1);
+      const model = compiled();
+      const { history: h } = await model.fit(data.x, data.y, {
+        batchSize: 16,
+        epochs: 3,
+        seed: 1,
+        verbose: 0,
+        callbacks,
+      });
+      runs.push([h, model.getWeights().map((w) => [...w.dataSync()])]);
+    }
+    expect(runs[0]).toEqual(runs[1]);
+  });
+
+  test("of a subclass may be async, and see model and parameters", async () => {
+    class Watch extends Callback {
+      seen: unknown[] = [];
+      override async onEpochEnd(epoch: number): Promise<void> {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        this.seen.push([epoch, this.model.name, this.params.steps, this.params.epochs]);
+        this.model.stopTraining = epoch === 1;
+      }
+    }
+    const watch = new Watch();
+    const model = compiled();
+    const { epoch } = await model.fit(data.x, data.y, { epochs: 9, verbose: 0, callbacks: watch });
+    expect(watch.seen).toEqual([
+      [0, model.name, 2, 9],
+      [1, model.name, 2, 9],
+    ]);
+    expect(epoch).toEqual([0, 1]);
+  });
+
+  test("an error in one ends training with it", async () => {
+    const fit = compiled().fit(data.x, data.y, {
+      verbose: 0,
+      callbacks: {
+        onEpochEnd() {
+          throw new Error("mine");
+        },
+      },
+    });
+    await expect(fit).rejects.toThrow("mine");
+  });
+
+  test("unknown hooks of a lambda callback are an error", () => {
+    expect(() => lambdaCallback({ onEpochFinish() {} } as never)).toThrow(/onEpochFinish/);
+    const hooks = { onEpochEnd() {} };
+    expect(lambdaCallback(hooks)).toBe(hooks);
+  });
+});
+
+test("a history of one's own survives an interruption", async () => {
+  const record = history();
+  const stop = new AbortController();
+  const fit = compiled().fit(data.x, data.y, {
+    epochs: 100,
+    verbose: 0,
+    signal: stop.signal,
+    callbacks: [record, { onEpochEnd: (epoch) => (epoch === 2 ? stop.abort() : undefined) }],
+  });
+  await expect(fit).rejects.toThrow(/abort/i);
+  expect(record.epoch).toEqual([0, 1, 2]);
+  expect(record.history.loss!.length).toBe(3);
+});
+
+/** Puts given values into the logs. */
+const feeding = (values: readonly number[], key = "value") => ({
+  onEpochEnd(epoch: number, logs: Logs = {}): void {
+    logs[key] = values[epoch]!;
+  },
+});
+
+/** Runs a callback through epochs whose monitored values are given. */
+async function through(
+  callback: Callback,
+  key: string,
+  values: readonly number[],
+): Promise<number> {
+  const model = sequential([
+    dense({ units: 1, useBias: false, kernelInitializer: "zeros", inputShape: [1] }),
+  ]);
+  // The weight is the number of steps, so that restored weights show which epoch they are from.
+  model.compile({
+    optimizer: optimizers.sgd({ learningRate: 1 }),
+    loss: (_t, p) => p.mul(-1).mean(-1),
+  });
+  const feed = feeding(values, key);
+  await model.fit([[1]], [[1]], {
+    epochs: values.length,
+    verbose: 0,
+    callbacks: [feed, callback],
+  });
+  return model.getWeights()[0]!.item();
+}
+
+describe("early stopping", () => {
+  const values = [5, 3, 4, 3, 2.9, 9, 9, 9];
+
+  test("waits for `patience` epochs without improvement", async () => {
+    const stop = new EarlyStopping({ monitor: "value", patience: 2 });
+    expect(await through(stop, "value", values)).toBe(4);
+    expect(stop.stoppedEpoch).toBe(3);
+    expect(stop.bestEpoch).toBe(1);
+  });
+
+  test("restores the weights of the best epoch", async () => {
+    const stop = earlyStopping({ monitor: "value", patience: 3, restoreBestWeights: true });
+    // The best is epoch 4 (2.9), after 5 steps.
+    expect(await through(stop, "value", values)).toBe(5);
+    expect(stop.bestEpoch).toBe(4);
+    // Also when training ends by itself.
+    const late = earlyStopping({ monitor: "value", patience: 99, restoreBestWeights: true });
+    expect(await through(late, "value", values)).toBe(5);
+  });
+
+  test("guesses the direction, and can be told", async () => {
+    const rising = [0.1, 0.2, 0.3, 0.25, 0.2];
+    expect(
+      await through(earlyStopping({ monitor: "accuracy", patience: 1 }), "accuracy", rising),
+    ).toBe(4);
+    expect(await through(earlyStopping({ monitor: "value", patience: 1 }), "value", rising)).toBe(
+      2,
+    );
+    const told = earlyStopping({ monitor: "value", patience: 1, mode: "max" });
+    expect(await through(told, "value", rising)).toBe(4);
+  });
+
+  test("minDelta, startFromEpoch and baseline", async () => {
+    const slow = [1, 0.99, 0.98, 0.97];
+    const coarse = earlyStopping({ monitor: "value", patience: 2, minDelta: 0.05 });
+    expect(await through(coarse, "value", slow)).toBe(3);
+    const late = earlyStopping({ monitor: "value", patience: 1, startFromEpoch: 3 });
+    expect(await through(late, "value", [1, 2, 3, 1, 5, 6])).toBe(5);
+    const never = earlyStopping({ monitor: "value", patience: 2, baseline: 0.5 });
+    // Improvements below the baseline don't restart the waiting, so the first stall ends it.
+    expect(await through(never, "value", [1, 0.99, 0.98, 0.985, 0.97])).toBe(4);
+  });
+
+  test("warns when there is nothing to monitor", async () => {
+    const warn = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
+    await through(earlyStopping({ monitor: "val_acuracy" }), "value", [1, 2, 3]);
+    expect(warn.mock.calls.map(([text]) => text)).toEqual([
+      'callback earlyStopping: there is no "val_acuracy" to monitor; there are loss, value',
+    ]);
+    warn.mockRestore();
+  });
+
+  test("options are checked", () => {
+    expect(() => earlyStopping({ patience: -1 })).toThrow(/patience/);
+    expect(() => earlyStopping({ mode: "maximum" as never })).toThrow(/did you mean|one of/);
+    expect(() => earlyStopping({ restoreBestWeight: true } as never)).toThrow(
+      /did you mean `restoreBestWeights`/,
+    );
+  });
+});
+
+describe("learning rates", () => {
+  test("reduceLROnPlateau, with cooldown and a floor", async () => {
+    const seen: number[] = [];
+    const plateau = reduceLROnPlateau({
+      monitor: "value",
+      factor: 0.5,
+      patience: 2,
+      cooldown: 1,
+      minLr: 0.2,
+    });
+    const model = compiled();
+    model.compile({
+      optimizer: optimizers.sgd({ learningRate: 1 }),
+      loss: "sparseCategoricalCrossentropy",
+    });
+    const values = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1];
+    await model.fit(data.x, data.y, {
+      epochs: values.length,
+      verbose: 0,
+      callbacks: [
+        feeding(values),
+        plateau,
+        { onEpochEnd: () => void seen.push(model.optimizer.learningRate) },
+      ],
+    });
+    // Epoch 0 is the best; two without improvement halve the rate. As in Keras, the last epoch of a
+    // cooldown counts again.
+    expectClose(seen, [1, 1, 0.5, 0.5, 0.25, 0.25, 0.2, 0.2, 0.2, 0.2, 0.2], { rtol: 1e-6 });
+  });
+
+  test("learningRateScheduler sets each epoch's rate and reports it", async () => {
+    const model = compiled();
+    const schedule = learningRateScheduler((epoch, rate) => (epoch === 0 ? 0.5 : rate / 2));
+    const { history: h } = await model.fit(data.x, data.y, {
+      epochs: 3,
+      verbose: 0,
+      callbacks: schedule,
+    });
+    expect(h.learningRate).toEqual([0.5, 0.25, 0.125]);
+    expect(model.optimizer.learningRate).toBe(0.125);
+  });
+});
+
+test("terminateOnNaN ends training quietly", async () => {
+  const model = compiled();
+  model.compile({ optimizer: optimizers.sgd({ learningRate: 1e30 }), loss: "mse" });
+  const target = Float32Array.from({ length: 120 }, () => 1);
+  for (const callbacks of [[terminateOnNaN()], [terminateOnNaN(), { onBatchEnd() {} }]]) {
+    const fresh = sequential([dense({ units: 3, inputShape: [2] })]);
+    fresh.compile({ optimizer: optimizers.sgd({ learningRate: 1e30 }), loss: "mse" });
+    const { epoch } = await fresh.fit(data.x, target, {
+      epochs: 50,
+      batchSize: 40,
+      verbose: 0,
+      callbacks,
+    });
+    expect(epoch.length).toBeGreaterThan(0);
+    expect(epoch.length).toBeLessThan(50);
+  }
+});
+
+describe("files", () => {
+  test("csvLogger writes a line per epoch, and goes on with an old file", async () => {
+    const path = join(directory, "log.csv");
+    writeFileSync(path, "old\n");
+    const model = compiled();
+    await model.fit(data.x, data.y, { epochs: 2, verbose: 0, callbacks: csvLogger(path) });
+    await model.fit(data.x, data.y, {
+      epochs: 3,
+      initialEpoch: 2,
+      verbose: 0,
+      callbacks: csvLogger(path, { append: true }),
+    });
+    const lines = readFileSync(path, "utf8").trimEnd().split("\n");
+    expect(lines.map((line) => line.replaceAll(/\d\.\d+(e-\d+)?/g, "V"))).toEqual([
+      "epoch,loss,accuracy",
+      "0,V,V",
+      "1,V,V",
+      "2,V,V",
+    ]);
+  });
+
+  test("modelCheckpoint saves each epoch, or the best only", async () => {
+    const model = compiled();
+    const pattern = join(directory, "model-{epoch:02d}-{loss:.1f}.safetensors");
+    const { history: h } = await model.fit(data.x, data.y, {
+      epochs: 2,
+      verbose: 0,
+      callbacks: modelCheckpoint(pattern),
+    });
+    for (const [i, loss] of h.loss!.entries()) {
+      await loadModel(join(directory, `model-0${i + 1}-${loss.toFixed(1)}.safetensors`));
+    }
+
+    const best = join(directory, "best.safetensors");
+    const saved: number[] = [];
+    const values = [3, 1, 2, 0.5];
+    const spy = {
+      onEpochEnd: async (epoch: number) => {
+        const file = await loadModel(best).catch(() => undefined);
+        saved[epoch] = file?.optimizer.iterations.read().item() ?? -1;
+      },
+    };
+    const start = model.optimizer.iterations.read().item();
+    await model.fit(data.x, data.y, {
+      epochs: 4,
+      verbose: 0,
+      callbacks: [
+        feeding(values),
+        modelCheckpoint(best, { monitor: "value", saveBestOnly: true }),
+        spy,
+      ],
+    });
+    // Two steps per epoch; the third epoch is not better than the second.
+    expect(saved).toEqual([2, 4, 4, 8].map((steps) => start + steps));
+  });
+
+  test("a path with an unknown name is an error", async () => {
+    const fit = compiled().fit(data.x, data.y, {
+      verbose: 0,
+      callbacks: modelCheckpoint(join(directory, "{val_loss}.safetensors")),
+    });
+    await expect(fit).rejects.toThrow(/no value "val_loss"/);
+  });
+});
+
+test("swapEmaWeights evaluates the averages and trains the parameters", async () => {
+  const model = sequential([
+    dense({ units: 1, useBias: false, kernelInitializer: "zeros", inputShape: [1] }),
+  ]);
+  model.compile({
+    optimizer: optimizers.sgd({ learningRate: 1, useEma: true, emaMomentum: 0.5 }),
+    loss: (_t, p) => p.mul(-1).mean(-1),
+  });
+  const { history: h } = await model.fit([[1]], [[1]], {
+    epochs: 3,
+    validationData: [[[1]], [[1]]],
+    verbose: 0,
+    callbacks: swapEmaWeights(),
+  });
+  // w: 1, 2, 3 with averages 1, 1.5, 2.25; the loss is −w.
+  expectClose(h.loss!, [0, -1, -2], {});
+  expect(h.val_loss).toEqual([-1, -1.5, -2.25]);
+});
