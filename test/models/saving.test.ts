@@ -1,0 +1,309 @@
+/** Models in files: there and back, training that goes on, and files that don't fit. */
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { FormatError, LayerwiseError } from "../../src/errors.js";
+import {
+  readSafetensors,
+  type StoredTensor,
+  writeSafetensors,
+} from "../../src/formats/safetensors.js";
+import { Layer } from "../../src/layers/layer.js";
+import { add, batchNormalization, dense, dropout } from "../../src/layers/layers.js";
+import { type Model, model } from "../../src/models/model.js";
+import { loadModel, modelFromJSON } from "../../src/models/saving.js";
+import { sequential } from "../../src/models/sequential.js";
+import { input } from "../../src/network/network.js";
+import * as losses from "../../src/nn/losses.js";
+import { precision } from "../../src/nn/metrics/confusion.js";
+import * as metrics from "../../src/nn/metrics/table.js";
+import * as optimizers from "../../src/optimizers/factories.js";
+import { cosineDecay } from "../../src/optimizers/schedules.js";
+import { setRandomSeed } from "../../src/tensor/random.js";
+import { type Tensor, tensor } from "../../src/tensor/tensor.js";
+import { blobs } from "./helpers.js";
+
+let directory: string;
+let path: string;
+beforeEach(() => {
+  setRandomSeed(1);
+  directory = mkdtempSync(join(tmpdir(), "layerwise-"));
+  path = join(directory, "model.safetensors");
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+const data = blobs(60);
+
+function network() {
+  return sequential({
+    name: "net",
+    layers: [
+      dense({ units: 8, activation: "relu", inputShape: [2], name: "hidden" }),
+      batchNormalization({ name: "norm" }),
+      dropout({ rate: 0.3, name: "drop" }),
+      dense({ units: 3, activation: "softmax", name: "out" }),
+    ],
+  });
+}
+
+function trained() {
+  const made = network();
+  made.compile({
+    optimizer: optimizers.adam({
+      learningRate: cosineDecay({ initialLearningRate: 0.01, decaySteps: 50 }),
+      amsgrad: true,
+    }),
+    loss: losses.sparseCategoricalCrossentropy(),
+    metrics: ["accuracy", metrics.f1Score({ average: "macro" })],
+  });
+  return made;
+}
+
+const weightsOf = (m: { getWeights(): Tensor[] }): number[][] =>
+  m.getWeights().map((t) => [...t.dataSync()]);
+
+describe("there and back", () => {
+  test("predictions are the same, and so is what was compiled", async () => {
+    const made = trained();
+    await made.fit(data.x, data.y, { verbose: 0, seed: 1 });
+    await made.save(path);
+    const again = await loadModel(path);
+    expect(weightsOf(again)).toEqual(weightsOf(made));
+    expect((await again.predict(data.x)).arraySync()).toEqual(
+      (await made.predict(data.x)).arraySync(),
+    );
+    expect(await again.evaluate(data.x, data.y)).toEqual(await made.evaluate(data.x, data.y));
+    expect(again.toJSON()).toEqual(made.toJSON());
+    expect(again.name).toBe("net");
+    expect(again.optimizer.getConfig()).toEqual(made.optimizer.getConfig());
+  });
+
+  test("training goes on as if it had not been interrupted", async () => {
+    const whole = trained();
+    await whole.fit(data.x, data.y, { epochs: 4, verbose: 0, seed: 3 });
+    setRandomSeed(1);
+    const first = trained();
+    await first.fit(data.x, data.y, { epochs: 2, verbose: 0, seed: 3 });
+    await first.save(path);
+    const second = await loadModel(path);
+    await second.fit(data.x, data.y, { epochs: 4, initialEpoch: 2, verbose: 0, seed: 3 });
+    expect(weightsOf(second)).toEqual(weightsOf(whole));
+  });
+
+  test("the file is a plain safetensors file with readable names, replaced as a whole", async () => {
+    const made = trained();
+    await made.fit(data.x, data.y, { verbose: 0 });
+    await made.save(path);
+    await made.save(path);
+    expect(readdirSync(directory)).toEqual(["model.safetensors"]);
+    const { tensors, metadata } = await readSafetensors(path);
+    expect([...tensors.keys()].filter((n) => !n.startsWith("__")).sort()).toEqual([
+      "hidden/bias",
+      "hidden/kernel",
+      "norm/beta",
+      "norm/gamma",
+      "norm/movingMean",
+      "norm/movingVariance",
+      "out/bias",
+      "out/kernel",
+    ]);
+    expect(tensors.has("__optimizer__/hidden/kernel/vHat")).toBe(true);
+    expect(metadata.get("format")).toBe("layerwise");
+    await made.save(path, { includeOptimizer: false });
+    const bare = await readSafetensors(path);
+    expect([...bare.tensors.keys()].some((n) => n.startsWith("__"))).toBe(false);
+    const again = await loadModel(path);
+    expect(again.optimizer.iterations.read().item()).toBe(0);
+  });
+
+  test("several inputs and outputs, shared layers, losses and metrics by output", async () => {
+    const a = input({ shape: [2], name: "a" });
+    const b = input({ shape: [2], name: "b" });
+    const shared = dense({ units: 4, activation: "tanh", name: "shared" });
+    const sum = add({ name: "sum" }).apply([shared.apply(a), shared.apply(b)]) as typeof a;
+    const made = model({
+      inputs: [a, b],
+      outputs: [
+        dense({ units: 1, name: "value" }).apply(sum),
+        dense({ units: 3, activation: "softmax", name: "kind" }).apply(sum),
+      ],
+    });
+    made.compile({
+      optimizer: "sgd",
+      loss: { value: { name: "huber", delta: 2 }, kind: "sparseCategoricalCrossentropy" },
+      lossWeights: { value: 0.5 },
+      metrics: { value: ["mae"], kind: ["accuracy", precision({ topK: 1, name: "p" })] },
+    });
+    const x = { a: data.x, b: data.x.map((v) => -v) };
+    const y = [Float32Array.from(data.y), data.y];
+    const { history } = await made.fit(x, y, { epochs: 2, verbose: 0 });
+    expect(Object.keys(history)).toEqual([
+      "loss",
+      "value_loss",
+      "kind_loss",
+      "value_mae",
+      "kind_accuracy",
+      "kind_p",
+    ]);
+    for (let e = 0; e < 2; e++) {
+      const total = 0.5 * history.value_loss![e]! + history.kind_loss![e]!;
+      expect(Math.abs(history.loss![e]! - total)).toBeLessThan(1e-6);
+    }
+    await made.save(path);
+    const again = await loadModel<Tensor[]>(path);
+    const [value, kind] = await again.predict([x.a, x.b]);
+    const [wantValue, wantKind] = await made.predict([x.a, x.b]);
+    expect(value!.arraySync()).toEqual(wantValue!.arraySync());
+    expect(kind!.arraySync()).toEqual(wantKind!.arraySync());
+    expect(await again.evaluate(x, y)).toEqual(await made.evaluate(x, y));
+  });
+
+  test("weights alone", async () => {
+    const made = trained();
+    await made.saveWeights(path);
+    const other = network();
+    await other.loadWeights(path);
+    expect(weightsOf(other)).toEqual(weightsOf(made));
+    await expect(loadModel(path)).rejects.toThrow(/model.loadWeights/);
+    await made.save(path);
+    setRandomSeed(7);
+    const third = network();
+    await third.loadWeights(path);
+    expect(weightsOf(third)).toEqual(weightsOf(made));
+  });
+
+  test("the architecture alone, as JSON", () => {
+    const made = network();
+    const again = modelFromJSON(JSON.stringify(made));
+    expect(again.toJSON()).toEqual(made.toJSON());
+    expect(again.countParams()).toBe(made.countParams());
+  });
+
+  test("a model that was built by its data", async () => {
+    const made = sequential([dense({ units: 3, activation: "softmax" })]);
+    made.compile({ loss: "sparseCategoricalCrossentropy" });
+    await made.fit(tensor(data.x, [60, 2]), data.y, { verbose: 0 });
+    await made.save(path);
+    const again = await loadModel(path);
+    expect(weightsOf(again)).toEqual(weightsOf(made));
+  });
+});
+
+class Twice extends Layer {
+  static override readonly className = "Twice";
+  override call(x: Tensor): Tensor {
+    return x.mul(2);
+  }
+}
+
+describe("things of one's own", () => {
+  const distance = (t: Tensor, p: Tensor): Tensor => p.sub(t).abs().mean(-1);
+
+  test("are passed as customObjects", async () => {
+    const made = sequential([dense({ units: 1, inputShape: [2] }), new Twice({})]);
+    made.compile({ loss: distance, metrics: [distance] });
+    await made.save(path);
+    await expect(loadModel(path)).rejects.toThrow(/"Twice"/);
+    await expect(loadModel(path, { customObjects: { Twice } })).rejects.toThrow(
+      /function of your own, "distance"; pass it as customObjects: \{ distance \}/,
+    );
+    const plain = await loadModel(path, { customObjects: { Twice }, compile: false });
+    expect(plain.compileOptions).toBe(null);
+    const again = await loadModel(path, { customObjects: { Twice, distance } });
+    const y = Float32Array.from(data.y);
+    expect(await again.evaluate(data.x, y)).toEqual(await made.evaluate(data.x, y));
+  });
+});
+
+describe("files that don't fit", () => {
+  async function rewritten(
+    change: (tensors: Map<string, StoredTensor>, metadata: Map<string, string>) => void,
+  ): Promise<string> {
+    const made = trained();
+    await made.fit(data.x, data.y, { verbose: 0 });
+    await made.save(path);
+    const { tensors, metadata } = await readSafetensors(path);
+    const copy = new Map<string, StoredTensor>(tensors);
+    change(copy, metadata);
+    await writeSafetensors(path, copy, metadata);
+    try {
+      await loadModel(path);
+    } catch (error) {
+      expect(error).toBeInstanceOf(FormatError);
+      return (error as Error).message.replace(/^model file "[^"]*": /, "");
+    }
+    return "no error";
+  }
+
+  const edit = (change: (saved: Record<string, never>) => void) =>
+    rewritten((_, metadata) => {
+      const saved = JSON.parse(metadata.get("layerwise")!);
+      change(saved);
+      metadata.set("layerwise", JSON.stringify(saved));
+    });
+
+  test("say what is wrong", async () => {
+    const stored: StoredTensor = { dtype: "float32", shape: [3], data: new Float32Array(3) };
+    const ints: StoredTensor = { dtype: "int32", shape: [8], data: new Int32Array(8) };
+    expect([
+      await rewritten((t) => t.delete("hidden/kernel")),
+      await rewritten((t) => t.set("other/kernel", stored)),
+      await rewritten((t) => t.set("hidden/bias", stored)),
+      await rewritten((t) => t.set("hidden/bias", ints)),
+      await rewritten((t) => t.delete("__optimizer__/hidden/kernel/m")),
+      await rewritten((t) => t.set("__optimizer__/more", stored)),
+      await rewritten((_, m) => m.delete("layerwise")),
+      await rewritten((_, m) => m.set("layerwise", "{")),
+      await rewritten((_, m) => m.set("layerwise", "3")),
+      await edit((s) => Object.assign(s, { version: 99 })),
+      await edit((s) => Object.assign(s, { className: "Dense" })),
+      await edit((s) => Object.assign(s, { className: "Sequentiel" })),
+      await edit((s) => Object.assign(s, { config: { name: 3 } })),
+      await edit((s) => Object.assign(s.compile!, { loss: "mze" })),
+      await edit((s) => Object.assign(s.compile!, { optimizer: { className: "x", config: {} } })),
+      await edit((s) => Object.assign(s.compile!, { optimizer: null })),
+      await edit((s) =>
+        Object.assign((s.compile as { optimizer: object }).optimizer, {
+          config: { learningRate: -1 },
+        }),
+      ),
+    ]).toMatchInlineSnapshot(`
+      [
+        "no tensor for "hidden/kernel"",
+        "tensors that model "net" has no weight for: "other/kernel"",
+        "tensor "hidden/bias": expected shape [8], got [3]",
+        "tensor "hidden/bias": expected float32, got int32",
+        "the optimizer's state does not fit adam: no tensor "__optimizer__/hidden/kernel/m"",
+        "the optimizer's state does not fit adam: unknown tensor "__optimizer__/more"",
+        "it has no layerwise model in its metadata; for a file with weights alone, make the model and use model.loadWeights(path)",
+        "metadata: bad JSON: Expected property name or '}' in JSON at position 1",
+        "metadata: expected a model's className and config, got 3",
+        "it was written in version 99 of the model format; this is version 1",
+        "dense layer "net": unknown option \`layers\`; the options are units, activation, useBias, kernelInitializer, biasInitializer, kernelRegularizer, biasRegularizer, kernelConstraint, biasConstraint, name, trainable, inputShape, batchInputShape, inputDType, activityRegularizer",
+        "deserializeLayer(): expected the className of a known layer, got "Sequentiel"; did you mean "Sequential"? a class of your own must be entered first: registerLayer(Sequentiel)",
+        "configuration of a sequential model: expected \`name\` and \`layers\`",
+        "compile() of model "net": there is no loss named "mze"; did you mean "mse"?",
+        "there is no optimizer named "x"",
+        "metadata: \`compile\` names no optimizer",
+        "optimizer adam: expected \`learningRate\` to be a number ≥ 0, got -1",
+      ]
+    `);
+  });
+
+  test("no file, no safetensors file", async () => {
+    await expect(loadModel(join(directory, "none.safetensors"))).rejects.toThrow(/ENOENT/);
+    writeFileSync(path, "this is text, and more of it");
+    await expect(loadModel(path)).rejects.toThrow(FormatError);
+    await expect(loadModel(3 as never)).rejects.toThrow(LayerwiseError);
+  });
+
+  test("weights of another model change nothing", async () => {
+    const other: Model = sequential([dense({ units: 5, inputShape: [2], name: "hidden" })]);
+    await other.saveWeights(path);
+    const made = network();
+    const before = weightsOf(made);
+    await expect(made.loadWeights(path)).rejects.toThrow(/no tensor for "norm\/gamma"/);
+    expect(weightsOf(made)).toEqual(before);
+  });
+});
