@@ -3,7 +3,8 @@
  * user's program would, prints what came out and writes the HTML report. Everything here is an option,
  * a call of the library or a line of output; what text and report look like is in text.ts and report.ts.
  */
-import { resolve } from "node:path";
+import { access, constants } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import * as lw from "../index.js";
 import { numberOption, parseCommandLine, UsageError } from "./options.js";
 import { type ReportSample, writeReport } from "./report.js";
@@ -97,6 +98,8 @@ function readOptions(argv: readonly string[]): DemoOptions {
 /** Runs the command; resolves to its exit code. */
 export async function runDemo(argv: readonly string[], out: OutputStream): Promise<number> {
   const options = readOptions(argv);
+  // Better now than after the training.
+  await access(dirname(options.report), constants.W_OK);
   const style = styleOf(out);
   const say = (text = "") => out.write(`${text}\n`);
 
@@ -167,7 +170,8 @@ export async function runDemo(argv: readonly string[], out: OutputStream): Promi
     history,
     classNames: data.classNames,
     confusion: results.confusion,
-    samples: [...results.first(20), ...results.mistakes(20)],
+    samples: results.first(22),
+    mistakes: results.mistakes(22),
     throughput: [
       ["training", rate.text()],
       ["batch size", String(batchSize)],

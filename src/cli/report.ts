@@ -38,6 +38,8 @@ export interface ReportData {
   /** `confusion[true class][predicted class]`, counts. */
   readonly confusion?: readonly ArrayLike<number>[];
   readonly samples?: readonly ReportSample[];
+  /** Wrong predictions picked on purpose, which `samples` should not be. */
+  readonly mistakes?: readonly ReportSample[];
   readonly throughput?: readonly ReportRow[];
   /** The text of `model.summary()`. */
   readonly summary?: string;
@@ -55,11 +57,12 @@ export async function writeReport(path: string, data: ReportData): Promise<void>
  * @throws ArgumentError when the confusion matrix is not square or lacks class names.
  */
 export function reportHtml(data: ReportData): string {
-  const { classNames = [], confusion, samples = [] } = data;
+  const { classNames = [], confusion, samples = [], mistakes = [] } = data;
   const sections = [
     tiles(data.results ?? []),
     section("Training", historyCharts(data.history ?? {})),
-    section("Predictions on test samples", sampleGrid(samples, classNames)),
+    section("Predictions on the first test samples", sampleGrid(samples, classNames)),
+    section("Surest mistakes", sampleGrid(mistakes, classNames)),
     section("Confusion", confusion ? confusionPart(confusion, classNames) : ""),
     section("Throughput", table(data.throughput ?? [])),
     section("Model", data.summary ? `<pre>${escapeText(data.summary)}</pre>` : ""),

@@ -78,6 +78,9 @@ describe("the layerwise command", () => {
       /^layerwise demo: mnist: no train-images-idx3-ubyte.* in "no\/such\/folder"\n$/,
     );
     expect(out).not.toContain("Epoch");
+    const unwritable = await run("demo", "--report", "no/such/folder/report.html");
+    expect(unwritable).toMatchObject({ code: 1, out: "" });
+    expect(unwritable.err).toMatch(/^layerwise demo: ENOENT: [^\n]*folder'\n$/);
   });
 
   it("tells what runs here", async () => {

@@ -83,6 +83,15 @@ describe("the report", () => {
     expect(html).toMatch(/class="wrong">.*✗ cat<\/b> 61\.1 %<br>is dog<\/figcaption>/);
   });
 
+  it("keeps picked mistakes apart from the samples", () => {
+    const html = reportHtml({ ...full, samples: [sample(0, 0, 1)], mistakes: [sample(1, 0, 0.7)] });
+    const [before, after] = html.split("<h2>Surest mistakes</h2>");
+    expect(before).toContain('class="right"');
+    expect(before).not.toContain('class="wrong"');
+    expect(after).toContain('class="wrong"');
+    expect(reportHtml(full)).not.toContain("Surest mistakes");
+  });
+
   it("leaves out what it was not given", () => {
     const html = reportHtml({ title: "Bare" });
     expect(html).not.toContain("<section");
