@@ -1,0 +1,76 @@
+/** Whole training steps inside `fit`: networks that people train, at the batch sizes they use. */
+import type { Case, TrainSpec } from "../lib/spec.js";
+
+/** The MNIST classifier with everything on: two hidden layers, batch norm, dropout, Adam. */
+export const mnistMlp: TrainSpec = {
+  kind: "train",
+  data: "teacher",
+  samples: 6400,
+  features: 784,
+  hidden: [512, 512],
+  outputs: 10,
+  activation: "relu",
+  batchNorm: true,
+  dropout: 0.2,
+  batchSize: 128,
+  learningRate: 1e-3,
+};
+
+const xor: TrainSpec = {
+  kind: "train",
+  data: "xor",
+  samples: 4,
+  features: 2,
+  hidden: [8],
+  outputs: 1,
+  activation: "tanh",
+  batchNorm: false,
+  dropout: 0,
+  batchSize: 4,
+  learningRate: 1e-2,
+};
+
+/** Multiply-adds of the forward pass and both gradients, but for the first layer's input. */
+function trainFlops({ features, hidden, outputs, batchSize }: TrainSpec): number {
+  const sizes = [features, ...hidden, outputs];
+  let flops = 0;
+  for (let i = 1; i < sizes.length; i++) {
+    flops += 2 * batchSize * sizes[i - 1]! * sizes[i]! * (i === 1 ? 2 : 3);
+  }
+  return flops;
+}
+
+function step(name: string, spec: TrainSpec): Case {
+  return {
+    name,
+    spec,
+    ours: "native",
+    peers: ["PyTorch", "PyTorch, fused Adam"],
+    unit: "step",
+    flops: trainFlops(spec),
+  };
+}
+
+export const cases: readonly Case[] = [
+  step("model mlp 784-512-512-10 batch 128", mnistMlp),
+  step("model mlp 784-512-512-10 batch 32", { ...mnistMlp, batchSize: 32, samples: 3200 }),
+  step("model xor 2-8-1 batch 4, epochs of 1 step", xor),
+  step("model xor 2-8-1 batch 4, epochs of 1000 steps", { ...xor, samples: 4000 }),
+  step("model logistic 784-10 batch 256", {
+    ...mnistMlp,
+    hidden: [],
+    batchNorm: false,
+    dropout: 0,
+    batchSize: 256,
+  }),
+  {
+    name: "model mlp 784-512-512-10 batch 128, TypeScript backend",
+    // Few steps: a step takes a second where JavaScript multiplies the matrices.
+    spec: { ...mnistMlp, samples: 256 },
+    ours: "typescript",
+    peers: ["TensorFlow.js cpu"],
+    unit: "step",
+    threads: [1],
+    flops: trainFlops(mnistMlp),
+  },
+];

@@ -1,0 +1,168 @@
+/**
+ * Single kernels, timed in this process by the `benchmark` package: each case is traced to a Program
+ * like any user's formula, loaded, and run on arrays that are bound once.
+ */
+import Benchmark from "benchmark";
+import * as lw from "layerwise";
+import { NativeBackend } from "../../../src/backend/native.js";
+import { type TraceRequest, trace } from "../../../src/backend/run.js";
+import { backend } from "../../../src/backend/select.js";
+import type { Program } from "../../../src/compiler/program.js";
+import { normalize } from "../../../src/ops/normalization.js";
+import { allocate, type TypedArray } from "../../../src/tensor/dtype.js";
+import { middle } from "../../lib/measure.js";
+import type { KernelSpec, ProbedMachine } from "../../lib/spec.js";
+import type { Measured } from "./worker.js";
+
+/** Below this, a kernel is called several times per run, so that the way into the addon costs little. */
+const flopsPerRun = 2e6;
+
+const input = (name: string, ...shape: number[]) => ({ name, shape, dtype: "float32" as const });
+
+/** What is traced for each kernel. */
+function requestOf(spec: KernelSpec): TraceRequest {
+  const name = spec.kernel;
+  switch (spec.kernel) {
+    case "gemm": {
+      const { m, n, k, transposeA, transposeB } = spec;
+      return {
+        name,
+        inputs: [
+          transposeA ? input("a", k, m) : input("a", m, k),
+          transposeB ? input("b", n, k) : input("b", k, n),
+        ],
+        body: ([a, b]) => [lw.matMul(a!, b!, transposeA, transposeB)],
+      };
+    }
+    case "relu":
+      return { name, inputs: [input("x", spec.size)], body: ([x]) => [lw.relu(x!)] };
+    case "exp":
+      return { name, inputs: [input("x", spec.size)], body: ([x]) => [lw.exp(x!)] };
+    case "dropout":
+      return {
+        name,
+        inputs: [input("x", spec.size)],
+        body: ([x]) => {
+          const keep = lw.less(lw.randomUniform([spec.size], 0, 1, "float32", 7), 0.5);
+          return [lw.where(keep, lw.mul(x!, 2), 0)];
+        },
+      };
+    case "adam": {
+      const parameter = lw.variable(lw.zeros([spec.size]));
+      const optimizer = lw.optimizers.adam({ learningRate: 1e-3 });
+      return {
+        name,
+        inputs: [input("gradient", spec.size)],
+        body: ([gradient]) => {
+          optimizer.build([parameter]);
+          optimizer.applyGradients([[gradient!, parameter]]);
+          return [];
+        },
+      };
+    }
+    case "sumRows":
+      return { name, inputs: [input("x", spec.rows, spec.cols)], body: ([x]) => [lw.sum(x!, 0)] };
+    case "sumColumns":
+      return { name, inputs: [input("x", spec.rows, spec.cols)], body: ([x]) => [lw.sum(x!, 1)] };
+    case "batchNorm":
+      return {
+        name,
+        inputs: [
+          input("x", spec.rows, spec.cols),
+          input("gamma", spec.cols),
+          input("beta", spec.cols),
+        ],
+        body: ([x, gamma, beta]) => {
+          const { output, mean, variance } = normalize(x!, [0], gamma!, beta!, 1e-3);
+          return [output, mean, variance];
+        },
+      };
+    case "softmaxCrossEntropy":
+      return {
+        name,
+        inputs: [
+          input("logits", spec.rows, spec.cols),
+          { name: "labels", shape: [spec.rows], dtype: "int32" },
+        ],
+        body: ([logits, labels]) => {
+          const loss = (z: lw.Tensor): lw.Tensor =>
+            lw.sum(lw.sparseSoftmaxCrossEntropy(labels!, z));
+          const { value, grad } = lw.valueAndGrad(loss)(logits!);
+          return [value, grad];
+        },
+      };
+    default:
+      return spec satisfies never;
+  }
+}
+
+/** One array per binding: floats in [0, 1), integers 0, both valid for every kernel here. */
+function fill({ bindings }: Program): TypedArray[] {
+  return bindings.map(({ dtype, size }) => {
+    const array = allocate(dtype, size);
+    if (dtype === "float32") for (let i = 0; i < size; i++) array[i] = Math.random();
+    return array;
+  });
+}
+
+/** Times a kernel; a round's result is the median of the package's samples. */
+export async function kernelContender(spec: KernelSpec): Promise<Measured> {
+  const { program } = trace(requestOf(spec));
+  const flops = spec.kernel === "gemm" ? 2 * spec.m * spec.n * spec.k : Number.POSITIVE_INFINITY;
+  const repeats = Math.max(1, Math.round(flopsPerRun / flops));
+  const calls = Array.from({ length: repeats }, () => program.calls).flat();
+  const loaded = backend().load({ ...program, calls });
+  const bindings = fill(program);
+  return {
+    async measure(seconds) {
+      const bench = new Benchmark(() => loaded.runSync(bindings), {
+        maxTime: Math.max(0.02, seconds),
+        minSamples: 5,
+      });
+      bench.run();
+      if (bench.error) throw bench.error;
+      return { perUnit: middle(bench.stats.sample).median / repeats };
+    },
+    async check() {
+      if (spec.kernel === "gemm") checkProduct(spec, bindings);
+      return {};
+    },
+  };
+}
+
+/** Throws where some element of a product is further from float64 than rounding explains. */
+function checkProduct(
+  { m, n, k, transposeA, transposeB }: KernelSpec & { kernel: "gemm" },
+  [a, b, c]: readonly TypedArray[],
+): void {
+  for (let probe = 0; probe < 64; probe++) {
+    const i = (probe * 7919) % m;
+    const j = (probe * 104_729) % n;
+    let exact = 0;
+    for (let p = 0; p < k; p++) {
+      exact += a![transposeA ? p * m + i : i * k + p]! * b![transposeB ? j * k + p : p * n + j]!;
+    }
+    // All operands are positive, so the sum of magnitudes is the sum itself.
+    const error = Math.abs(c![i * n + j]! - exact) / exact;
+    if (!(error <= 2 * Math.sqrt(k) * 2 ** -24)) {
+      throw new Error(`element [${i}, ${j}] of the product is ${c![i * n + j]}, not ${exact}`);
+    }
+  }
+}
+
+/** Peak of one thread and bandwidth by threads, from the addon's own probes. */
+export function machine(threads: readonly number[]): ProbedMachine {
+  const native = backend();
+  if (!(native instanceof NativeBackend)) throw new Error("the native addon did not load");
+  const { addon } = native;
+  const { isa, cpu } = addon.info();
+  const best = (probe: () => number): number => Math.max(probe(), probe(), probe());
+  return {
+    cpu,
+    isa,
+    peak: best(() => addon.peak(isa, 100)),
+    bandwidth: Object.fromEntries(
+      threads.map((count) => [count, best(() => addon.bandwidth(count, 200))]),
+    ),
+  };
+}

@@ -1,0 +1,64 @@
+/** Training steps inside `fit`: what a user gets, with shuffling, batching and the history of losses. */
+import { readFile } from "node:fs/promises";
+import * as lw from "layerwise";
+import type { TrainSpec } from "../../lib/spec.js";
+import type { Measured } from "./worker.js";
+
+/** The network of a spec, compiled. */
+export function buildModel(spec: TrainSpec): ReturnType<typeof lw.sequential> {
+  const { layers } = lw;
+  const stack: lw.Layer[] = [];
+  for (const units of spec.hidden) {
+    const inputShape = stack.length === 0 ? { inputShape: [spec.features] } : {};
+    stack.push(layers.dense({ units, ...inputShape }));
+    if (spec.batchNorm) stack.push(layers.batchNormalization());
+    stack.push(layers.activation({ activation: spec.activation }));
+    if (spec.dropout > 0) stack.push(layers.dropout({ rate: spec.dropout }));
+  }
+  const several = spec.outputs > 1;
+  stack.push(
+    layers.dense({
+      units: spec.outputs,
+      activation: several ? "softmax" : "sigmoid",
+      ...(stack.length === 0 && { inputShape: [spec.features] }),
+    }),
+  );
+  const model = lw.sequential(stack);
+  model.compile({
+    optimizer: lw.optimizers.adam({ learningRate: spec.learningRate }),
+    loss: several ? "sparseCategoricalCrossentropy" : "binaryCrossentropy",
+  });
+  return model;
+}
+
+/** Repeats `fit` on the same model; each call trains some epochs on. */
+export async function trainContender(
+  spec: TrainSpec,
+  files: { readonly x: string; readonly y: string },
+): Promise<Measured> {
+  lw.setRandomSeed(1);
+  const { samples, features, outputs, batchSize } = spec;
+  const read = async (path: string): Promise<ArrayBuffer> => {
+    const { buffer, byteOffset, byteLength } = await readFile(path);
+    return buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer;
+  };
+  const x = lw.tensor(new Float32Array(await read(files.x)), [samples, features]);
+  const labels = new Int32Array(await read(files.y));
+  const y =
+    outputs > 1 ? lw.tensor(labels, [samples]) : lw.tensor(Float32Array.from(labels), [samples, 1]);
+  const model = buildModel(spec);
+  const steps = Math.max(1, Math.floor(samples / batchSize));
+  let perEpoch: number | undefined;
+  let loss = Number.NaN;
+  return {
+    async measure(seconds) {
+      const epochs = perEpoch === undefined ? 1 : Math.max(1, Math.round(seconds / perEpoch));
+      const begin = performance.now();
+      const { history } = await model.fit(x, y, { epochs, batchSize, verbose: 0 });
+      perEpoch = (performance.now() - begin) / 1000 / epochs;
+      loss = history.loss!.at(-1)!;
+      return { perUnit: perEpoch / steps };
+    },
+    check: async () => ({ loss }),
+  };
+}

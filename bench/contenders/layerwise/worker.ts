@@ -1,0 +1,59 @@
+/**
+ * layerwise as a contender, on the protocol of lib/spec.ts: reads requests as JSON lines on stdin and
+ * answers each with one line. The environment says which backend and how many threads.
+ */
+import { createInterface } from "node:readline";
+import type { Reply, Request } from "../../lib/spec.js";
+import { kernelContender, machine } from "./kernels.js";
+import { latenessContender, memoryContender } from "./runtime.js";
+import { trainContender } from "./train.js";
+
+/** A case, set up. */
+export interface Measured {
+  measure(seconds: number): Promise<Pick<Reply, "perUnit" | "figures">>;
+  check(): Promise<Readonly<Record<string, number>>>;
+}
+
+let measured: Measured | undefined;
+
+async function setup(request: Request & { op: "setup" }): Promise<Measured> {
+  const { spec, data } = request;
+  switch (spec.kind) {
+    case "train":
+      return trainContender(spec, data!);
+    case "kernel":
+      return kernelContender(spec);
+    case "lateness":
+      return latenessContender(spec);
+    case "memory":
+      return memoryContender(spec);
+    default:
+      return spec satisfies never;
+  }
+}
+
+async function answer(request: Request): Promise<Reply> {
+  switch (request.op) {
+    case "machine":
+      return { machine: machine(request.threads) };
+    case "setup":
+      measured = await setup(request);
+      return { versions: {} };
+    case "measure":
+      return measured!.measure(request.seconds);
+    case "check":
+      return { check: await measured!.check() };
+    default:
+      return request satisfies never;
+  }
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  let reply: Reply;
+  try {
+    reply = await answer(JSON.parse(line) as Request);
+  } catch (error) {
+    reply = { error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+  }
+  process.stdout.write(`${JSON.stringify(reply)}\n`);
+}

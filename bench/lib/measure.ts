@@ -1,0 +1,121 @@
+/**
+ * Times one case at one number of threads: all contenders are set up and warmed up, then take turns
+ * (ours, theirs, ours, theirs …), so that a change of the machine's mood meets all of them.
+ */
+import { type Contender, contenders } from "../contenders/contenders.js";
+import { Child } from "./child.js";
+import type { DataFiles } from "./data.js";
+import type { Case, Reply } from "./spec.js";
+
+/** What one contender did. */
+export interface Outcome {
+  readonly contender: string;
+  /** Seconds per unit, one per round, in order. */
+  readonly rounds: readonly number[];
+  readonly median: number;
+  /** Half of what lies between the quartiles, as a share of the median. */
+  readonly spread: number;
+  readonly figures: Readonly<Record<string, number>>;
+  readonly check: Readonly<Record<string, number>>;
+  readonly versions: Readonly<Record<string, string>>;
+  /** Why there are no rounds. */
+  readonly failure?: string;
+}
+
+export interface Result {
+  readonly case: Case;
+  readonly threads: number;
+  readonly ours: Outcome;
+  readonly peers: readonly Outcome[];
+}
+
+export interface MeasureOptions {
+  readonly threads: number;
+  readonly repeats: number;
+  /** Aimed-at length of one contender's round. */
+  readonly seconds: number;
+  readonly peers: boolean;
+  readonly data: DataFiles;
+}
+
+interface Running {
+  readonly name: string;
+  readonly child: Child;
+  readonly rounds: number[];
+  versions: Readonly<Record<string, string>>;
+  figures: Readonly<Record<string, number>>;
+  failure?: string;
+}
+
+/** Runs one case; a contender that fails or can't run is reported, never dropped. */
+export async function measureCase(row: Case, options: MeasureOptions): Promise<Result> {
+  const names = [row.ours, ...(options.peers ? row.peers : [])];
+  const running = names.map((name): Running => {
+    const contender: Contender = contenders[name]!;
+    const child = new Child(contender, options.threads);
+    return { name, child, rounds: [], versions: {}, figures: {} };
+  });
+  const take = async (one: Running, act: () => Promise<Reply>): Promise<Reply> => {
+    if (one.failure !== undefined) return {};
+    const reply = await act();
+    const failure = reply.skip ?? reply.error;
+    if (failure !== undefined) one.failure = failure;
+    return reply;
+  };
+  const data = row.spec.kind === "train" ? await options.data.of(row.spec) : undefined;
+  const single = row.unit === "run";
+  for (const one of running) {
+    const { versions } = await take(one, () =>
+      one.child.ask({
+        op: "setup",
+        spec: row.spec,
+        threads: options.threads,
+        options: contenders[one.name]!.options,
+        ...(data && { data }),
+      }),
+    );
+    one.versions = versions ?? {};
+    // The first rounds compile, fill caches and tell how many units make a round.
+    for (const seconds of single ? [] : [0, options.seconds / 4]) {
+      await take(one, () => one.child.ask({ op: "measure", seconds }));
+    }
+  }
+  for (let round = 0; round < (single ? 1 : options.repeats); round++) {
+    for (const one of running) {
+      const reply = await take(one, () =>
+        one.child.ask({ op: "measure", seconds: options.seconds }),
+      );
+      if (reply.perUnit !== undefined) one.rounds.push(reply.perUnit);
+      if (reply.figures) one.figures = reply.figures;
+    }
+  }
+  const outcomes: Outcome[] = [];
+  for (const one of running) {
+    const { check = {} } = await take(one, () => one.child.ask({ op: "check" }));
+    await one.child.close();
+    outcomes.push({
+      contender: one.name,
+      rounds: one.rounds,
+      ...middle(one.rounds),
+      figures: one.figures,
+      check,
+      versions: one.versions,
+      ...(one.failure !== undefined && { failure: one.failure }),
+    });
+  }
+  return { case: row, threads: options.threads, ours: outcomes[0]!, peers: outcomes.slice(1) };
+}
+
+/** Median and half the distance of the quartiles, relative to it. */
+export function middle(values: readonly number[]): { median: number; spread: number } {
+  if (values.length === 0) return { median: Number.NaN, spread: Number.NaN };
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (share: number): number => {
+    const position = share * (sorted.length - 1);
+    const low = Math.floor(position);
+    const high = Math.ceil(position);
+    return sorted[low]! + (sorted[high]! - sorted[low]!) * (position - low);
+  };
+  const median = at(0.5);
+  return { median, spread: (at(0.75) - at(0.25)) / 2 / median };
+}

@@ -1,0 +1,120 @@
+/**
+ * What the benchmark cases and the contenders agree on: specs as plain data, and the JSON lines that a
+ * contender's process reads and writes. Knows no contender; torch_worker.py and tfjs_worker.mjs read
+ * the same fields.
+ */
+
+/** A network, its data and how it is trained; the unit that is timed is one step. */
+export interface TrainSpec {
+  readonly kind: "train";
+  /** `teacher`: normal inputs labelled by a random linear map; `xor`: its four rows, repeated. */
+  readonly data: "teacher" | "xor";
+  readonly samples: number;
+  readonly features: number;
+  readonly hidden: readonly number[];
+  /** Number of classes (softmax, sparse cross-entropy); 1 is a sigmoid with binary cross-entropy. */
+  readonly outputs: number;
+  readonly activation: "relu" | "tanh";
+  readonly batchNorm: boolean;
+  readonly dropout: number;
+  readonly batchSize: number;
+  readonly learningRate: number;
+}
+
+/** One kernel on contiguous float32 data; the unit that is timed is one call. */
+export type KernelSpec = { readonly kind: "kernel" } & (
+  | {
+      readonly kernel: "gemm";
+      readonly m: number;
+      readonly n: number;
+      readonly k: number;
+      readonly transposeA: boolean;
+      readonly transposeB: boolean;
+    }
+  | { readonly kernel: "relu" | "exp" | "dropout" | "adam"; readonly size: number }
+  | {
+      readonly kernel: "sumRows" | "sumColumns" | "batchNorm" | "softmaxCrossEntropy";
+      readonly rows: number;
+      readonly cols: number;
+    }
+);
+
+/** How late a 10 ms timer fires while `fit` runs. */
+export interface LatenessSpec {
+  readonly kind: "lateness";
+  readonly model: TrainSpec;
+  readonly seconds: number;
+}
+
+/** Resident memory over many predictions. */
+export interface MemorySpec {
+  readonly kind: "memory";
+  readonly features: number;
+  readonly hidden: number;
+  readonly outputs: number;
+  readonly syncCalls: number;
+  readonly concurrentCalls: number;
+}
+
+export type Spec = TrainSpec | KernelSpec | LatenessSpec | MemorySpec;
+
+/** The JSON lines that a contender reads, one reply each. */
+export type Request =
+  /** Builds everything; `data` holds the paths of raw x (float32) and y (int32) for `train`. */
+  | {
+      readonly op: "setup";
+      readonly spec: Spec;
+      readonly threads: number;
+      readonly options: Readonly<Record<string, string>>;
+      readonly data?: { readonly x: string; readonly y: string };
+    }
+  /** Runs for about this long and says how many seconds a unit took. */
+  | { readonly op: "measure"; readonly seconds: number }
+  /** Says whether what was computed is right. */
+  | { readonly op: "check" }
+  /** Peak and bandwidth at these numbers of threads (ours only). */
+  | { readonly op: "machine"; readonly threads: readonly number[] };
+
+/** A contender's reply: the fields of its request's kind, or why there is none. */
+export interface Reply {
+  /** This contender can't run here; why. */
+  readonly skip?: string;
+  readonly error?: string;
+  readonly versions?: Readonly<Record<string, string>>;
+  /** Seconds per unit. */
+  readonly perUnit?: number;
+  /** What cases without a unit measured, with their units in the names. */
+  readonly figures?: Readonly<Record<string, number>>;
+  /** Figures of the check, such as the last loss. */
+  readonly check?: Readonly<Record<string, number>>;
+  readonly machine?: ProbedMachine;
+}
+
+/** What our own probes measure. */
+export interface ProbedMachine {
+  readonly cpu: string;
+  readonly isa: string;
+  /** GFLOP/s of a register-only FMA loop on one thread. */
+  readonly peak: number;
+  /** GB/s of a stream triad, by number of threads. */
+  readonly bandwidth: Readonly<Record<string, number>>;
+}
+
+/** One row of a case table. */
+export interface Case {
+  /** Words of the name are what the command line filters by. */
+  readonly name: string;
+  readonly spec: Spec;
+  /** Our backend that is timed. */
+  readonly ours: "native" | "typescript";
+  /** Names of rows in `contenders.ts` that can do the same. */
+  readonly peers: readonly string[];
+  /** What one unit is. */
+  readonly unit: "step" | "call" | "run";
+  /** Thread counts that make sense, if not those asked for. */
+  readonly threads?: readonly number[];
+  /** Floating-point operations per unit. */
+  readonly flops?: number;
+  /** Bytes that one unit must move at least. */
+  readonly bytes?: number;
+}

@@ -1,0 +1,101 @@
+/**
+ * `npm run bench`: times kernels, training steps and what a server notices of them.
+ *
+ *   npm run bench -- [words…] [--peers] [--threads 1,2] [--repeats 5] [--seconds 0.5] [--json FILE] [--list]
+ *
+ * Words pick the cases whose names contain all of them. `--peers` adds other libraries in the same run,
+ * in turns with ours; `npm run bench:peers` installs them. How to read the tables: docs/performance.md.
+ */
+import { writeFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { parseArgs } from "node:util";
+import { cases as elementwise } from "./cases/elementwise.js";
+import { cases as matmul } from "./cases/matmul.js";
+import { cases as models } from "./cases/models.js";
+import { cases as runtime } from "./cases/runtime.js";
+import { DataFiles } from "./lib/data.js";
+import { describeMachine, probeMachine } from "./lib/machine.js";
+import { measureCase, type Result } from "./lib/measure.js";
+import { checkTable, failures, figureTable, timeTable } from "./lib/report.js";
+
+const allCases = [...models, ...matmul, ...elementwise, ...runtime];
+
+const { values, positionals: words } = parseArgs({
+  allowPositionals: true,
+  options: {
+    peers: { type: "boolean", default: false },
+    threads: { type: "string", default: defaultThreads() },
+    repeats: { type: "string", default: "5" },
+    seconds: { type: "string", default: "0.5" },
+    json: { type: "string" },
+    list: { type: "boolean", default: false },
+  },
+});
+
+const repeats = positive("repeats", values.repeats);
+const seconds = positive("seconds", values.seconds);
+const threads = values.threads.split(",").map((text) => positive("threads", text));
+const wanted = words.map((word) => word.toLowerCase());
+const chosen = allCases.filter(({ name }) =>
+  wanted.every((word) => name.toLowerCase().includes(word)),
+);
+
+if (chosen.length === 0) {
+  console.error(`no case has ${words.join(" and ")} in its name; --list shows all`);
+  process.exit(2);
+}
+if (values.list) {
+  for (const { name } of chosen) console.log(name);
+  process.exit(0);
+}
+
+const machine = await probeMachine(threads);
+const data = new DataFiles();
+const results: Result[] = [];
+try {
+  for (const row of chosen) {
+    for (const count of row.threads ?? threads) {
+      process.stderr.write(`${row.name}, ${count} thread${count === 1 ? "" : "s"}\n`);
+      const options = { threads: count, repeats, seconds, peers: values.peers, data };
+      results.push(await measureCase(row, options));
+    }
+  }
+} finally {
+  await data.remove();
+}
+
+const versions = Object.assign(
+  { ...machine.versions },
+  ...results.flatMap(({ ours, peers }) => [ours, ...peers].map((outcome) => outcome.versions)),
+);
+const described = describeMachine({ ...machine, versions });
+const tables = [timeTable(results, machine), figureTable(results), checkTable(results)];
+console.log([described, ...tables.filter((text) => text !== "")].join("\n\n"));
+const problems = failures(results);
+if (problems.length > 0) console.log(`\nNot run, or stopped:\n${problems.join("\n")}`);
+if (values.json !== undefined) {
+  const command = `npm run bench -- ${process.argv.slice(2).join(" ")}`;
+  const report = {
+    date: new Date().toISOString(),
+    command,
+    machine: { ...machine, versions },
+    results,
+  };
+  await writeFile(values.json, `${JSON.stringify(report, null, 1)}\n`);
+}
+// A peer that is missing is no failure; ours not running is.
+if (results.some(({ ours }) => ours.failure !== undefined)) process.exitCode = 1;
+
+function positive(option: string, text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) {
+    console.error(`--${option} takes positive numbers, got ${JSON.stringify(text)}`);
+    process.exit(2);
+  }
+  return value;
+}
+
+/** One thread, and all CPUs. */
+function defaultThreads(): string {
+  return [...new Set([1, availableParallelism()])].join();
+}
