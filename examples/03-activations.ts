@@ -21,7 +21,7 @@ const activations: Record<string, (x: lw.Tensor) => lw.Tensor> = {
 };
 
 // An even number of points leaves out 0 itself, where some have no derivative.
-const x = lw.linspace(-4, 4, quick ? 100 : 400);
+const x = lw.linspace(-3.5, 3.5, quick ? 100 : 400);
 const xs = await x.data();
 const probes = [-3, 0.5, 3];
 
