@@ -36,7 +36,7 @@ export type ModelOutput = Tensor | Tensor[];
  *
  * @typeParam O what `predict` gives: `Tensor`, or `Tensor[]` for a model with several outputs
  */
-export class Model<O extends ModelOutput = Tensor> extends Network implements CallbackModel {
+export class Model<O extends ModelOutput = Tensor> extends Network<O> implements CallbackModel {
   static override readonly className: string = "Model";
   /** Set to true (by a callback, say), training ends after the present epoch. */
   stopTraining = false;
@@ -82,7 +82,8 @@ export class Model<O extends ModelOutput = Tensor> extends Network implements Ca
     }
     if (!this.built) {
       // The outputs are not known yet: names are checked now, the rest when there is data.
-      const unknown = { name: "output", shape: [null], dtype: "float32" as const };
+      const name = this.layers.at(-1)?.name ?? "output";
+      const unknown = { name, shape: [null], dtype: "float32" as const };
       const checked = new Objective(`compile() of ${this.where}`, [unknown], options);
       this.#options = { ...options, optimizer: checked.optimizer };
       this.#trainer = null;
@@ -214,7 +215,7 @@ class ModelNetwork implements TrainableNetwork {
   readonly inputSlots;
   readonly outputSlots;
 
-  constructor(readonly model: Network) {
+  constructor(readonly model: Network<ModelOutput>) {
     this.inputSlots = slotsOf(model.inputs);
     this.outputSlots = slotsOf(model.outputs);
   }

@@ -236,7 +236,7 @@ function parse(where: string, text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new FormatError(`${where}: bad JSON: ${(error as Error).message}`);
+    throw new FormatError(`${where}: it is not valid JSON`, { cause: error });
   }
 }
 

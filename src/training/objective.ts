@@ -56,7 +56,9 @@ export class Objective {
   readonly options: CompileOptions;
   readonly outputs: readonly Slot[];
   readonly #plans: readonly (readonly MetricPlan[])[];
-  #metrics: { readonly key: string; readonly list: readonly OutputMetric[] } | undefined;
+  /** By shapes: a step that was compiled for some shapes goes on with the metrics it was given. */
+  readonly #metrics = new Map<string, readonly OutputMetric[]>();
+  #latest: readonly OutputMetric[] = [];
 
   constructor(where: string, outputs: readonly Slot[], options: CompileOptions) {
     if (typeof options !== "object" || options === null) {
@@ -94,7 +96,11 @@ export class Objective {
       labels.map((s) => s?.slice(1)),
       predictions.map((s) => s.slice(1)),
     ]);
-    if (this.#metrics?.key === key) return this.#metrics.list;
+    const known = this.#metrics.get(key);
+    if (known) {
+      this.#latest = known;
+      return known;
+    }
     const list: OutputMetric[] = [];
     const taken = new Set(["loss"]);
     this.#plans.forEach((plans, output) => {
@@ -111,13 +117,14 @@ export class Objective {
         list.push({ key: name, output, weighted, metric });
       }
     });
-    this.#metrics = { key, list };
+    this.#metrics.set(key, list);
+    this.#latest = list;
     return list;
   }
 
-  /** The metrics in use, once there were labels. */
+  /** The metrics that were used last. */
   get metrics(): readonly OutputMetric[] {
-    return this.#metrics?.list ?? [];
+    return this.#latest;
   }
 }
 

@@ -235,6 +235,19 @@ export class Trainer {
     return this.#objective;
   }
 
+  /** Says so when a trainable flag was changed after the model was compiled. */
+  #checkFlags(where: string): void {
+    const now = this.#network.weights.filter((w) => w.trainable && w.dtype === "float32");
+    if (now.length === this.#trainable.length && now.every((w) => this.#trainable.includes(w))) {
+      return;
+    }
+    process.emitWarning(
+      `${where}: layers' trainable flags have changed since model ${this.#network.name} was compiled; ` +
+        "they take effect when it is compiled again",
+      "LayerwiseWarning",
+    );
+  }
+
   #idle(where: string): void {
     if (this.#busy) throw new StateError(`${where}: ${this.#busy} of this model is still running`);
   }
@@ -279,6 +292,7 @@ export class Trainer {
     const where = "fit()";
     const objective = this.#compiled(where);
     checkKeys(where, options, fitKeys);
+    this.#checkFlags(where);
     return this.#alone(where, async () => {
       const progress = new Progress(checkVerbosity(where, options.verbose ?? "auto"));
       try {

@@ -277,7 +277,7 @@ describe("files that don't fit", () => {
         "the optimizer's state does not fit adam: no tensor "__optimizer__/hidden/kernel/m"",
         "the optimizer's state does not fit adam: unknown tensor "__optimizer__/more"",
         "it has no layerwise model in its metadata; for a file with weights alone, make the model and use model.loadWeights(path)",
-        "metadata: bad JSON: Expected property name or '}' in JSON at position 1",
+        "metadata: it is not valid JSON",
         "metadata: expected a model's className and config, got 3",
         "it was written in version 99 of the model format; this is version 1",
         "dense layer "net": unknown option \`layers\`; the options are units, activation, useBias, kernelInitializer, biasInitializer, kernelRegularizer, biasRegularizer, kernelConstraint, biasConstraint, name, trainable, inputShape, batchInputShape, inputDType, activityRegularizer",

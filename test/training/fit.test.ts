@@ -1,5 +1,5 @@
 /** fit, evaluate, predict: what they compute, report and refuse. */
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { setBackend } from "../../src/backend/select.js";
 import { NonFiniteError, StateError } from "../../src/errors.js";
 import { dense, dropout } from "../../src/layers/layers.js";
@@ -227,6 +227,16 @@ describe("logs", () => {
     expectClose([logs.loss!], [given.history.val_loss![0]!], { rtol: 1e-6 });
   });
 
+  test("labels of another rank get metrics of their own, and the first keep theirs", async () => {
+    const { x, y } = blobs(50);
+    const model = blobNetwork();
+    model.compile({ loss: "sparseCategoricalCrossentropy", metrics: ["accuracy"] });
+    const first = await model.evaluate(x, y);
+    expect(await model.evaluate(x, tensor(y, [50, 1]))).toEqual(first);
+    expect(await model.evaluate(x, y)).toEqual(first);
+    expect(first.accuracy).toBeGreaterThan(0);
+  });
+
   test("weighted metrics count weights, the others don't", async () => {
     const model = sequential([dense({ units: 1, kernelInitializer: "ones", inputShape: [1] })]);
     model.compile({ loss: "mse", metrics: ["mae"], weightedMetrics: ["mae"] });
@@ -277,7 +287,8 @@ describe("a run", () => {
     await model.fit(x, y, { verbose: 0, epochs: 1, batchSize: 500 });
   });
 
-  test("leaves the event loop free", async () => {
+  test.each(backends)("leaves the event loop free (%s)", async (backend) => {
+    setBackend(backend);
     const { x, y } = blobs(3000);
     const model = blobNetwork();
     model.compile({ optimizer: "adam", loss: "sparseCategoricalCrossentropy" });
@@ -368,7 +379,12 @@ describe("frozen weights", () => {
     const [kernel, , last] = model.getWeights().map((t) => [...t.dataSync()]);
     await model.fit(x, y, { verbose: 0 });
     model.layers[0]!.trainable = true;
+    const warn = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
     await model.fit(x, y, { verbose: 0 });
+    expect(warn.mock.calls.map(([text]) => text)).toEqual([
+      expect.stringMatching(/trainable flags have changed .* compiled again/),
+    ]);
+    warn.mockRestore();
     expect([...model.getWeights()[0]!.dataSync()]).toEqual(kernel);
     expect([...model.getWeights()[2]!.dataSync()]).not.toEqual(last);
     model.compile({ optimizer: "adam", loss: "sparseCategoricalCrossentropy" });
