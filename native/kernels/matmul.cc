@@ -1,6 +1,6 @@
 // gemm: C[b] = op(A[b])·op(B[b]), with a tile program (the epilogue) run over each strip of rows while
 // it is hot. Blocking: columns in blocks of kBlockN, k in blocks of kBlockK, rows in near-equal strips.
-// B is packed when it is transposed or many rows reuse it; A is never packed.
+// B is packed when it is transposed or many rows reuse it; of A only strips of a transposed one.
 #include "gemm_tile.h"
 #include "kernels.h"
 #include "tile.h"
@@ -13,8 +13,14 @@ namespace {
 constexpr int64_t kBlockN = 512;
 // Rows of C in scratch where no output can hold it: 256 × kBlockN floats.
 constexpr int64_t kScratchRows = 256;
-// Fewer rows than this do not pay for packing an untransposed B.
-constexpr int64_t kPackRows = 96;
+// Fewer rows than this do not pay for packing an untransposed B; where its rows are whole pages apart
+// and evict each other, packing pays sooner.
+constexpr int64_t kPackRows = 384;
+constexpr int64_t kPackRowsAliased = 128;
+constexpr int64_t packRowsFrom(int64_t ldb) { return ldb % 1024 == 0 ? kPackRowsAliased : kPackRows; }
+constexpr int64_t kPanelRows = 256;
+// A strip of a transposed A is packed if it meets at least so many panels of B.
+constexpr int64_t kPackPanels = 4;
 // Vector products with k below this are left to the tiles.
 constexpr int64_t kDotK = 64;
 
@@ -28,7 +34,7 @@ struct Shape {
   int64_t lda() const { return ta ? m : k; }
   int64_t ldb() const { return tb ? k : n; }
   // One row or column of C against rows that are contiguous in k.
-  bool dots() const { return k >= kDotK && ((n == 1 && !ta) || (m == 1 && tb)); }
+  bool byDots() const { return k >= kDotK && ((n == 1 && !ta) || (m == 1 && tb)); }
 };
 
 // Runs the epilogue over finished rows of C.
@@ -79,27 +85,41 @@ Piece pieceOf(const Shape& s, int64_t part, int64_t parts) {
   return p;
 }
 
-// Σ a[i]·b[i]: 16 lanes of fma over chunks of kBlockK terms, chunks added in double.
-double dot(const float* a, const float* b, int64_t n) {
-  double total = 0;
+// y[r·step] = Σ rows[r·stride + i]·x[i] for R rows: 16 lanes of fma over chunks of kBlockK terms,
+// chunks added in double. Several rows at once keep more loads in flight; each sum is the same.
+template <int R>
+LW_INLINE void dots(const float* rows, int64_t stride, const float* x, int64_t n, float* y,
+                    int64_t step) {
+  double total[R] = {};
   for (int64_t at = 0; at < n; at += kBlockK) {
     const int64_t end = minOf(n, at + kBlockK);
-    Lanes16 acc = lanes16(0.0f);
+    Lanes16 acc[R];
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r++) acc[r] = lanes16(0.0f);
     int64_t i = at;
     for (; i + 16 <= end; i += 16) {
+      const Lanes16 b = loadLanes16(x + i);
 #pragma GCC unroll 4
-      for (int j = 0; j < 16 / W; j++) {
-        acc.v[j] = fma(load(a + i + j * W), load(b + i + j * W), acc.v[j]);
+      for (int r = 0; r < R; r++) {
+#pragma GCC unroll 4
+        for (int j = 0; j < 16 / W; j++) {
+          acc[r].v[j] = fma(load(rows + r * stride + i + j * W), b.v[j], acc[r].v[j]);
+        }
       }
     }
     if (i < end) {
-      const Lanes16 x = loadLanes16(a + i, end - i, 0.0f), y = loadLanes16(b + i, end - i, 0.0f);
+      const Lanes16 b = loadLanes16(x + i, end - i, 0.0f);
 #pragma GCC unroll 4
-      for (int j = 0; j < 16 / W; j++) acc.v[j] = fma(x.v[j], y.v[j], acc.v[j]);
+      for (int r = 0; r < R; r++) {
+        const Lanes16 a = loadLanes16(rows + r * stride + i, end - i, 0.0f);
+#pragma GCC unroll 4
+        for (int j = 0; j < 16 / W; j++) acc[r].v[j] = fma(a.v[j], b.v[j], acc[r].v[j]);
+      }
     }
-    total += sumLanes(acc);
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r++) total[r] += sumLanes(acc[r]);
   }
-  return total;
+  for (int r = 0; r < R; r++) y[r * step] = (float)total[r];
 }
 
 void multiply(const Call& call, const Run& run, const Shape& s, const Piece& piece,
@@ -110,13 +130,14 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
   const float* const B = (const float*)run.ptr[call.inputs[1]];
   float* const stored = call.custom[0] >= 0 ? (float*)run.ptr[call.custom[0]] : nullptr;
   float* const packed = (float*)(run.scratch + call.custom[1]);
+  float* const packedA = (float*)(run.scratch + call.custom[4]);
   float* const scratchC = (float*)(run.scratch + call.custom[2]);
   const int64_t lda = s.lda(), ldb = s.ldb();
   const int64_t ldc = stored ? s.n : call.custom[3];
 
   const int64_t rowBlock = stored ? nRows : minOf(kScratchRows, nRows);
-  const bool dots = s.dots();
-  const bool pack = !dots && (s.tb || (nRows >= kPackRows && cols.end - cols.begin > kColumns));
+  const bool byDots = s.byDots();
+  const bool pack = !byDots && (s.tb || (nRows >= packRowsFrom(ldb) && cols.end - cols.begin > kColumns));
   const int64_t nv = !pack && nRows <= kRows ? maxVectors((int)nRows) : kVectors;
   const int64_t panel = nv * W;
   const int64_t kBlocks = maxOf(1, ceilDiv(s.k, kBlockK));
@@ -129,13 +150,14 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
       for (int64_t i0 = rows.begin; i0 < rows.end; i0 += rowBlock) {
         const int64_t mc = minOf(rowBlock, rows.end - i0);
         float* const C = stored ? stored + (b * s.m + i0) * s.n + j0 : scratchC;
-        if (dots) {
-          for (int64_t i = 0; i < mc; i++) {
-            for (int64_t j = 0; j < nc; j++) {
-              C[i * ldc + j] = (float)dot(Ab + (s.n == 1 ? (i0 + i) * s.k : 0),
-                                          Bb + (s.n == 1 ? 0 : (j0 + j) * s.k), s.k);
-            }
-          }
+        if (byDots) {
+          // One column of C against rows of A, or one row of C against rows of the transposed B.
+          const float* const x = s.n == 1 ? Bb : Ab;
+          const float* const from = s.n == 1 ? Ab + i0 * s.k : Bb + j0 * s.k;
+          const int64_t count = s.n == 1 ? mc : nc, step = s.n == 1 ? ldc : 1;
+          int64_t r = 0;
+          for (; r + 4 <= count; r += 4) dots<4>(from + r * s.k, s.k, x, s.k, C + r * step, step);
+          for (; r < count; r++) dots<1>(from + r * s.k, s.k, x, s.k, C + r * step, step);
           if (epilogue) epilogue->apply(C, ldc, b * s.m + i0, mc, j0, nc);
           continue;
         }
@@ -144,22 +166,45 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
           const int64_t k0 = kb * kBlockK, kc = minOf(kBlockK, s.k - k0);
           const bool last = kb == kBlocks - 1;
           const float* const Bk = s.tb ? Bb + j0 * ldb + k0 : Bb + k0 * ldb + j0;
+          if (s.tb && !s.ta && pack && mc <= kPanelRows) {
+            // Panel by panel: the transposed panel is used from L1 and never goes to L2. With more
+            // rows A would come from L2 or beyond for every panel, and the order below is better.
+            for (int64_t j = 0; j < nc; j += panel) {
+              const int64_t width = minOf(panel, nc - j);
+              packColumns(Bk + j * ldb, ldb, kc, width, packed);
+              const int64_t vectors = ceilDiv(width, W), tail = width - (vectors - 1) * W;
+              for (int64_t strip = 0; strip < strips; strip++) {
+                const int64_t i = mc * strip / strips, mr = mc * (strip + 1) / strips - i;
+                kTiles[0][tail != W][mr - 1][vectors - 1](kc, Ab + (i0 + i) * lda + k0, lda, packed,
+                                                          kColumns, C + i * ldc + j, ldc, kb > 0,
+                                                          tail);
+              }
+            }
+            if (last && epilogue) epilogue->apply(C, ldc, b * s.m + i0, mc, j0, nc);
+            continue;
+          }
           if (pack) {
             if (s.tb) packColumns(Bk, ldb, kc, nc, packed);
             else packRows(Bk, ldb, kc, nc, packed);
           }
           for (int64_t strip = 0; strip < strips; strip++) {
             const int64_t i = mc * strip / strips, mr = mc * (strip + 1) / strips - i;
-            const float* const a = s.ta ? Ab + k0 * lda + i0 + i : Ab + (i0 + i) * lda + k0;
+            const float* a = s.ta ? Ab + k0 * lda + i0 + i : Ab + (i0 + i) * lda + k0;
+            int64_t strideA = lda;
+            if (s.ta && nc >= kPackPanels * panel) {
+              packStrip(a, lda, kc, mr, packedA);
+              a = packedA;
+              strideA = kPackedRows;
+            }
             const auto& tiles = kTiles[s.ta];
             for (int64_t j = 0; j < nc; j += panel) {
               const int64_t width = minOf(panel, nc - j);
               const int64_t vectors = ceilDiv(width, W), tail = width - (vectors - 1) * W;
               const TileFunction tileFn = tiles[tail != W][mr - 1][vectors - 1];
               if (pack) {
-                tileFn(kc, a, lda, packed + j * kc, kColumns, C + i * ldc + j, ldc, kb > 0, tail);
+                tileFn(kc, a, strideA, packed + j * kc, kColumns, C + i * ldc + j, ldc, kb > 0, tail);
               } else {
-                tileFn(kc, a, lda, Bk + j, ldb, C + i * ldc + j, ldc, kb > 0, tail);
+                tileFn(kc, a, strideA, Bk + j, ldb, C + i * ldc + j, ldc, kb > 0, tail);
               }
             }
             if (last && epilogue) epilogue->apply(C + i * ldc, ldc, b * s.m + i0 + i, mr, j0, nc);
@@ -173,7 +218,8 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
 }  // namespace
 
 // custom[0]: tensor that holds C while it is computed, −1 for scratch; [1]: byte offset of the packed
-// B in scratch; [2]: byte offset of the C block in scratch; [3]: its row length.
+// B in scratch; [2]: byte offset of the C block in scratch; [3]: its row length; [4]: byte offset of a
+// packed strip of A.
 void plan_gemm(Call& call) {
   const Shape s(call);
   const TilePlan* tile = call.tile;
@@ -182,7 +228,9 @@ void plan_gemm(Call& call) {
   int64_t bytes = tile ? (tile->scratchBytes + 63) & ~(int64_t)63 : 0;
   const int64_t width = minOf(kBlockN, ceilDiv(s.n, kColumns) * kColumns);
   call.custom[1] = bytes;
-  if (s.tb || s.m >= kPackRows) bytes += minOf(kBlockK, s.k) * width * 4;
+  if (s.tb || s.m >= packRowsFrom(s.n)) bytes += minOf(kBlockK, s.k) * width * 4;
+  call.custom[4] = bytes;
+  if (s.ta) bytes += minOf(kBlockK, s.k) * kPackedRows * 4;
   call.custom[2] = bytes;
   call.custom[3] = s.n <= kBlockN ? s.n : kBlockN;
   if (call.custom[0] < 0) bytes += minOf(kScratchRows, s.m) * call.custom[3] * 4;
