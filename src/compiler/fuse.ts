@@ -34,8 +34,9 @@ const mostShared = 16;
 export function fuse(graph: Graph): Unit[] {
   const state = new Units(graph);
   for (const node of graph.nodes) state.add(node);
-  state.mergeMaps();
+  // Reductions first: a map that joined what comes after a reduction could no longer join it.
   state.mergeReductions();
+  state.mergeMaps();
   state.attachEpilogues();
   return state.all();
 }
@@ -132,6 +133,7 @@ class Units {
         const other = this.#unitOf.get(neighbour)!;
         if (
           own !== other &&
+          own.kind === "map" &&
           other.kind === "map" &&
           sameShape(own.domain, other.domain) &&
           this.#fits(own, other) &&
@@ -144,7 +146,7 @@ class Units {
     }
   }
 
-  /** Reductions of one tensor shape join; then maps that feed nothing but them. */
+  /** Reductions of one tensor shape join; then element-wise nodes that feed nothing but them. */
   mergeReductions(): void {
     const reductions = [...this.#units].filter((u) => u.kind === "reduce");
     reductions.forEach((unit, i) => {
@@ -163,15 +165,23 @@ class Units {
     });
     for (const unit of [...this.#units]) {
       if (unit.kind !== "reduce") continue;
-      for (const reduction of [...unit.reductions]) this.#absorbProducer(unit, reduction);
+      // Absorbed nodes have producers of their own.
+      const reached = [...unit.reductions];
+      for (let next = reached.pop(); next; next = reached.pop()) {
+        for (const input of next.inputs) {
+          const absorbed = this.#absorbProducer(unit, input);
+          if (absorbed) reached.push(...absorbed);
+        }
+      }
     }
   }
 
-  #absorbProducer(unit: Unit, reduction: Node): void {
-    const producer = storageOf(reduction.inputs[0]!).node;
+  /** Takes the map that makes `input` into the unit if all its users are there; returns its nodes. */
+  #absorbProducer(unit: Unit, input: Value): readonly Node[] | undefined {
+    const producer = storageOf(input).node;
     const map = producer && this.#unitOf.get(producer);
-    if (map?.kind !== "map" || !sameShape(map.domain, unit.domain)) return;
-    const members = new Set<Node>(unit.reductions);
+    if (map?.kind !== "map" || !sameShape(map.domain, unit.domain)) return undefined;
+    const members = new Set<Node>([...unit.reductions, ...unit.nodes]);
     const feedsOnlyReductions = map.nodes.every((node) =>
       node.outputs.every(
         (value) =>
@@ -181,8 +191,12 @@ class Units {
           ),
       ),
     );
-    if (!feedsOnlyReductions || !this.#fits(unit, map) || !this.#readable(map, unit.view!)) return;
-    if (this.#independent(map, unit)) this.#merge(unit, map);
+    if (!feedsOnlyReductions || !this.#fits(unit, map) || !this.#readable(map, unit.view!)) {
+      return undefined;
+    }
+    if (!this.#seedsStayOutside(unit, map) || !this.#independent(map, unit)) return undefined;
+    this.#merge(unit, map);
+    return map.nodes;
   }
 
   /** A map that reads a product's result over the same elements becomes its epilogue. */
