@@ -170,4 +170,5 @@ export {
   tensor,
 } from "./tensor/tensor.js";
 export { Variable, variable } from "./tensor/variable.js";
-export type { EvaluateOptions, FitOptions, PredictOptions } from "./training/trainer.js";
+export type { PredictOptions } from "./training/predictor.js";
+export type { EvaluateOptions, FitOptions } from "./training/trainer.js";

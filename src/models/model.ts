@@ -19,13 +19,9 @@ import {
   type SampleWeights,
 } from "../training/data.js";
 import { type CompileOptions, Objective } from "../training/objective.js";
+import { type PredictOptions, Predictor } from "../training/predictor.js";
 import type { TrainableNetwork } from "../training/step.js";
-import {
-  type EvaluateOptions,
-  type FitOptions,
-  type PredictOptions,
-  Trainer,
-} from "../training/trainer.js";
+import { type EvaluateOptions, type FitOptions, Trainer } from "../training/trainer.js";
 import { readWeights, type SaveOptions, saveModel, writeWeights } from "./saving.js";
 
 /** What a model gives: a tensor, or an array of them where it has several outputs. */
@@ -41,6 +37,7 @@ export class Model<O extends ModelOutput = Tensor> extends Network<O> implements
   /** Set to true (by a callback, say), training ends after the present epoch. */
   stopTraining = false;
   #trainer: Trainer | null = null;
+  #predictor: Predictor | null = null;
   #options: CompileOptions | null = null;
 
   /** @internal Use `lw.model` or `lw.sequential`. */
@@ -54,16 +51,27 @@ export class Model<O extends ModelOutput = Tensor> extends Network<O> implements
   /** @internal To be called when the wiring changes: what was compiled no longer holds. */
   protected rewired(): void {
     this.#trainer = null;
+    this.#predictor = null;
   }
 
-  #ready(where: string, x?: DataLike): Trainer {
-    if (!this.built && x !== undefined) this.prepareFor(x);
+  #build(where: string, x: DataLike): void {
+    if (!this.built) this.prepareFor(x);
+    if (!this.built) throw new StateError(`${where}: ${this.where} has no layers yet`);
+  }
+
+  #ready(where: string, x: DataLike): Trainer {
+    this.#build(where, x);
     if (!this.#trainer) {
       this.#trainer = new Trainer(new ModelNetwork(this));
       if (this.#options) this.#trainer.compile(this.#objective(this.#options));
     }
-    if (!this.built) throw new StateError(`${where}: ${this.where} has no layers yet`);
     return this.#trainer;
+  }
+
+  #applied(where: string, x: DataLike): Predictor {
+    this.#build(where, x);
+    this.#predictor ??= new Predictor(new ModelNetwork(this));
+    return this.#predictor;
   }
 
   #objective(options: CompileOptions): Objective {
@@ -139,7 +147,7 @@ export class Model<O extends ModelOutput = Tensor> extends Network<O> implements
 
   /** Predictions for all samples. May be called any number of times at once, also during `fit`. */
   async predict(x: DataLike, options: PredictOptions = {}): Promise<O> {
-    return this.#shaped(await this.#ready("predict()", x).predict(x, options));
+    return this.#shaped(await this.#applied("predict()", x).predict(x, options));
   }
 
   /**
@@ -147,8 +155,8 @@ export class Model<O extends ModelOutput = Tensor> extends Network<O> implements
    * thread waits. A tensor of the same shape as before takes the shortest way.
    */
   predictSync(x: DataLike): O {
-    const trainer = this.#trainer ?? this.#ready("predictSync()", x);
-    return this.#shaped(trainer.predictSync(x));
+    const predictor = this.#predictor ?? this.#applied("predictSync()", x);
+    return this.#shaped(predictor.predictSync(x));
   }
 
   /** Predictions for one batch. */

@@ -3,14 +3,16 @@ export {
   falseNegatives,
   falsePositives,
   precision,
-  precisionAtRecall,
   recall,
-  recallAtPrecision,
-  sensitivityAtSpecificity,
-  specificityAtSensitivity,
   trueNegatives,
   truePositives,
 } from "../nn/metrics/confusion.js";
+export {
+  precisionAtRecall,
+  recallAtPrecision,
+  sensitivityAtSpecificity,
+  specificityAtSensitivity,
+} from "../nn/metrics/curves.js";
 export {
   binaryAccuracy,
   categoricalAccuracy,

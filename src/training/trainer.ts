@@ -1,6 +1,6 @@
 /**
- * Runs training, evaluation and prediction of one network: epochs as native loops, executables cached
- * by shape, logs, callbacks, progress, abort and the stop at NaN. What a step computes is in `step.ts`;
+ * Runs training and evaluation of one network: epochs as native loops, executables cached by shape,
+ * logs, callbacks, progress, abort and the stop at NaN. What a step computes is in `step.ts`;
  * what users hold is in `models/`.
  */
 import type { Executable } from "../backend/run.js";
@@ -14,10 +14,10 @@ import {
   StateError,
   show,
 } from "../errors.js";
-import { allocate, type TypedArray } from "../tensor/dtype.js";
+import type { TypedArray } from "../tensor/dtype.js";
 import { drawSeed, mixSeed } from "../tensor/random.js";
 import { sizeOf } from "../tensor/shape.js";
-import { leaf, Tensor, zerosLeaf } from "../tensor/tensor.js";
+import { zerosLeaf } from "../tensor/tensor.js";
 import { Variable } from "../tensor/variable.js";
 import {
   type CallbackHooks,
@@ -33,15 +33,13 @@ import {
   type DataLike,
   type DataRequest,
   gatherData,
-  inputSamples,
-  perSlot,
-  type Samples,
   type SampleWeights,
   settle,
   sliceData,
 } from "./data.js";
 import type { Objective, OutputMetric } from "./objective.js";
 import { epochOrder } from "./order.js";
+import { ExecutableCache, inferenceBatch, rowsPerBatch } from "./predictor.js";
 import { checkVerbosity, Progress, type Verbosity } from "./progress.js";
 import {
   arraysOf,
@@ -49,7 +47,6 @@ import {
   signatureOf,
   type TrainableNetwork,
   traceEvaluationStep,
-  tracePrediction,
   traceResults,
   traceTrainStep,
 } from "./step.js";
@@ -112,50 +109,6 @@ export interface EvaluateOptions {
   verbose?: Verbosity | boolean;
 }
 
-/** Options of `predict`. */
-export interface PredictOptions {
-  /** Samples per run; the results don't depend on it. */
-  batchSize?: number;
-  signal?: AbortSignal;
-}
-
-/** Larger batches than Keras' 32 keep all cores busy; results don't depend on it. */
-const inferenceBatch = 256;
-
-/** A batch size as a number of rows: Infinity is all there are. */
-function rowsPerBatch(where: string, option: string, given: number, count: number): number {
-  if (given === Infinity) return count;
-  checkInteger(where, option, given, 1);
-  return Math.min(given, count);
-}
-
-/** Executables by shape, the least recently used dropped first: each holds its own memory. */
-class ExecutableCache {
-  readonly #entries = new Map<string, Executable>();
-  readonly #limit: number;
-
-  constructor(limit: number) {
-    this.#limit = limit;
-  }
-
-  get(key: string, make: () => Executable): Executable {
-    let found = this.#entries.get(key);
-    if (found) this.#entries.delete(key);
-    else {
-      found = make();
-      if (this.#entries.size >= this.#limit) {
-        this.#entries.delete(this.#entries.keys().next().value!);
-      }
-    }
-    this.#entries.set(key, found);
-    return found;
-  }
-
-  clear(): void {
-    this.#entries.clear();
-  }
-}
-
 /** One stretch of equal steps. */
 interface Stretch {
   readonly executable: Executable;
@@ -189,19 +142,17 @@ class LossRecord {
   }
 }
 
-/** Trains, evaluates and applies one network. */
+/** Trains and evaluates one network. */
 export class Trainer {
   readonly #network: TrainableNetwork;
   readonly #seed = new Variable(zerosLeaf([], "int32"), "seed", false);
   readonly #training = new ExecutableCache(6);
   readonly #evaluation = new ExecutableCache(6);
-  readonly #prediction = new ExecutableCache(16);
   #objective: Objective | null = null;
   /** Weights that optimizers change, as they were when the model was compiled. */
   #trainable: readonly Variable[] = [];
   #results: { metrics: readonly OutputMetric[]; executable: Executable } | null = null;
   #busy: string | null = null;
-  #last: { rows: number; dtype: string; executable: Executable; shapes: number[][] } | null = null;
 
   constructor(network: TrainableNetwork) {
     this.#network = network;
@@ -671,119 +622,6 @@ export class Trainer {
       return this.#measure(where, objective, data, data.count, none, undefined);
     });
   }
-
-  /* ---- prediction --------------------------------------------------------------------------------- */
-
-  /** Predictions for all samples, one tensor per output. May run any number of times at once. */
-  async predict(x: DataLike, options: PredictOptions = {}): Promise<Tensor[]> {
-    const where = "predict()";
-    checkKeys(where, options, ["batchSize", "signal"]);
-    const { signal } = options;
-    signal?.throwIfAborted();
-    await settle(x);
-    const inputs = this.#inputs(where, x);
-    const count = inputs[0]!.shape[0]!;
-    const rows = rowsPerBatch(where, "batchSize", options.batchSize ?? inferenceBatch, count);
-    if (rows === count) {
-      const executable = this.#predictor(inputs, rows);
-      const outputs = await executable.run(inputs.map((s) => s.values));
-      signal?.throwIfAborted();
-      return executable.outputs.map(({ shape, dtype }, i) => leaf(outputs[i]!, shape, dtype));
-    }
-    const full = Math.floor(count / rows);
-    const rest = count - full * rows;
-    const main = this.#predictor(inputs, rows);
-    const outputs = main.outputs.map(({ shape, dtype }) =>
-      allocate(dtype, (sizeOf(shape) / rows) * count),
-    );
-    const part = (executable: Executable, from: number, steps: number, size: number) => {
-      const counter = new Int32Array(2);
-      const stop = (): void => {
-        Atomics.store(counter, 1, 1);
-      };
-      signal?.addEventListener("abort", stop, { once: true });
-      return executable
-        .loop(
-          inputs.map((s) => s.values.subarray(from * s.rowSize, (from + steps * size) * s.rowSize)),
-          {
-            steps,
-            advance: inputs.map((s) => size * s.rowSize),
-            outputs: executable.outputs.map(({ shape }, i) => {
-              const row = sizeOf(shape) / size;
-              return outputs[i]!.subarray(from * row, (from + steps * size) * row);
-            }),
-            progress: counter,
-          },
-        )
-        .finally(() => signal?.removeEventListener("abort", stop));
-    };
-    await part(main, 0, full, rows);
-    signal?.throwIfAborted();
-    if (rest > 0) await part(this.#predictor(inputs, rest), full * rows, 1, rest);
-    signal?.throwIfAborted();
-    return main.outputs.map(({ shape, dtype }, i) =>
-      leaf(outputs[i]!, [count, ...shape.slice(1)], dtype),
-    );
-  }
-
-  /** Predictions at once, all samples as one batch. */
-  predictSync(x: DataLike): Tensor[] {
-    // The common case first: a tensor of the same shape as last time.
-    const last = this.#last;
-    if (last !== null && x instanceof Tensor && x.values !== undefined && x.dtype === last.dtype) {
-      const { shapes, executable } = last;
-      const wanted = shapes[0]!;
-      if (shapes.length === 1 && sameDims(x.shape, wanted)) {
-        return wrap(executable, executable.runSync([x.values]));
-      }
-    }
-    const inputs = this.#inputs("predictSync()", x);
-    const rows = inputs[0]!.shape[0]!;
-    const executable = this.#predictor(inputs, rows);
-    this.#last = {
-      rows,
-      dtype: inputs[0]!.dtype,
-      executable,
-      shapes: inputs.map((s) => [...s.shape]),
-    };
-    return wrap(executable, executable.runSync(inputs.map((s) => s.values)));
-  }
-
-  #inputs(where: string, x: DataLike): Samples[] {
-    const slots = this.#network.inputSlots;
-    const inputs = perSlot(where, "x", x, slots).map((value, i) =>
-      inputSamples(where, value, slots[i]!),
-    );
-    const count = inputs[0]?.shape[0] ?? 0;
-    for (const s of inputs) {
-      if (s.shape[0] !== count) {
-        throw new ArgumentError(
-          expected(where, `${count} samples of input ${show(s.name)}`, `${s.shape[0]}`),
-        );
-      }
-    }
-    return inputs;
-  }
-
-  #predictor(inputs: readonly Samples[], rows: number): Executable {
-    const key = inputs.map((s) => `${s.dtype}${[rows, ...s.shape.slice(1)]}`).join(";");
-    return this.#prediction.get(key, () => tracePrediction(this.#network, inputs, rows));
-  }
-}
-
-function sameDims(a: readonly number[], b: readonly number[]): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
-}
-
-function wrap(executable: Executable, outputs: readonly TypedArray[]): Tensor[] {
-  const { outputs: specs } = executable;
-  const tensors = new Array<Tensor>(specs.length);
-  for (let i = 0; i < specs.length; i++) {
-    tensors[i] = new Tensor(specs[i]!.shape, specs[i]!.dtype, { values: outputs[i]! });
-  }
-  return tensors;
 }
 
 /** Training and validation data, from `validationData` or the last share of the samples. */

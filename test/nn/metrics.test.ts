@@ -6,6 +6,7 @@ import { trace } from "../../src/backend/run.js";
 import { ArgumentError } from "../../src/errors.js";
 import { lossNames, meanSquaredError } from "../../src/nn/losses.js";
 import * as confusion from "../../src/nn/metrics/confusion.js";
+import * as curves from "../../src/nn/metrics/curves.js";
 import * as averages from "../../src/nn/metrics/mean.js";
 import { Mean, Metric } from "../../src/nn/metrics/metric.js";
 import * as metrics from "../../src/nn/metrics/table.js";
@@ -230,10 +231,10 @@ describe("areas under curves", () => {
       Math.max(0, ...grid.filter((r) => r[given] >= value).map((r) => r[of]));
     const o = { numThresholds: 11 };
     const cases: [Metric, number][] = [
-      [confusion.specificityAtSensitivity(0.7, o), best("specificity", "recall", 0.7)],
-      [confusion.sensitivityAtSpecificity(0.7, o), best("recall", "specificity", 0.7)],
-      [confusion.precisionAtRecall(0.7, o), best("precision", "recall", 0.7)],
-      [confusion.recallAtPrecision(0.7, o), best("recall", "precision", 0.7)],
+      [curves.specificityAtSensitivity(0.7, o), best("specificity", "recall", 0.7)],
+      [curves.sensitivityAtSpecificity(0.7, o), best("recall", "specificity", 0.7)],
+      [curves.precisionAtRecall(0.7, o), best("precision", "recall", 0.7)],
+      [curves.recallAtPrecision(0.7, o), best("recall", "precision", 0.7)],
     ];
     for (const [metric, want] of cases) {
       expectClose(stream(metric, binary, chances), [want], { ulp: 4 }, metric.name);
@@ -412,8 +413,8 @@ describe("names and configuration", () => {
   });
 
   test("operating points keep their value", () => {
-    const { className, name } = confusion.precisionAtRecall(0.8);
-    const config = confusion.precisionAtRecall(0.8).getConfig();
+    const { className, name } = curves.precisionAtRecall(0.8);
+    const config = curves.precisionAtRecall(0.8).getConfig();
     const again = metrics.restoreMetric("file", { className, name, config });
     expect(again.getConfig()).toEqual({ value: 0.8 });
   });

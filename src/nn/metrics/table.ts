@@ -10,6 +10,7 @@ import {
   unknownName,
 } from "../losses.js";
 import * as confusion from "./confusion.js";
+import * as curves from "./curves.js";
 import * as mean from "./mean.js";
 import { Mean, Metric, type MetricConfig } from "./metric.js";
 import { type R2Options, R2Score } from "./regression.js";
@@ -29,8 +30,8 @@ export function fBetaScore(options: confusion.FScoreOptions & { beta?: number } 
 }
 
 /** Area under the ROC (or precision-recall) curve. */
-export function auc(options: confusion.AucOptions = {}): Metric {
-  return new confusion.AUC(options);
+export function auc(options: curves.AucOptions = {}): Metric {
+  return new curves.AUC(options);
 }
 
 /** How often a sample of one class (row) was predicted as another (column). */
@@ -65,11 +66,9 @@ const checked = <O>(make: (options: O) => Metric): Factory => {
   return (config) => make(config as unknown as O);
 };
 
-const point = (
-  make: (value: number, options: confusion.OperatingPointOptions) => Metric,
-): Factory => {
+const point = (make: (value: number, options: curves.OperatingPointOptions) => Metric): Factory => {
   return ({ value, ...rest }) =>
-    make(value as number, rest as unknown as confusion.OperatingPointOptions);
+    make(value as number, rest as unknown as curves.OperatingPointOptions);
 };
 
 const table: Readonly<Record<string, Factory>> = {
@@ -87,10 +86,10 @@ const table: Readonly<Record<string, Factory>> = {
   trueNegatives: checked(confusion.trueNegatives),
   falseNegatives: checked(confusion.falseNegatives),
   auc: checked(auc),
-  specificityAtSensitivity: point(confusion.specificityAtSensitivity),
-  sensitivityAtSpecificity: point(confusion.sensitivityAtSpecificity),
-  precisionAtRecall: point(confusion.precisionAtRecall),
-  recallAtPrecision: point(confusion.recallAtPrecision),
+  specificityAtSensitivity: point(curves.specificityAtSensitivity),
+  sensitivityAtSpecificity: point(curves.sensitivityAtSpecificity),
+  precisionAtRecall: point(curves.precisionAtRecall),
+  recallAtPrecision: point(curves.recallAtPrecision),
   f1Score: checked(f1Score),
   fBetaScore: checked(fBetaScore),
   confusionMatrix: checked(confusionMatrix),
