@@ -27,14 +27,22 @@ export {
 } from "./layers/layer.js";
 export * as layers from "./layers/layers.js";
 export { deserializeLayer, registerLayer, serializeLayer } from "./layers/registry.js";
-export { type Model, model } from "./models/model.js";
+export { Model, model } from "./models/model.js";
 export { Perceptron, perceptron } from "./models/perceptron.js";
-export { loadModel, modelFromJSON } from "./models/saving.js";
-export { type Sequential, sequential } from "./models/sequential.js";
+export {
+  type CustomObjects,
+  type LoadOptions,
+  loadModel,
+  modelFromJSON,
+  type SaveOptions,
+} from "./models/saving.js";
+export { Sequential, sequential } from "./models/sequential.js";
 export { type BatchShape, input, Network, SymbolicTensor } from "./network/network.js";
 export { activations, registerActivation } from "./nn/activations.js";
 export { constraints, registerConstraint } from "./nn/constraints.js";
 export { initializers, registerInitializer } from "./nn/initializers.js";
+export type { LossFunction, LossIdentifier } from "./nn/losses.js";
+export type { MetricIdentifier } from "./nn/metrics/table.js";
 export { registerRegularizer, regularizers } from "./nn/regularizers.js";
 export {
   celu,
@@ -154,6 +162,8 @@ export {
   softmaxCrossEntropy,
   sparseSoftmaxCrossEntropy,
 } from "./ops/softmax.js";
+export type { Optimizer } from "./optimizers/optimizer.js";
+export type { LearningRateSchedule } from "./optimizers/schedules.js";
 export * as plot from "./plot/plot.js";
 export * as callbacks from "./public/callbacks.js";
 export * as losses from "./public/losses.js";
@@ -170,5 +180,8 @@ export {
   tensor,
 } from "./tensor/tensor.js";
 export { Variable, variable } from "./tensor/variable.js";
+export type { CallbackHooks, History, Logs } from "./training/callbacks.js";
+export type { DataLike } from "./training/data.js";
+export type { CompileOptions } from "./training/objective.js";
 export type { PredictOptions } from "./training/predictor.js";
 export type { EvaluateOptions, FitOptions } from "./training/trainer.js";

@@ -21,6 +21,7 @@ export {
   sparseTopKCategoricalAccuracy,
   topKCategoricalAccuracy,
 } from "../nn/metrics/mean.js";
+export { Metric, type MetricConfig } from "../nn/metrics/metric.js";
 export {
   auc,
   confusionMatrix,

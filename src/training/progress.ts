@@ -95,8 +95,9 @@ export class Progress {
     const time =
       step < this.#steps ? `${duration(perStep * (this.#steps - step))} left` : duration(seconds);
     const text = ` ${time} ${duration(perStep)}/step${values(logs)}`;
-    // Too narrow a terminal would wrap, and \r would no longer reach the line's beginning.
-    const room = Math.max(0, (this.#stream.columns ?? 120) - count.length - barWidth - 2);
+    // A terminal that does not know its width says 0. Text that wraps would put the line's beginning
+    // out of \r's reach.
+    const room = Math.max(0, (this.#stream.columns || 120) - count.length - barWidth - 2);
     return `\r\u001b[K${count} ${bar}${text.slice(0, room)}`;
   }
 }
