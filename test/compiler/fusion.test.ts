@@ -1,0 +1,215 @@
+/** What becomes how many kernel calls: the facts about fusion that speed rests on. */
+import { describe, expect, test } from "vitest";
+import { type TraceInput, trace } from "../../src/backend/run.js";
+import type { Program } from "../../src/compiler/program.js";
+import type { DType } from "../../src/index.js";
+import * as lw from "../../src/index.js";
+import { normalize } from "../../src/ops/normalization.js";
+import { expectSoundMemory } from "./checks.js";
+
+const input = (name: string, shape: number[], dtype: DType = "float32"): TraceInput => ({
+  name,
+  shape,
+  dtype,
+});
+
+function compiled(inputs: TraceInput[], body: (...xs: lw.Tensor[]) => lw.Tensor[]): Program {
+  const { program } = trace({ name: "fact", inputs, body: (xs) => body(...xs) });
+  expectSoundMemory(program);
+  return program;
+}
+
+const kernels = (program: Program): string[] => program.calls.map((call) => call.kernel);
+const zeros = (name: string, shape: number[]): lw.Variable =>
+  lw.variable(lw.zeros(shape), { name });
+
+describe("fusion", () => {
+  test("a chain of element-wise ops is one map, with nothing in the arena", () => {
+    const program = compiled([input("x", [30, 40]), input("b", [40])], (x, b) => [
+      lw.gelu(x!.mul(2).add(b!)).tanh().clipByValue(-0.5, 0.5),
+    ]);
+    expect(kernels(program)).toEqual(["map"]);
+    expect(program.arenaBytes).toBe(0);
+  });
+
+  test("bias and activation go into the product's epilogue, gelu and residuals too", () => {
+    const inputs = [input("x", [8, 4]), input("w", [4, 4]), input("b", [4])];
+    const relu = compiled(inputs, (x, w, b) => [x!.matMul(w!).add(b!).relu()]);
+    expect(kernels(relu)).toEqual(["gemm"]);
+    expect(relu.calls[0]!.tile?.instructions.map((i) => i.op)).toEqual(["add", "relu"]);
+    const gelu = compiled(inputs, (x, w, b) => [lw.gelu(x!.matMul(w!).add(b!)).add(x!)]);
+    expect(kernels(gelu)).toEqual(["gemm"]);
+    const batched = compiled([input("x", [2, 8, 4]), ...inputs.slice(1)], (x, w, b) => [
+      x!.matMul(w!).add(b!).sigmoid(),
+    ]);
+    expect(kernels(batched)).toEqual(["gemm"]);
+  });
+
+  test("transposes of operands become the product's flags", () => {
+    const program = compiled([input("x", [4, 8]), input("w", [3, 4])], (x, w) => [
+      x!.transpose().matMul(w!.transpose()),
+    ]);
+    expect(kernels(program)).toEqual(["gemm"]);
+    expect(program.calls[0]!.ints.slice(4, 6)).toEqual([1, 1]);
+  });
+
+  test("an Adam update is one map per parameter, beside the scalars'", () => {
+    const [w, m, v] = ["w", "m", "v"].map((name) => zeros(name, [40, 30])) as [
+      lw.Variable,
+      lw.Variable,
+      lw.Variable,
+    ];
+    const t = zeros("t", []);
+    const update = (g: lw.Tensor): lw.Tensor[] => {
+      t.assign(t.add(1));
+      m.assign(m.mul(0.9).add(g.mul(0.1)));
+      v.assign(v.mul(0.999).add(g.square().mul(0.001)));
+      const first = m.div(lw.sub(1, lw.pow(0.9, t)));
+      const second = v.div(lw.sub(1, lw.pow(0.999, t)));
+      w.assign(w.sub(first.div(second.sqrt().add(1e-8)).mul(0.001)));
+      return [];
+    };
+    const program = compiled([input("g", [40, 30])], (g) => update(g!));
+    expect(kernels(program)).toEqual(["map", "map"]);
+    expect(program.calls[1]!.outputs.length).toBe(3);
+
+    // A gradient that comes from a product takes the update along as its epilogue.
+    const inputs = [input("x", [8, 40]), input("dy", [8, 30])];
+    const product = compiled(inputs, (x, dy) => update(x!.matMul(dy!, true)));
+    expect(kernels(product)).toEqual(["map", "gemm"]);
+    expect(product.calls[1]!.outputs.length).toBe(3);
+  });
+
+  test("softmax with cross-entropy and its gradient is one kernel", () => {
+    const inputs = [input("z", [8, 3]), input("t", [8, 3])];
+    const program = compiled(inputs, (z, t) => {
+      const { value, grad } = lw.valueAndGrad((x) => lw.softmaxCrossEntropy(t!, x).sum())(z!);
+      return [value, grad];
+    });
+    expect(kernels(program)).toEqual(["softmaxCrossEntropy", "reduce"]);
+    const sparse = compiled([inputs[0]!, input("y", [8], "int32")], (z, y) => {
+      const { value, grad } = lw.valueAndGrad((x) => lw.sparseSoftmaxCrossEntropy(y!, x).sum())(z!);
+      return [value, grad];
+    });
+    expect(kernels(sparse)).toEqual(["sparseSoftmaxCrossEntropy", "reduce"]);
+  });
+
+  test("batch norm's gradients for scale, offset and input make one reducing pass", () => {
+    const inputs = [input("x", [8, 4]), input("dy", [8, 4]), input("g", [4]), input("b", [4])];
+    const program = compiled(inputs, (x, dy, g, b) =>
+      lw.grads((a, gamma, beta) => normalize(a, [0], gamma!, beta!, 1e-3).output)([x!, g!, b!], dy),
+    );
+    const reduces = program.calls.filter((call) => call.kernel === "reduce");
+    expect(reduces.length).toBe(1);
+    expect(reduces[0]!.outputs.length).toBe(2);
+    expect(kernels(program).filter((k) => k === "moments").length).toBe(1);
+    // Passes over the whole of x: moments, x̂, the sums, dx.
+    const large = program.calls.filter((call) =>
+      call.inputs.some((i) => program.tensors[i]!.shape.join() === "32"),
+    );
+    expect(large.length).toBe(4);
+  });
+
+  test("a map that only feeds a reduction is part of it, and reductions share a pass", () => {
+    const loss = compiled([input("a", [9, 7]), input("b", [9, 7])], (a, b) => [
+      lw.squaredDifference(a!, b!).mean(),
+    ]);
+    expect(kernels(loss)).toEqual(["reduce"]);
+    const both = compiled([input("x", [9, 7])], (x) => [x!.sum(0), x!.square().sum(0), x!.max(0)]);
+    expect(kernels(both)).toEqual(["reduce"]);
+    const product = compiled([input("x", [9, 7])], (x) => [x!.sum(0), x!.sum(1)]);
+    expect(kernels(product)).toEqual(["reduce", "reduce"]);
+  });
+
+  test("reshapes cost nothing; constants never reach memory", () => {
+    const program = compiled([input("x", [6, 4])], (x) => [
+      x!
+        .reshape([2, 12])
+        .reshape([6, 4])
+        .add(lw.fill([6, 4], 3))
+        .sub(lw.zeros([4])),
+    ]);
+    expect(kernels(program)).toEqual(["map"]);
+    expect(program.calls[0]!.inputs.length).toBe(1);
+    expect(program.calls[0]!.tile!.instructions.map((i) => i.op)).toEqual(["constFloat", "add"]);
+  });
+
+  test("neutral arithmetic disappears, other arithmetic does not", () => {
+    const steps = (f: (x: lw.Tensor) => lw.Tensor): string[] =>
+      compiled([input("x", [5])], (x) => [f(x!).neg()]).calls.flatMap((call) =>
+        (call.tile?.instructions ?? []).map((i) => i.op).filter((op) => op !== "constFloat"),
+      );
+    for (const f of [
+      (x: lw.Tensor) => x.mul(1),
+      (x: lw.Tensor) => lw.mul(1, x),
+      (x: lw.Tensor) => x.div(1),
+      (x: lw.Tensor) => x.sub(0),
+      (x: lw.Tensor) => x.mul(lw.ones([5])),
+    ]) {
+      expect(steps(f)).toEqual(["neg"]);
+    }
+    expect(steps((x) => x.div(2))).toEqual(["div", "neg"]);
+    expect(steps((x) => lw.div(1, x))).toEqual(["div", "neg"]);
+    expect(steps((x) => lw.sub(0, x))).toEqual(["sub", "neg"]);
+    // −0 + 0 is +0, so adding 0 is not neutral.
+    expect(steps((x) => x.add(0))).toEqual(["add", "neg"]);
+  });
+
+  test("equal expressions are computed once, unused ones not at all", () => {
+    const program = compiled([input("x", [4, 4])], (x) => {
+      x!.matMul(x!).exp();
+      return [x!.matMul(x!).add(1), x!.matMul(x!).add(1).mul(2)];
+    });
+    expect(kernels(program)).toEqual(["gemm"]);
+    const attributes = compiled([input("x", [3, 4])], (x) => [x!.sum(0), x!.sum(0), x!.max(0)]);
+    expect(attributes.calls.length).toBe(2);
+  });
+
+  test("limits of a tile hold, however long the chain and however many its constants", () => {
+    const program = compiled([input("x", [7])], (x) => {
+      const parts = Array.from({ length: 60 }, (_, i) => x!.mul(1.5 + i));
+      let y = parts[0]!;
+      for (let i = 0; i < 60; i++) y = y.add(parts[i]!.mul(1.5 + i)).mul(parts[59 - i]!);
+      return [y];
+    });
+    for (const { tile } of program.calls) expect(tile!.registers).toBeLessThanOrEqual(64);
+    const leaves = Array.from({ length: 60 }, (_, i) => lw.tensor([i, i + 1]));
+    const wide = compiled([], () => [leaves.reduce((a, b) => a.mul(0.5).add(b))]);
+    for (const { inputs } of wide.calls) expect(inputs.length).toBeLessThanOrEqual(64);
+  });
+});
+
+describe("memory plan", () => {
+  test("values that are done make room for later ones", () => {
+    const program = compiled([input("x", [16, 16])], (x) => {
+      let y = x!;
+      for (let i = 0; i < 12; i++) y = y.matMul(x!).softmax();
+      return [y];
+    });
+    // Two buffers of 16 × 16 floats take turns.
+    expect(program.arenaBytes).toBe(2 * 16 * 16 * 4);
+  });
+
+  test("a map works in place on an input that dies, once per input", () => {
+    const program = compiled([input("x", [64]), input("i", [64], "int32")], (x, i) => {
+      const [a, b] = [x!.gather(i!), x!.gather(i!.add(1))];
+      const [sum, difference] = [a.add(b), a.sub(b)];
+      return [sum.gather(i!), difference.gather(i!)];
+    });
+    const map = program.calls.find((call) => call.kernel === "map" && call.outputs.length === 2)!;
+    const places = (list: readonly number[]) =>
+      list.map((index) => JSON.stringify(program.tensors[index]!.place)).sort();
+    expect(places(map.outputs)).toEqual(places(map.inputs));
+    expect(new Set(places(map.outputs)).size).toBe(2);
+  });
+
+  test("tensors of other sizes and dtypes share bytes soundly", () => {
+    const program = compiled([input("x", [10, 10])], (x) => {
+      const mask = x!.matMul(x!).greater(0);
+      const small = x!.softmax().slice([2, 2], [3, 3]).softmax();
+      const bytes = mask.transpose().cast("float32").softmax();
+      return [bytes.sum().add(small.sum()), lw.concat([small, small]).softmax()];
+    });
+    expect(program.arenaBytes % 64).toBe(0);
+  });
+});
