@@ -25,8 +25,9 @@ import {
   regularizerFamily,
 } from "../nn/regularizers.js";
 import { asTensor } from "../ops/op.js";
+import { freshSource } from "../ops/random.js";
 import type { DType } from "../tensor/dtype.js";
-import { drawSeed, type RandomSource, randomSource } from "../tensor/random.js";
+import type { RandomSource } from "../tensor/random.js";
 import { checkShape, type Shape, sameShape, showShape } from "../tensor/shape.js";
 import { Tensor, type TensorLike, tensor } from "../tensor/tensor.js";
 import { type Variable, variable } from "../tensor/variable.js";
@@ -396,7 +397,7 @@ export abstract class Layer<D extends Declaration = NoOptions> {
       : asTensor(this.where, inputs as TensorLike);
     return this.invoke(tensors, {
       training: options.training ?? false,
-      random: randomSource(drawSeed()),
+      random: freshSource(),
       addLoss: () => {},
     });
   }

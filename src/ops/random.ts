@@ -2,8 +2,10 @@
 import { ArgumentError, checkInteger, checkNumber, expected } from "../errors.js";
 import type { DType } from "../tensor/dtype.js";
 import { drawSeed, type RandomSource, randomSource } from "../tensor/random.js";
+import { currentTrace } from "../tensor/scope.js";
 import { checkShape, type Shape } from "../tensor/shape.js";
-import type { Tensor } from "../tensor/tensor.js";
+import { leaf, type Tensor } from "../tensor/tensor.js";
+import { Variable } from "../tensor/variable.js";
 import { erfinv } from "./composed.js";
 import { add, cast, cos, floor, less, log, mul, neg, sqrt, sub } from "./elementwise.js";
 import { defineOp } from "./op.js";
@@ -81,12 +83,27 @@ export function bernoulliFrom(source: RandomSource, shape: Shape, p: Tensor | nu
   return less(uniformFrom(source, shape), p);
 }
 
+let tracedDraws: Variable | undefined;
+
+/**
+ * A source for a draw that names no seed. Inside a traced function, which records its ops once and
+ * runs many times, the step is a counter that every run advances: each run draws anew.
+ */
+export function freshSource(): RandomSource {
+  if (!currentTrace()) return randomSource(drawSeed());
+  tracedDraws ??= new Variable(leaf(new Int32Array(1), [], "int32"), "random/draws", false);
+  const step = tracedDraws.read();
+  tracedDraws.assign(add(step, 1));
+  return randomSource(drawSeed(), step);
+}
+
 function eagerSource(where: string, shape: unknown, seed: number | undefined): RandomSource {
   checkShape(where, shape);
-  if (seed !== undefined && !Number.isInteger(seed)) {
+  if (seed === undefined) return freshSource();
+  if (!Number.isInteger(seed)) {
     throw new ArgumentError(expected(where, "an integer `seed`", seed));
   }
-  return randomSource(seed ?? drawSeed());
+  return randomSource(seed);
 }
 
 /** Uniform in [min, max); with dtype int32, integers in [min, max). */
