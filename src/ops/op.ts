@@ -3,7 +3,7 @@
  * kernel calls, and samples for the registry tests. `defineOp` makes a row and enters it in the
  * registry; `record` makes a graph node of it. Knows nothing of the compiler that reads `lowering`.
  */
-import { ArgumentError, DTypeError, expected } from "../errors.js";
+import { ArgumentError, DTypeError, expected, show } from "../errors.js";
 import type { DType } from "../tensor/dtype.js";
 import { isTypedArray } from "../tensor/dtype.js";
 import { checkRank, sizeOf } from "../tensor/shape.js";
@@ -162,7 +162,7 @@ export function asTensor(where: string, value: TensorLike, like?: Tensor): Tenso
   }
   if (isTypedArray(value)) return tensor(value);
   if (Array.isArray(value)) return tensor(value, undefined, like?.dtype);
-  throw new ArgumentError(expected(where, "a tensor, a number or an array", value));
+  throw new ArgumentError(expected(where, "a tensor, a number or an array", show(value)));
 }
 
 function literalLike(where: string, value: number | boolean, like: Tensor | undefined): Tensor {

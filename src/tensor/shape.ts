@@ -87,9 +87,8 @@ export function broadcastStrides(shape: Shape, domain: Shape): number[] {
 /** Turns a possibly negative axis into `0 … rank-1`. */
 export function normalizeAxis(where: string, axis: number, rank: number): number {
   if (!Number.isInteger(axis) || axis < -rank || axis >= rank) {
-    throw new ArgumentError(
-      expected(where, `an axis from ${-rank} to ${rank - 1} (rank ${rank})`, show(axis)),
-    );
+    const wanted = rank === 0 ? "no axis for a scalar" : `an axis from ${-rank} to ${rank - 1}`;
+    throw new ArgumentError(expected(where, `${wanted} (rank ${rank})`, show(axis)));
   }
   return axis < 0 ? axis + rank : axis;
 }

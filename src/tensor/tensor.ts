@@ -273,10 +273,11 @@ function flatten(data: NestedArray): {
   const visit = (item: NestedArray, depth: number): void => {
     if (depth === shape.length) {
       if (typeof item !== "number" && typeof item !== "boolean") {
+        if (!Array.isArray(item)) {
+          throw new ArgumentError(expected("tensor()", "numbers or booleans", show(item)));
+        }
         throw new ShapeError(
-          Array.isArray(item)
-            ? `tensor(): ragged nesting: an array of ${item.length} where a number was expected`
-            : expected("tensor()", "numbers or booleans", show(item)),
+          `tensor(): ragged nesting: an array of ${item.length} where a number was expected`,
         );
       }
       if (typeof item === "number") boolean = false;
