@@ -118,6 +118,11 @@ export class CallbackList {
     );
   }
 
+  /** True when all of them only record: nobody acts between epochs. */
+  get onlyRecord(): boolean {
+    return this.#list.every((c) => c.constructor === History);
+  }
+
   /** Whether one of the callbacks is of this class. */
   has(kind: new () => CallbackHooks): boolean {
     return this.#list.some((c) => c instanceof kind);

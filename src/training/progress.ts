@@ -50,6 +50,11 @@ export class Progress {
     return this.#mode === "bar";
   }
 
+  /** True when nothing is printed at all. */
+  get silent(): boolean {
+    return this.#mode === "none";
+  }
+
   /** Begins an epoch of `steps` steps. */
   begin(title: string, steps: number): void {
     this.#title = title;

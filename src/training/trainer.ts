@@ -130,17 +130,21 @@ class LossRecord {
     this.rows = new Int32Array(steps);
   }
 
-  /** Means over samples of the first `steps` steps. */
-  means(steps = this.finished): number[] {
+  /** Means over the samples of the steps from `from` up to but without `to`. */
+  means(from = 0, to = this.finished): number[] {
     let count = 0;
-    for (let s = 0; s < steps; s++) count += this.rows[s]!;
+    for (let s = from; s < to; s++) count += this.rows[s]!;
     return this.values.map((values) => {
       let total = 0;
-      for (let s = 0; s < steps; s++) total += values[s]! * this.rows[s]!;
+      for (let s = from; s < to; s++) total += values[s]! * this.rows[s]!;
       return total / count;
     });
   }
 }
+
+/** How long one native loop should take at least, in milliseconds, and how many samples at most. */
+const bundleTime = 40;
+const bundleSamples = 1_000_000;
 
 /** Trains and evaluates one network. */
 export class Trainer {
@@ -297,45 +301,73 @@ export class Trainer {
     model.stopTraining = false;
     await callbacks.call("onTrainBegin");
     let logs: Logs = {};
-    for (let epoch = initialEpoch; epoch < epochs && !model.stopTraining; epoch++) {
+    // Short epochs that nobody watches are run several at a time: a native loop has a price.
+    const bundles =
+      callbacks.onlyRecord &&
+      progress.silent &&
+      !validation &&
+      metrics.length === 0 &&
+      steps * rows <= data.count;
+    const most = Math.floor(bundleSamples / (steps * rows));
+    let size = 1;
+    for (let epoch = initialEpoch; epoch < epochs && !model.stopTraining; ) {
       signal?.throwIfAborted();
       await callbacks.at("onEpochBegin", epoch);
       progress.begin(`Epoch ${epoch + 1}/${epochs}`, steps);
       for (const { metric } of metrics) metric.resetState();
-      const order = epochOrder(data.count, shuffle ? mixSeed(seed | 0, epoch) : null);
-      const record = new LossRecord(this.#scalars(objective), steps);
-      const stretches = this.#stretches(objective, data, metrics, order, rows, steps);
-      const finite = callbacks.watchesBatches
-        ? await this.#stepByStep(
-            stretches,
-            record,
-            callbacks,
-            metrics,
-            progress,
-            signal,
-            watch,
-            model,
-          )
-        : await this.#run(stretches, record, progress, signal, watch);
+      const started = performance.now();
+      const count = Math.min(size, epochs - epoch);
+      const order = ordersOf(data.count, steps * rows, shuffle ? seed | 0 : null, epoch, count);
+      const record = new LossRecord(this.#scalars(objective), count * steps);
+      const stretches = this.#stretches(objective, data, metrics, order, rows, count * steps);
+      let finite = true;
+      try {
+        finite = callbacks.watchesBatches
+          ? await this.#stepByStep(
+              stretches,
+              record,
+              callbacks,
+              metrics,
+              progress,
+              signal,
+              watch,
+              model,
+            )
+          : await this.#run(stretches, record, progress, signal, watch);
+      } finally {
+        // All epochs of a bundle that were finished are reported, even if it was ended.
+        const finished = Math.min(count - 1, Math.floor(record.finished / steps));
+        for (let e = 0; e < finished; e++) {
+          const means = record.means(e * steps, (e + 1) * steps);
+          await callbacks.at("onEpochEnd", epoch + e, this.#logs(objective, means));
+        }
+      }
+      const last = finite ? count - 1 : Math.floor((record.finished - 1) / steps);
       if (!finite) {
         const batch = record.finished - 1;
         const loss = record.values[0]![batch]!;
         if (!quiet) {
           throw new NonFiniteError(
-            `${where}: the loss became ${loss} in epoch ${epoch + 1}, batch ${batch + 1} of ${steps}; ` +
+            `${where}: the loss became ${loss} in epoch ${epoch + last + 1}, batch ${(batch % steps) + 1} of ${steps}; ` +
               "a smaller learning rate, gradient clipping (clipNorm) or scaled inputs may help, or set terminateOnNaN: false to go on",
           );
         }
         model.stopTraining = true;
       }
-      logs = { ...this.#logs(objective, record.means()), ...this.#metricLogs(metrics) };
+      const means = record.means(last * steps, record.finished);
+      logs = { ...this.#logs(objective, means), ...this.#metricLogs(metrics) };
       if (validation && finite) {
-        const size = options.validationBatchSize ?? rows;
-        const results = await this.#measure(where, objective, validation, size, callbacks, signal);
+        const batch = options.validationBatchSize ?? rows;
+        const results = await this.#measure(where, objective, validation, batch, callbacks, signal);
         for (const [key, value] of Object.entries(results)) logs[`val_${key}`] = value;
       }
-      await callbacks.at("onEpochEnd", epoch, logs);
+      await callbacks.at("onEpochEnd", epoch + last, logs);
       progress.end(logs);
+      epoch += count;
+      if (bundles) {
+        const time = Math.max(0.001, (performance.now() - started) / count);
+        size = Math.max(1, Math.min(most, size * 8, Math.floor(bundleTime / time)));
+      }
     }
     if (objective.optimizer.usesEma && epochs > initialEpoch) {
       objective.optimizer.finalizeVariableValues();
@@ -349,7 +381,7 @@ export class Trainer {
     return reportsParts(objective) ? 1 + objective.losses.filter((l) => l !== null).length : 1;
   }
 
-  /** The epoch as at most two stretches: the full batches, and the smaller one that is left. */
+  /** `steps` steps as at most two stretches: the full batches, and a smaller one that is left. */
   #stretches(
     objective: Objective,
     data: Data,
@@ -358,8 +390,8 @@ export class Trainer {
     rows: number,
     steps: number,
   ): Stretch[] {
-    const full = Math.min(steps, Math.floor(data.count / rows));
-    const rest = steps > full ? data.count - full * rows : 0;
+    const full = Math.min(steps, Math.floor(order.length / rows));
+    const rest = steps > full ? order.length - full * rows : 0;
     const arrays = arraysOf(data).map((s) => s.values);
     const stretch = (count: number, from: number, size: number): Stretch => ({
       executable: this.#trainStep(objective, data, metrics, size, true),
@@ -417,7 +449,7 @@ export class Trainer {
       const timer = progress.live
         ? setInterval(() => {
             const done = base + Atomics.load(counter, 0);
-            if (done > 0) progress.update(done, { loss: record.means(done)[0]! });
+            if (done > 0) progress.update(done, { loss: record.means(0, done)[0]! });
           }, 80).unref()
         : undefined;
       try {
@@ -622,6 +654,22 @@ export class Trainer {
       return this.#measure(where, objective, data, data.count, none, undefined);
     });
   }
+}
+
+/** The first `used` samples of each of `count` epochs' orders, one after the other. */
+function ordersOf(
+  samples: number,
+  used: number,
+  seed: number | null,
+  epoch: number,
+  count: number,
+): Int32Array {
+  const orderOf = (e: number): Int32Array =>
+    epochOrder(samples, seed === null ? null : mixSeed(seed, e)).subarray(0, used);
+  if (count === 1) return orderOf(epoch);
+  const orders = new Int32Array(count * used);
+  for (let e = 0; e < count; e++) orders.set(orderOf(epoch + e), e * used);
+  return orders;
 }
 
 /** Training and validation data, from `validationData` or the last share of the samples. */

@@ -334,6 +334,43 @@ describe("a run", () => {
     expect(parametersOf(parts)).toEqual(parametersOf(whole));
   });
 
+  test("of many short epochs is the same with and without an eye on it", async () => {
+    const runs = [];
+    // A callback that does nothing keeps epochs apart; without one they are run in bundles.
+    for (const callbacks of [[{ onEpochEnd() {} }], []]) {
+      for (const seed of [1, undefined]) {
+        setRandomSeed(6);
+        const model = xorNetwork();
+        model.compile({ optimizer: "adam", loss: "binaryCrossentropy" });
+        const options = seed === undefined ? { shuffle: false } : { seed };
+        const { history, epoch } = await model.fit(gateInputs, xor, {
+          ...options,
+          batchSize: 2,
+          epochs: 301,
+          initialEpoch: 1,
+          verbose: 0,
+          callbacks,
+        });
+        runs.push(JSON.stringify([history, epoch, parametersOf(model)]));
+        expect(epoch.length).toBe(300);
+      }
+    }
+    expect(runs[2]).toBe(runs[0]);
+    expect(runs[3]).toBe(runs[1]);
+    expect(runs[1]).not.toBe(runs[0]);
+  });
+
+  test("of many short epochs names the epoch in which the loss was lost", async () => {
+    const model = sequential([
+      dense({ units: 1, useBias: false, kernelInitializer: "ones", inputShape: [1] }),
+    ]);
+    // w ← w − rate·2·w·x² = −9·w, so the loss w² passes float32's 3.4e38 at step 1 + 41.
+    model.compile({ optimizer: optimizers.sgd({ learningRate: 5 }), loss: "mse" });
+    const want = Math.ceil(Math.log(3.4028234e38) / Math.log(81)) + 1;
+    const fit = model.fit([[1]], [[0]], { epochs: 1000, verbose: 0 });
+    await expect(fit).rejects.toThrow(`epoch ${want}, batch 1 of 1`);
+  });
+
   test("takes as many steps per epoch as asked for", async () => {
     const { x, y, model } = line();
     model.compile({ optimizer: optimizers.sgd({ learningRate: 0.01 }), loss: "mse" });
