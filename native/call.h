@@ -72,7 +72,7 @@ struct TileResult {
 // `cols` lanes; slots 0..nInputs-1 are the inputs, the next nResults the outputs' own memory, the rest
 // scratch registers.
 struct TilePlan {
-  int32_t nInputs, nResults, nUniformOps, nOps, nFills, nSlots;
+  int32_t nInputs, nResults, nUniformOps, nColumnOps, nOps, nFills, nSlots;
   int64_t rows, cols;
   int32_t outerRank;
   int64_t outerDims[8];
@@ -82,6 +82,7 @@ struct TilePlan {
   const TileInput* inputs;
   const TileResult* results;
   const TileOp* uniformOps;  // run once on one lane
+  const TileOp* columnOps;   // depend on the column only: run when the block's columns change
   const TileOp* ops;         // run for every block
   const int32_t* fills;      // uniform slots that `ops` or results read: spread over all lanes
   int64_t scratchBytes;

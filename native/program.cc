@@ -236,6 +236,7 @@ class ProgramReader {
       plan.inputs = keep(p_.tileInputs_, std::move(planner.planInputs));
       plan.results = keep(p_.tileResults_, std::move(planner.planResults));
       plan.uniformOps = keep(p_.tileOps_, std::move(planner.uniformOps));
+      plan.columnOps = keep(p_.tileOps_, std::move(planner.columnOps));
       plan.ops = keep(p_.tileOps_, std::move(planner.ops));
       plan.fills = keep(p_.tileFills_, std::move(planner.fills));
       p_.plans_.push_back(plan);

@@ -117,7 +117,7 @@ struct TilePlanner {
   TilePlan plan{};
   std::vector<TileInput> planInputs{};
   std::vector<TileResult> planResults{};
-  std::vector<TileOp> uniformOps{}, ops{};
+  std::vector<TileOp> uniformOps{}, columnOps{}, ops{};
   std::vector<int32_t> fills{};
 
   // An empty string, or what is wrong.

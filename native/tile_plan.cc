@@ -32,6 +32,7 @@ struct Value {
   int args[3] = {-1, -1, -1};
   uint32_t k0 = 0, k1 = 0;
   bool uniform = false;
+  bool column = false;  // the same in every row, but not uniform
   bool needed = false;
   int lastUse = -1;  // index of the last op that reads it; results count as after all ops
   int slot = -1;
@@ -174,6 +175,7 @@ std::string TilePlanner::build() {
     if (plan.cols == 1) in.stride = 1;
     planInputs.push_back(in);
     values[i].uniform = in.kind == kUniform;
+    values[i].column = in.kind == kPeriodic;
     values[i].slot = i;
     held[i] = i;
     lanes[i] = laneOf(in.dtype);
@@ -190,7 +192,7 @@ std::string TilePlanner::build() {
     const char* wanted = row.lanes + 2;
     const bool takesConstant = wanted[0] == 'K', isPhilox = wanted[0] == 'P';
     const int arity = takesConstant ? 0 : isPhilox ? 2 : (int)strlen(wanted);
-    bool uniform = true;
+    bool uniform = true, column = true;
     Lane any = kNone;
     for (int a = 0; a < arity; a++) {
       const int reg = instruction.args[a];
@@ -204,6 +206,7 @@ std::string TilePlanner::build() {
       }
       value.args[a] = held[reg];
       uniform = uniform && values[held[reg]].uniform;
+      column = column && (values[held[reg]].uniform || values[held[reg]].column);
     }
     if (takesConstant || isPhilox) {
       const int64_t index = instruction.args[takesConstant ? 0 : 2];
@@ -228,9 +231,10 @@ std::string TilePlanner::build() {
     }
     if (isPhilox) {
       if (!uniform) return where + " wants seed and step to be the same for the whole domain";
-      uniform = false;
+      uniform = column = false;
     }
     value.uniform = uniform;
+    value.column = column && !uniform;
     if (instruction.dst < nInputs || instruction.dst >= tile.registers) {
       return where + " writes register " + text(instruction.dst) + ", allowed are " +
              text(nInputs) + " to " + text(tile.registers - 1);
@@ -277,7 +281,7 @@ std::string TilePlanner::build() {
     Value& value = values[resultValue[r]];
     const DType dtype = tensors[outputs[r]].dtype;
     TileResult result{outputs[r], dtype, -1, kStored};
-    if (kernel != k_reduce && value.op >= 0 && !value.uniform && value.slot < 0 &&
+    if (kernel != k_reduce && value.op >= 0 && !value.uniform && !value.column && value.slot < 0 &&
         (dtype == kFloat32 || dtype == kInt32)) {
       value.slot = nInputs + r;
       result.direct = kDirect;
@@ -301,6 +305,7 @@ std::string TilePlanner::build() {
         if (value.op != i_philox) spread[arg] = true;
         continue;
       }
+      if (values[arg].column) continue;  // keeps its slot for the rows to come
       const bool scratch = values[arg].slot >= nInputs + nResults;
       // Each slot is freed once even where one value is both arguments.
       if (scratch && values[arg].lastUse == (int)v) {
@@ -309,7 +314,7 @@ std::string TilePlanner::build() {
       }
     }
     if (value.slot >= 0) continue;
-    if (freeSlots.empty()) {
+    if (freeSlots.empty() || value.column) {
       value.slot = nSlots++;
     } else {
       value.slot = freeSlots.back();
@@ -333,7 +338,7 @@ std::string TilePlanner::build() {
     op.c = (int16_t)(value.args[2] >= 0 ? values[value.args[2]].slot : 0);
     op.k0 = value.k0;
     op.k1 = value.k1;
-    (value.uniform ? uniformOps : ops).push_back(op);
+    (value.uniform ? uniformOps : value.column ? columnOps : ops).push_back(op);
   }
 
   // In place: an output written straight to memory must not destroy an input that is read later.
@@ -386,6 +391,7 @@ std::string TilePlanner::build() {
   plan.nResults = nResults;
   plan.nSlots = nSlots;
   plan.nUniformOps = (int32_t)uniformOps.size();
+  plan.nColumnOps = (int32_t)columnOps.size();
   plan.nOps = (int32_t)ops.size();
   plan.nFills = (int32_t)fills.size();
   plan.scratchBytes = ((nSlots * (int64_t)sizeof(void*) + 63) & ~int64_t{63}) +

@@ -37,11 +37,18 @@ void run_map(const Call& call, const Run& run, int, int64_t part, int64_t parts)
   const bool many = blockRows > 1;
   TileRun t(tile, run.ptr, run.scratch,
             many ? minOf(blockRows, range.end - range.begin) * tile.cols : blockCols, many);
-  for (int64_t r = range.begin; r < range.end; r += blockRows) {
-    if (many) {
+  if (many) {
+    for (int64_t r = range.begin; r < range.end; r += blockRows) {
       t.block(r, minOf(blockRows, range.end - r), 0, tile.cols);
-    } else {
-      for (int64_t c = 0; c < tile.cols; c += blockCols) {
+    }
+    return;
+  }
+  // Work that depends on the column only is done once per column block, so these go outside; without
+  // any, memory is better walked in order.
+  const int64_t rowsAtOnce = tile.nColumnOps > 0 ? range.end - range.begin : 1;
+  for (int64_t r0 = range.begin; r0 < range.end; r0 += rowsAtOnce) {
+    for (int64_t c = 0; c < tile.cols; c += blockCols) {
+      for (int64_t r = r0; r < r0 + rowsAtOnce; r++) {
         t.block(r, 1, c, minOf(blockCols, tile.cols - c));
       }
     }

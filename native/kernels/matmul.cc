@@ -55,8 +55,8 @@ struct Epilogue {
       }
       return;
     }
-    for (int64_t i = 0; i < rows; i++) {
-      for (int64_t j = 0; j < cols; j += kTileLanes) {
+    for (int64_t j = 0; j < cols; j += kTileLanes) {
+      for (int64_t i = 0; i < rows; i++) {
         run.slot[0] = c + i * ldc + j;
         run.block(row + i, 1, col + j, minOf(kTileLanes, cols - j));
       }

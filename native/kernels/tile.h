@@ -68,11 +68,13 @@ struct TileRun {
   void** slot;
   float* registers;
   bool multiRow;
+  int64_t columnsAt, columnsCount;  // the columns that columnOps were last run for
 
   // `scratch` has plan.scratchBytes. `lanes` is the most that one block will have; multiRow says whether
   // blocks may have more than one row.
   TileRun(const TilePlan& p, void* const* tensors, char* scratch, int64_t lanes, bool manyRows)
-      : plan(p), ptr(tensors), slot((void**)scratch), multiRow(manyRows) {
+      : plan(p), ptr(tensors), slot((void**)scratch), multiRow(manyRows), columnsAt(-1),
+        columnsCount(0) {
     registers = (float*)(scratch + (((size_t)p.nSlots * sizeof(void*) + 63) & ~(size_t)63));
     for (int32_t s = 0; s < p.nSlots; s++) slot[s] = registers + s * kTileStride;
     for (int32_t i = 0; i < p.nInputs; i++) {
@@ -90,6 +92,9 @@ struct TileRun {
     for (int32_t f = 0; f < p.nFills; f++) {
       float* r = (float*)slot[p.fills[f]];
       fillLanes(r, *(int32_t*)r, lanes);
+    }
+    if (multiRow) {
+      for (int32_t o = 0; o < p.nColumnOps; o++) run(p.columnOps[o], lanes, 0);
     }
   }
 
@@ -112,6 +117,7 @@ struct TileRun {
   // Points slot i at its lanes for this block, loading them where they can't be read in place.
   void input(int32_t i, int64_t row, int64_t nRows, int64_t col, int64_t nCols) const {
     const TileInput& in = plan.inputs[i];
+    if (in.kind == kUniform || in.kind == kExternal) return;
     const char* base = (const char*)ptr[in.tensor];
     const int64_t size = in.dtype >= kUint8 ? 1 : 4;
     const bool inPlace = size == 4 && !in.copyIn;
@@ -159,6 +165,11 @@ struct TileRun {
     for (int32_t r = 0; r < plan.nResults; r++) {
       const TileResult& result = plan.results[r];
       if (result.direct == kDirect) slot[result.slot] = (char*)ptr[result.tensor] + index * 4;
+    }
+    if (!multiRow && plan.nColumnOps > 0 && (col != columnsAt || nCols > columnsCount)) {
+      for (int32_t o = 0; o < plan.nColumnOps; o++) run(plan.columnOps[o], nCols, 0);
+      columnsAt = col;
+      columnsCount = nCols;
     }
     const int64_t n = nRows * nCols;
     for (int32_t o = 0; o < plan.nOps; o++) run(plan.ops[o], n, index);

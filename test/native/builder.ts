@@ -42,9 +42,9 @@ export interface Addon {
   bandwidth(threads: number, milliseconds: number): number;
 }
 
-export const addonPath = fileURLToPath(
-  new URL("../../build/Release/layerwise.node", import.meta.url),
-);
+export const addonPath =
+  process.env.LAYERWISE_ADDON ??
+  fileURLToPath(new URL("../../build/Release/layerwise.node", import.meta.url));
 /** The addon as built in this checkout. */
 export const addon = createRequire(import.meta.url)(addonPath) as Addon;
 

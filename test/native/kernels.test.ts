@@ -266,6 +266,56 @@ describe.each(isas)("%s", (isa) => {
     }
   });
 
+  it.each([
+    [5, 7],
+    [3, 300],
+    [70, 600],
+    [130, 512],
+    [4, 1100],
+  ])("computes what depends on the column only, over [%i, %i]", (rows, cols) => {
+    const x = floats(rows * cols, 1);
+    const scale = floats(cols, 2, 0.5, 2);
+    const p = new ProgramBuilder();
+    const X = p.bind("float32", [rows, cols]);
+    const S = p.bind("float32", [cols]);
+    const out = [p.bind("float32", [rows, cols]), p.bind("float32", [rows, cols])];
+    const sum = p.bind("float32", [cols]);
+    const tile: TileSpec = {
+      dims: [rows, cols],
+      strides: [contiguous([rows, cols]), [0, 1]],
+      instructions: [
+        { op: "sqrt", dst: 2, args: [1] },
+        { op: "reciprocal", dst: 3, args: [2] },
+        { op: "mul", dst: 4, args: [0, 3] },
+        { op: "add", dst: 5, args: [3, 2] },
+      ],
+      results: [4, 5],
+    };
+    p.call("map", [X, S], out, [], [], tile);
+    p.call("reduce", [X, S], [sum], [0], [1], {
+      ...tile,
+      dims: [1, rows, cols],
+      strides: [contiguous([1, rows, cols]), [0, 0, 1]],
+      results: [4],
+    });
+    const got = runAll(p, () => [
+      x.slice(),
+      scale.slice(),
+      new Float32Array(rows * cols),
+      new Float32Array(rows * cols),
+      new Float32Array(cols),
+    ]);
+    const sums = new Float64Array(cols);
+    for (let i = 0; i < rows * cols; i++) {
+      const root = Math.fround(Math.sqrt(scale[i % cols]!));
+      const inverse = Math.fround(1 / root);
+      expect(got[2]![i]).toBe(Math.fround(x[i]! * inverse));
+      expect(got[3]![i]).toBe(Math.fround(inverse + root));
+      sums[i % cols]! += x[i]! * inverse;
+    }
+    expectClose(got[4]!, sums, 1e-5);
+  });
+
   it("writes in place without destroying inputs that are read later", () => {
     for (const n of [5, 1000, 40000]) {
       const a = floats(n, 1);
