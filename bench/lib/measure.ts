@@ -38,10 +38,15 @@ export interface MeasureOptions {
   readonly data: DataFiles;
 }
 
+/** A contender that has used this much of a case's time gets no further rounds. */
+const longestSeconds = 20;
+
 interface Running {
   readonly name: string;
   readonly child: Child;
   readonly rounds: number[];
+  /** Seconds that its rounds took so far. */
+  spent: number;
   versions: Readonly<Record<string, string>>;
   figures: Readonly<Record<string, number>>;
   failure?: string;
@@ -53,7 +58,7 @@ export async function measureCase(row: Case, options: MeasureOptions): Promise<R
   const running = names.map((name): Running => {
     const contender: Contender = contenders[name]!;
     const child = new Child(contender, options.threads);
-    return { name, child, rounds: [], versions: {}, figures: {} };
+    return { name, child, rounds: [], spent: 0, versions: {}, figures: {} };
   });
   const take = async (one: Running, act: () => Promise<Reply>): Promise<Reply> => {
     if (one.failure !== undefined) return {};
@@ -82,9 +87,12 @@ export async function measureCase(row: Case, options: MeasureOptions): Promise<R
   }
   for (let round = 0; round < (single ? 1 : options.repeats); round++) {
     for (const one of running) {
+      if (one.spent > longestSeconds && one.rounds.length > 0) continue;
+      const begin = performance.now();
       const reply = await take(one, () =>
         one.child.ask({ op: "measure", seconds: options.seconds }),
       );
+      one.spent += (performance.now() - begin) / 1000;
       if (reply.perUnit !== undefined) one.rounds.push(reply.perUnit);
       if (reply.figures) one.figures = reply.figures;
     }

@@ -20,8 +20,10 @@ function rowsOf(result: Result, machine: Machine): string[][] {
   const { case: row, threads, ours, peers } = result;
   const peak = machine.peak * threads;
   const stream = machine.bandwidth[threads];
-  const gflops = row.flops === undefined ? undefined : row.flops / ours.median / 1e9;
-  const rate = row.bytes === undefined ? undefined : row.bytes / ours.median / 1e9;
+  const perSecond = (work: number | undefined): number | undefined =>
+    work === undefined || ours.rounds.length === 0 ? undefined : work / ours.median / 1e9;
+  const gflops = perSecond(row.flops);
+  const rate = perSecond(row.bytes);
   const first = [row.name, String(threads), showTime(ours)];
   const work = [
     gflops === undefined ? "" : gflops.toFixed(1),

@@ -78,13 +78,19 @@ export async function latenessContender({ model: spec, seconds }: LatenessSpec):
   };
 }
 
-/** Collects garbage until nothing more is freed, then reads the resident size in MiB. */
-async function residentMiB(): Promise<number> {
+interface Memory {
+  readonly resident: number;
+  readonly heap: number;
+}
+
+/** Collects garbage, then reads the resident size and V8's part of it, in MiB. */
+async function memoryMiB(): Promise<Memory> {
   for (let i = 0; i < 4; i++) {
     globalThis.gc?.();
     await sleep(50);
   }
-  return process.memoryUsage.rss() / 2 ** 20;
+  const { rss, heapTotal } = process.memoryUsage();
+  return { resident: rss / 2 ** 20, heap: heapTotal / 2 ** 20 };
 }
 
 /** Resident memory after a warm-up, after many `predictSync`, after many `predict` at once. */
@@ -103,27 +109,40 @@ export async function memoryContender(spec: MemorySpec): Promise<Measured> {
   };
   return {
     async measure() {
-      const start = await residentMiB();
-      sync(syncCalls / 10);
-      await concurrent(concurrentCalls);
-      const warm = await residentMiB();
+      const start = await memoryMiB();
+      // Two whole cycles warm up: V8 grows its young generation to what this load needs.
+      for (let cycle = 0; cycle < 2; cycle++) {
+        sync(syncCalls);
+        await concurrent(concurrentCalls);
+      }
+      const warm = await memoryMiB();
       let begin = performance.now();
       sync(syncCalls);
       const perSync = (performance.now() - begin) / syncCalls;
-      const afterSync = await residentMiB();
+      const afterSync = await memoryMiB();
       begin = performance.now();
       await concurrent(concurrentCalls);
       const perConcurrent = (performance.now() - begin) / concurrentCalls;
-      const afterConcurrent = await residentMiB();
-      sync(syncCalls);
-      await concurrent(concurrentCalls);
+      const afterConcurrent = await memoryMiB();
+      for (let cycle = 0; cycle < 3; cycle++) {
+        sync(syncCalls);
+        await concurrent(concurrentCalls);
+      }
+      const end = await memoryMiB();
+      const moments = {
+        "at start": start,
+        "after two cycles (warm-up)": warm,
+        [`after ${syncCalls} more predictSync`]: afterSync,
+        [`after ${concurrentCalls} more concurrent predict`]: afterConcurrent,
+        "after three more cycles": end,
+      };
+      const figures = Object.entries(moments).flatMap(([when, { resident, heap }]) => [
+        [`resident ${when}, MiB`, resident],
+        [`of it V8's heap, ${when}, MiB`, heap],
+      ]);
       return {
         figures: {
-          "resident at start, MiB": start,
-          "after warm-up, MiB": warm,
-          [`after ${syncCalls} predictSync, MiB`]: afterSync,
-          [`after ${concurrentCalls} concurrent predict, MiB`]: afterConcurrent,
-          "after both again, MiB": await residentMiB(),
+          ...Object.fromEntries(figures),
           "predictSync, µs": 1000 * perSync,
           "predict among concurrent ones, µs": 1000 * perConcurrent,
         },
