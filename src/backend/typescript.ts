@@ -26,6 +26,8 @@ const slice = 8;
  * so taking turns finer than that would only keep more arenas busy.
  */
 class Turns {
+  /** The run in progress, which may be waiting for the event loop in the middle of its step. */
+  current: Run | null = null;
   #busy = false;
   #lastPause = performance.now();
   readonly #waiting: (() => void)[] = [];
@@ -71,6 +73,36 @@ interface Step {
   readonly run: KernelRun;
   readonly inputs: TypedArray[];
   readonly outputs: TypedArray[];
+}
+
+/** One pass over the steps of a Program, as far as it has come. */
+class Run {
+  readonly #steps: readonly Step[];
+  #next = 0;
+  #failure: { readonly error: unknown } | null = null;
+
+  constructor(steps: readonly Step[]) {
+    this.#steps = steps;
+  }
+
+  /** Whether there is nothing left to do; throws what `finish` met. */
+  get over(): boolean {
+    if (this.#failure) throw this.#failure.error;
+    return this.#next === this.#steps.length;
+  }
+
+  advance(): void {
+    execute(this.#steps[this.#next++]!);
+  }
+
+  /** Does what is left, at once. An error is for whoever began the run, not for this caller. */
+  finish(): void {
+    try {
+      while (!this.over) this.advance();
+    } catch (error) {
+      this.#failure = { error };
+    }
+  }
 }
 
 /** Where an array of binding `binding` has to be put before a run. */
@@ -157,11 +189,15 @@ class TypeScriptProgram implements LoadedProgram {
     const state = this.#checkOut();
     try {
       bind(state, bindings);
-      for (const step of state.steps) {
+      const run = new Run(state.steps);
+      this.#turns.current = run;
+      while (!run.over) {
+        // In a pause, somebody who needs whole steps may finish this one.
         if (this.#turns.due()) await this.#turns.pause();
-        execute(step);
+        if (!run.over) run.advance();
       }
     } finally {
+      this.#turns.current = null;
       this.#checkIn(state);
     }
   }
@@ -274,5 +310,11 @@ export class TypeScriptBackend implements Backend {
 
   load(program: Program): LoadedProgram {
     return new TypeScriptProgram(program, this.#turns, this.#options);
+  }
+
+  between<T>(body: () => T): T {
+    // There is one thread: nobody begins a step before `body` returns.
+    this.#turns.current?.finish();
+    return body();
   }
 }

@@ -30,7 +30,7 @@ import type { DType } from "../tensor/dtype.js";
 import type { RandomSource } from "../tensor/random.js";
 import { checkShape, type Shape, sameShape, showShape } from "../tensor/shape.js";
 import { Tensor, type TensorLike, tensor } from "../tensor/tensor.js";
-import { type Variable, variable } from "../tensor/variable.js";
+import { readTogether, type Variable, variable } from "../tensor/variable.js";
 import {
   type ConfigOf,
   checkOptionKeys,
@@ -262,14 +262,15 @@ export abstract class Layer<D extends Declaration = NoOptions> {
     throw new ArgumentError(`${this.where}: variable ${weight.name} is not one of its weights`);
   }
 
-  /** The present values of all weights. */
+  /** The present values of all weights; during `fit` it waits for the step in progress to end. */
   getWeights(): Tensor[] {
-    return this.weights.map((w) => w.read());
+    return readTogether(this.weights);
   }
 
   /**
    * Replaces the values of all weights, in the order of {@link Layer.weights}.
-   * @throws ArgumentError for a wrong number of values, ShapeError for a wrong shape.
+   * @throws ArgumentError for a wrong number of values, ShapeError for a wrong shape, StateError while
+   * `fit` is changing them (in its callbacks it is not).
    */
   setWeights(values: readonly TensorLike[]): void {
     const weights = this.weights;
@@ -292,6 +293,7 @@ export abstract class Layer<D extends Declaration = NoOptions> {
       }
       return value;
     });
+    for (const w of weights) w.checkFree();
     weights.forEach((w, i) => {
       w.assign(tensors[i]!);
     });

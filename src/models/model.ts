@@ -152,7 +152,9 @@ export class Model<O extends ModelOutput = Tensor> extends Network<O> implements
 
   /**
    * Predictions at once, for latencies of microseconds: all samples are one batch, and the calling
-   * thread waits. A tensor of the same shape as before takes the shortest way.
+   * thread waits. A tensor of the same shape as before takes the shortest way. During `fit` it first
+   * waits for the training step in progress, so that it sees the weights of a whole step; `predict`
+   * takes its turn without holding up the event loop.
    */
   predictSync(x: DataLike): O {
     const predictor = this.#predictor ?? this.#applied("predictSync()", x);
@@ -189,7 +191,7 @@ export class Model<O extends ModelOutput = Tensor> extends Network<O> implements
 
   /**
    * Writes architecture, weights, what was compiled and the optimizer's state to one safetensors file,
-   * atomically. Read it with `lw.loadModel`.
+   * atomically. During `fit` all of it is of the same training step. Read it with `lw.loadModel`.
    */
   async save(path: string, options: SaveOptions = {}): Promise<void> {
     await saveModel(this, path, options);
@@ -202,7 +204,8 @@ export class Model<O extends ModelOutput = Tensor> extends Network<O> implements
 
   /**
    * Takes the weights from a file of `saveWeights` or `save`.
-   * @throws FormatError when a weight is missing, superfluous or of another shape.
+   * @throws FormatError when a weight is missing, superfluous or of another shape; StateError while
+   * `fit` is changing the weights.
    */
   async loadWeights(path: string): Promise<void> {
     await readWeights(this, path);

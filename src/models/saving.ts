@@ -2,6 +2,7 @@
  * Models in files: one safetensors file with the weights as tensors, and architecture and compile
  * configuration as JSON in its metadata. Everything that is read is checked before it is used.
  */
+import { snapshot } from "../backend/run.js";
 import {
   ArgumentError,
   checkKeys,
@@ -24,6 +25,7 @@ import { type MetricIdentifier, restoreMetric, type SavedMetric } from "../nn/me
 import { restoreOptimizer } from "../optimizers/factories.js";
 import type { Optimizer, StateEntry } from "../optimizers/optimizer.js";
 import { sameShape, showShape } from "../tensor/shape.js";
+import { leaf } from "../tensor/tensor.js";
 import type { Variable } from "../tensor/variable.js";
 import type { CompileOptions } from "../training/objective.js";
 import type { Model, ModelOutput } from "./model.js";
@@ -65,14 +67,17 @@ interface Saved {
 
 /* ---- writing -------------------------------------------------------------------------------------- */
 
-function stored(variable: Variable): StoredTensor {
-  // read() lends the value out, so that training on goes on in a copy.
-  const { shape, dtype } = variable;
-  return { shape, dtype, data: variable.read().dataSync() };
-}
-
-function weightTensors(model: Model<ModelOutput>): Map<string, StoredTensor> {
-  return new Map(model.namedWeights().map(([name, weight]) => [name, stored(weight)]));
+/** Values that stay what they are while they are written, all of the same step of a training. */
+async function storedTensors(
+  named: readonly (readonly [name: string, variable: Variable])[],
+): Promise<Map<string, StoredTensor>> {
+  const values = await snapshot(named.map(([, variable]) => variable));
+  return new Map(
+    named.map(([name, { shape, dtype }], i) => [
+      name,
+      { shape, dtype, data: values[i]!.dataSync() },
+    ]),
+  );
 }
 
 /** Names of the optimizer's state: the parameter's own name and the slot. */
@@ -98,13 +103,13 @@ export async function saveModel(
   const where = `save() of ${model.where}`;
   checkPath(where, path);
   checkKeys(where, options, ["includeOptimizer"]);
-  const tensors = weightTensors(model);
   const compile = model.compileOptions;
-  if (compile && options.includeOptimizer !== false) {
-    for (const { name, entry } of stateNames(model, model.optimizer)) {
-      tensors.set(name, stored(entry.variable));
-    }
-  }
+  const state =
+    compile && options.includeOptimizer !== false ? stateNames(model, model.optimizer) : [];
+  const tensors = await storedTensors([
+    ...model.namedWeights(),
+    ...state.map(({ name, entry }) => [name, entry.variable] as const),
+  ]);
   const saved: Saved = {
     version,
     ...model.toJSON(),
@@ -120,7 +125,8 @@ export async function saveModel(
 /** Writes a model's weights; see `Model.saveWeights`. */
 export async function writeWeights(model: Model<ModelOutput>, path: string): Promise<void> {
   checkPath(`saveWeights() of ${model.where}`, path);
-  await writeSafetensors(path, weightTensors(model), new Map([["format", "layerwise"]]));
+  const tensors = await storedTensors(model.namedWeights());
+  await writeSafetensors(path, tensors, new Map([["format", "layerwise"]]));
 }
 
 function checkPath(where: string, path: unknown): void {
@@ -398,6 +404,7 @@ function assignWeights(
     throw new FormatError(`${where}: ${parts.filter((p) => p !== "").join("; ")}`);
   }
   for (const [name, weight] of weights) check(where, name, weight, tensors.get(name)!);
+  for (const weight of weights.values()) weight.checkFree();
   for (const [name, weight] of weights) set(weight, tensors.get(name)!);
 }
 
@@ -446,7 +453,8 @@ function check(where: string, name: string, variable: Variable, tensor: StoredTe
 }
 
 function set(variable: Variable, { data }: StoredTensor): void {
-  variable.storageForUpdate().set(data);
+  // In storage of its own: predictions in progress go on with the old values.
+  variable.assign(leaf(data, variable.shape, variable.dtype));
 }
 
 function listOf(names: readonly string[]): string {
