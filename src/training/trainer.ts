@@ -36,6 +36,7 @@ import {
   type SampleWeights,
   settle,
   sliceData,
+  withClassWeights,
 } from "./data.js";
 import type { Objective, OutputMetric } from "./objective.js";
 import { epochOrder } from "./order.js";
@@ -69,9 +70,9 @@ export interface FitOptions {
   /** Seed of the order and of dropout; drawn if left out. */
   seed?: number;
   callbacks?: CallbackHooks | readonly CallbackHooks[];
-  /** How much samples of each class count. */
+  /** How much samples of each class count in training; validation is not weighted by class. */
   classWeight?: ClassWeights;
-  /** How much each sample counts. */
+  /** How much each sample counts, in training and in the validation of `validationSplit`. */
   sampleWeight?: SampleWeights;
   /** Batches per epoch, if not all. */
   stepsPerEpoch?: number;
@@ -278,8 +279,9 @@ export class Trainer {
     await settle(x, y, options.sampleWeight, options.validationData);
 
     const request = this.#request(objective);
-    const all = gatherData(where, request, x, y, options.sampleWeight, options.classWeight);
-    const { data, validation } = splitData(where, request, all, options);
+    const all = gatherData(where, request, x, y, options.sampleWeight);
+    const { data: kept, validation } = splitData(where, request, all, options);
+    const data = withClassWeights(where, kept, options.classWeight);
     const rows = rowsPerBatch(where, "batchSize", options.batchSize ?? 32, data.count);
     const batches = Math.ceil(data.count / rows);
     const steps = options.stepsPerEpoch ?? batches;
@@ -550,7 +552,11 @@ export class Trainer {
     return this.#alone(where, async () => {
       await settle(x, y, options.sampleWeight);
       const request = this.#request(objective);
-      const data = gatherData(where, request, x, y, options.sampleWeight, options.classWeight);
+      const data = withClassWeights(
+        where,
+        gatherData(where, request, x, y, options.sampleWeight),
+        options.classWeight,
+      );
       const metrics = this.#metrics(objective, data);
       for (const { metric } of metrics) metric.resetState();
       const step = this.#trainStep(objective, data, metrics, data.count, false);

@@ -227,6 +227,25 @@ describe("logs", () => {
     expectClose([logs.loss!], [given.history.val_loss![0]!], { rtol: 1e-6 });
   });
 
+  test("class weights are for training, not for the samples that are split off", async () => {
+    const model = sequential([
+      dense({ units: 1, useBias: false, kernelInitializer: "zeros", inputShape: [1] }),
+    ]);
+    model.compile({
+      optimizer: optimizers.sgd({ learningRate: 0 }),
+      loss: "mse",
+      weightedMetrics: ["mae"],
+    });
+    const options = { classWeight: { 0: 1, 1: 10 }, validationSplit: 0.5, verbose: 0 } as const;
+    const x = [[1], [1], [1], [1]];
+    // (1 − 0)² = 1 for each sample
+    const { history } = await model.fit(x, [1, 1, 1, 1], options);
+    expect(history).toEqual({ loss: [10], mae: [1], val_loss: [1], val_mae: [1] });
+    // Sample weights are split with the samples.
+    const weighted = await model.fit(x, [1, 1, 1, 1], { ...options, sampleWeight: [1, 1, 2, 2] });
+    expect([weighted.history.loss, weighted.history.val_loss]).toEqual([[10], [2]]);
+  });
+
   test("labels of another rank get metrics of their own, and the first keep theirs", async () => {
     const { x, y } = blobs(50);
     const model = blobNetwork();
