@@ -7,7 +7,7 @@ import type { CallContext } from "../layers/layer.js";
 import { registerLayer } from "../layers/registry.js";
 import type { SymbolicTensor } from "../layers/symbolic.js";
 import { Network, type NetworkOptions } from "../network/network.js";
-import type { Metric } from "../nn/metrics/metric.js";
+import type { Metric, MetricDirection } from "../nn/metrics/metric.js";
 import type { JsonObject } from "../nn/options.js";
 import type { Optimizer } from "../optimizers/optimizer.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -126,6 +126,11 @@ export class Model<O extends ModelOutput = Tensor> extends Network<O> implements
   /** The metrics in use, once there was data; `metric.result()` gives those that are not one number. */
   get metrics(): Metric[] {
     return (this.#trainer?.objective?.metrics ?? []).map(({ metric }) => metric);
+  }
+
+  /** @internal Which way is better for a value that `fit` reports. */
+  directionOf(key: string): MetricDirection {
+    return this.#trainer?.objective?.directionOf(key) ?? null;
   }
 
   /**

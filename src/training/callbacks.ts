@@ -13,6 +13,7 @@ import {
   expected,
   show,
 } from "../errors.js";
+import type { MetricDirection } from "../nn/metrics/metric.js";
 import type { Optimizer } from "../optimizers/optimizer.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { Variable } from "../tensor/variable.js";
@@ -26,6 +27,8 @@ export interface CallbackModel {
   readonly optimizer: Optimizer;
   /** Set to true, training ends after the present epoch. */
   stopTraining: boolean;
+  /** Which way is better for a value of the logs; null where neither loss nor metric says. */
+  directionOf(key: string): MetricDirection;
   readonly weights: Variable[];
   getWeights(): Tensor[];
   save(path: string): Promise<void>;
@@ -165,15 +168,14 @@ export class History implements CallbackHooks {
 
 /* ---- choosing by a monitored value --------------------------------------------------------------- */
 
+/** Which values are better; `auto`: the smaller ones of a loss, of a metric as its direction says. */
 export type MonitorMode = "auto" | "min" | "max";
 
-/** Names under which larger is better, as Keras guesses. */
-const larger =
-  /acc|auc|precision|recall|f1|fBeta|fmeasure|iou|r2|specificity|sensitivity|truePositives|trueNegatives/i;
-
 class Monitor {
-  best: number;
-  readonly #better: (value: number, best: number) => boolean;
+  best: number | undefined;
+  readonly #minDelta: number;
+  /** Undefined until the model's metrics are known. */
+  #direction: MetricDirection | undefined;
 
   constructor(
     readonly where: string,
@@ -182,14 +184,22 @@ class Monitor {
     minDelta: number,
   ) {
     checkChoice(where, "mode", mode, ["auto", "min", "max"]);
-    const up = mode === "max" || (mode === "auto" && larger.test(key));
-    this.#better = up ? (v, best) => v - minDelta > best : (v, best) => v + minDelta < best;
-    this.best = up ? -Infinity : Infinity;
+    this.#minDelta = minDelta;
+    if (mode !== "auto") this.#direction = mode === "max" ? "up" : "down";
   }
 
   /** The value, or undefined with one warning where logs lack it. */
-  read(logs: Logs): number | undefined {
+  read(logs: Logs, model: CallbackModel): number | undefined {
     const value = logs[this.key];
+    if (value !== undefined) {
+      this.#direction ??= model.directionOf(this.key);
+      if (this.#direction === null) {
+        throw new ArgumentError(
+          `${this.where}: whether larger or smaller values of ${show(this.key)} are better is not known; ` +
+            'give `mode`, "max" or "min"',
+        );
+      }
+    }
     if (value === undefined && !this.#warned) {
       this.#warned = true;
       process.emitWarning(
@@ -203,7 +213,9 @@ class Monitor {
   #warned = false;
 
   improves(value: number, best = this.best): boolean {
-    return this.#better(value, best);
+    return this.#direction === "up"
+      ? value - this.#minDelta > (best ?? -Infinity)
+      : value + this.#minDelta < (best ?? Infinity);
   }
 }
 
@@ -269,7 +281,7 @@ export class EarlyStopping extends Callback {
 
   override onEpochEnd(epoch: number, logs: Logs = {}): void {
     const { patience, baseline, restoreBestWeights, startFromEpoch } = this.#options;
-    const value = this.#monitor.read(logs);
+    const value = this.#monitor.read(logs, this.model);
     if (value === undefined || epoch < startFromEpoch) return;
     if (restoreBestWeights && this.#weights === null) this.#keep(epoch);
     this.#wait++;
@@ -365,7 +377,7 @@ export class ReduceLROnPlateau extends Callback {
   override onEpochEnd(epoch: number, logs: Logs = {}): void {
     const { factor, patience, cooldown, minLr, verbose } = this.#options;
     logs.learningRate = this.model.optimizer.learningRate;
-    const value = this.#monitor.read(logs);
+    const value = this.#monitor.read(logs, this.model);
     if (value === undefined) return;
     if (this.#cooldown > 0) {
       this.#cooldown--;
@@ -517,7 +529,7 @@ export class ModelCheckpoint extends Callback {
   override async onEpochEnd(epoch: number, logs: Logs = {}): Promise<void> {
     const { saveBestOnly = false, saveWeightsOnly = false, verbose = 0 } = this.#options;
     if (saveBestOnly) {
-      const value = this.#monitor.read(logs);
+      const value = this.#monitor.read(logs, this.model);
       if (value === undefined || !this.#monitor.improves(value)) return;
       this.#monitor.best = value;
     }

@@ -4,10 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { dense } from "../../src/layers/layers.js";
+import { model } from "../../src/models/model.js";
 import { loadModel } from "../../src/models/saving.js";
 import { sequential } from "../../src/models/sequential.js";
+import { input } from "../../src/network/network.js";
+import { auc, type MetricIdentifier } from "../../src/nn/metrics/table.js";
 import * as optimizers from "../../src/optimizers/factories.js";
 import { setRandomSeed } from "../../src/tensor/random.js";
+import type { Tensor } from "../../src/tensor/tensor.js";
 import {
   Callback,
   csvLogger,
@@ -193,29 +197,65 @@ describe("early stopping", () => {
   const values = [5, 3, 4, 3, 2.9, 9, 9, 9];
 
   test("waits for `patience` epochs without improvement", async () => {
-    const stop = new EarlyStopping({ monitor: "value", patience: 2 });
+    const stop = new EarlyStopping({ monitor: "value", mode: "min", patience: 2 });
     expect(await through(stop, "value", values)).toBe(4);
     expect(stop.stoppedEpoch).toBe(3);
     expect(stop.bestEpoch).toBe(1);
   });
 
   test("restores the weights of the best epoch", async () => {
-    const stop = earlyStopping({ monitor: "value", patience: 3, restoreBestWeights: true });
+    const stop = earlyStopping({
+      monitor: "value",
+      mode: "min",
+      patience: 3,
+      restoreBestWeights: true,
+    });
     // The best is epoch 4 (2.9), after 5 steps.
     expect(await through(stop, "value", values)).toBe(5);
     expect(stop.bestEpoch).toBe(4);
     // Also when training ends by itself.
-    const late = earlyStopping({ monitor: "value", patience: 99, restoreBestWeights: true });
+    const late = earlyStopping({
+      monitor: "value",
+      mode: "min",
+      patience: 99,
+      restoreBestWeights: true,
+    });
     expect(await through(late, "value", values)).toBe(5);
   });
 
-  test("guesses the direction, and can be told", async () => {
+  test("takes the direction from loss and metrics, and can be told", async () => {
     const rising = [0.1, 0.2, 0.3, 0.25, 0.2];
-    expect(
-      await through(earlyStopping({ monitor: "accuracy", patience: 1 }), "accuracy", rising),
-    ).toBe(4);
-    expect(await through(earlyStopping({ monitor: "value", patience: 1 }), "value", rising)).toBe(
-      2,
+    const run = async (monitor: string, metrics: MetricIdentifier[]): Promise<number> => {
+      const inputs = input({ shape: [1] });
+      // Names in which a substring would be misread.
+      const made = model({
+        inputs,
+        outputs: ["layer2", "accent"].map((name) => dense({ units: 2, name }).apply(inputs)),
+      });
+      made.compile({ loss: "mse", metrics: [metrics, []] });
+      const { epoch } = await made.fit([[1]], [[[1, 0]], [[1, 0]]] as never, {
+        epochs: rising.length,
+        verbose: 0,
+        callbacks: [feeding(rising, monitor), earlyStopping({ monitor, patience: 1 })],
+      });
+      return epoch.length;
+    };
+    // A loss rises from the first epoch on; of these metrics the third epoch is the best.
+    expect(await run("loss", [])).toBe(2);
+    expect(await run("val_loss", [])).toBe(2);
+    expect(await run("layer2_loss", [])).toBe(2);
+    expect(await run("val_accent_loss", [])).toBe(2);
+    expect(await run("layer2_mae", ["mae"])).toBe(2);
+    expect(await run("layer2_accuracy", ["accuracy"])).toBe(4);
+    expect(await run("val_layer2_mine", [auc({ name: "mine" })])).toBe(4);
+    expect(await run("layer2_falsePositives", ["falsePositives"])).toBe(2);
+    expect(await run("layer2_r2Score", ["r2Score"])).toBe(4);
+    await expect(run("value", [])).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[ArgumentError: callback earlyStopping: whether larger or smaller values of "value" are better is not known; give \`mode\`, "max" or "min"]`,
+    );
+    const mine = (_t: Tensor, p: Tensor): Tensor => p.mean(-1);
+    await expect(run("layer2_mine", [mine])).rejects.toThrow(
+      /"layer2_mine" are better is not known/,
     );
     const told = earlyStopping({ monitor: "value", patience: 1, mode: "max" });
     expect(await through(told, "value", rising)).toBe(4);
@@ -223,11 +263,11 @@ describe("early stopping", () => {
 
   test("minDelta, startFromEpoch and baseline", async () => {
     const slow = [1, 0.99, 0.98, 0.97];
-    const coarse = earlyStopping({ monitor: "value", patience: 2, minDelta: 0.05 });
+    const coarse = earlyStopping({ monitor: "value", mode: "min", patience: 2, minDelta: 0.05 });
     expect(await through(coarse, "value", slow)).toBe(3);
-    const late = earlyStopping({ monitor: "value", patience: 1, startFromEpoch: 3 });
+    const late = earlyStopping({ monitor: "value", mode: "min", patience: 1, startFromEpoch: 3 });
     expect(await through(late, "value", [1, 2, 3, 1, 5, 6])).toBe(5);
-    const never = earlyStopping({ monitor: "value", patience: 2, baseline: 0.5 });
+    const never = earlyStopping({ monitor: "value", mode: "min", patience: 2, baseline: 0.5 });
     // Improvements below the baseline don't restart the waiting, so the first stall ends it.
     expect(await through(never, "value", [1, 0.99, 0.98, 0.985, 0.97])).toBe(4);
   });
@@ -255,6 +295,7 @@ describe("learning rates", () => {
     const seen: number[] = [];
     const plateau = reduceLROnPlateau({
       monitor: "value",
+      mode: "min",
       factor: 0.5,
       patience: 2,
       cooldown: 1,
@@ -359,7 +400,7 @@ describe("files", () => {
       verbose: 0,
       callbacks: [
         feeding(values),
-        modelCheckpoint(best, { monitor: "value", saveBestOnly: true }),
+        modelCheckpoint(best, { monitor: "value", mode: "min", saveBestOnly: true }),
         spy,
       ],
     });
