@@ -24,6 +24,7 @@ import {
   type RegularizerLike,
   regularizerFamily,
 } from "../nn/regularizers.js";
+import { mul } from "../ops/elementwise.js";
 import { asTensor } from "../ops/op.js";
 import { freshSource } from "../ops/random.js";
 import type { DType } from "../tensor/dtype.js";
@@ -418,7 +419,7 @@ export abstract class Layer<D extends Declaration = NoOptions> {
     const penalty = this.base.activityRegularizer;
     if (penalty) {
       for (const y of [outputs as Tensor | Tensor[]].flat()) {
-        context.addLoss(penalty.apply(y));
+        context.addLoss(perSample(penalty.apply(y), y));
       }
     }
     return outputs;
@@ -628,6 +629,15 @@ export abstract class Layer<D extends Declaration = NoOptions> {
       throw error;
     }
   }
+}
+
+/**
+ * An activity penalty divided by the size of the batch it is of, as Keras does: its weight against other
+ * losses does not depend on the batch size.
+ */
+export function perSample(penalty: Tensor, y: Tensor): Tensor {
+  const batch = y.shape[0] ?? 1;
+  return batch > 1 ? mul(penalty, 1 / batch) : penalty;
 }
 
 /** Errors that carry the name of the layer they arose in. */

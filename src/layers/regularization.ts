@@ -7,7 +7,14 @@ import { type RandomSource, randomSource } from "../tensor/random.js";
 import type { Shape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { dataFormat, nullable, number, type OptionsOf, seed, shape } from "./config.js";
-import { type CallContext, type InputSpec, Layer, type LayerOptions, maker } from "./layer.js";
+import {
+  type CallContext,
+  type InputSpec,
+  Layer,
+  type LayerOptions,
+  maker,
+  perSample,
+} from "./layer.js";
 import type { BatchShape } from "./symbolic.js";
 
 /** The run's randomness, or that of the layer's own seed at the run's step. */
@@ -221,7 +228,7 @@ const activityOptions = {
   l2: number({ min: 0 }, 0),
 };
 
-/** Passes its input on and adds l1·Σ|x| + l2·Σx² to the loss. */
+/** Passes its input on and adds (l1·Σ|x| + l2·Σx²) / batch size to the loss. */
 export class ActivityRegularization extends Layer<typeof activityOptions> {
   static override readonly className = "ActivityRegularization";
 
@@ -231,11 +238,11 @@ export class ActivityRegularization extends Layer<typeof activityOptions> {
 
   override call(x: Tensor, context: CallContext): Tensor {
     const { l1, l2 } = this.config;
-    if (l1 > 0) context.addLoss(mul(sum(abs(x)), l1));
-    if (l2 > 0) context.addLoss(mul(sum(square(x)), l2));
+    if (l1 > 0) context.addLoss(perSample(mul(sum(abs(x)), l1), x));
+    if (l2 > 0) context.addLoss(perSample(mul(sum(square(x)), l2), x));
     return x;
   }
 }
 
-/** Adds l1·Σ|x| + l2·Σx² to the loss. */
+/** Adds (l1·Σ|x| + l2·Σx²) / batch size to the loss. */
 export const activityRegularization = maker(ActivityRegularization);

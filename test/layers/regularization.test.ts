@@ -4,6 +4,7 @@ import "../../src/backend/run.js";
 import "../../src/ops/methods.js";
 import type { CallContext, Layer } from "../../src/layers/layer.js";
 import * as layers from "../../src/layers/layers.js";
+import { sequential } from "../../src/models/sequential.js";
 import { fill } from "../../src/ops/creation.js";
 import { randomSource } from "../../src/tensor/random.js";
 import { leaf, Tensor } from "../../src/tensor/tensor.js";
@@ -159,10 +160,30 @@ describe("noise", () => {
   });
 });
 
-test("activityRegularization adds l1·Σ|x| and l2·Σx² and passes its input on", () => {
+test("activityRegularization adds l1·Σ|x| and l2·Σx² per sample and passes its input on", () => {
   const losses: Tensor[] = [];
   const layer = layers.activityRegularization({ l1: 0.5, l2: 0.25 });
   const x = leaf(Float32Array.of(1, -2, 3, 0), [2, 2], "float32");
   expect(train(layer, x, trainingContext(1, 0, losses))).toEqual(x.dataSync());
-  expect(losses.map((loss) => loss.item())).toEqual([3, 3.5]);
+  expect(losses.map((loss) => loss.item())).toEqual([1.5, 1.75]);
+});
+
+test("an activity penalty does not depend on the batch size", async () => {
+  // Every output is 1, so Σx² of a sample is 1, and so is the loss, for any number of samples.
+  for (const layer of [
+    layers.dense({
+      units: 1,
+      kernelInitializer: "ones",
+      activityRegularizer: { className: "l2", config: { l2: 1 } },
+      inputShape: [1],
+    }),
+    layers.activityRegularization({ l2: 1, inputShape: [1] }),
+  ]) {
+    const model = sequential([layer]);
+    model.compile({ loss: (_t, p) => p.mul(0).mean(-1) });
+    for (const count of [1, 4]) {
+      const ones = fill([count, 1], 1);
+      expect((await model.evaluate(ones, ones)).loss).toBe(1);
+    }
+  }
 });
