@@ -43,6 +43,7 @@ import {
   serializeOptions,
 } from "./config.js";
 import { countFlops, dryRun } from "./dryrun.js";
+import { weightToLoad } from "./loading.js";
 import { type BatchShape, type BatchSpec, type Connection, SymbolicTensor } from "./symbolic.js";
 
 /** What a layer is told about the run it takes part in. */
@@ -461,7 +462,8 @@ export abstract class Layer<D extends Declaration = NoOptions> {
     }
     const dtype = options.dtype ?? "float32";
     const { initializer = dtype === "float32" ? "glorotUniform" : "zeros" } = options;
-    const initial = initializerFamily.get(where, "initializer", initializer).apply(shape, dtype);
+    const make = initializerFamily.get(where, "initializer", initializer);
+    const initial = weightToLoad(where, shape, dtype) ?? make.apply(shape, dtype);
     const trainable = options.trainable ?? dtype === "float32";
     const made = variable(initial, {
       name: `${this.name}/${name}`,

@@ -3,14 +3,7 @@
  * configuration as JSON in its metadata. Everything that is read is checked before it is used.
  */
 import { snapshot } from "../backend/run.js";
-import {
-  ArgumentError,
-  checkKeys,
-  expected,
-  FormatError,
-  LayerwiseError,
-  show,
-} from "../errors.js";
+import { ArgumentError, checkKeys, expected, FormatError, show } from "../errors.js";
 import {
   readSafetensors,
   type SafetensorsContents,
@@ -18,6 +11,7 @@ import {
   writeSafetensors,
 } from "../formats/safetensors.js";
 import { Layer, type LayerClass } from "../layers/layer.js";
+import { withWeightsToLoad } from "../layers/loading.js";
 import { deserializeLayer, registerLayer } from "../layers/registry.js";
 import { type LossFunction, type LossIdentifier, lossConfig, lossNames } from "../nn/losses.js";
 import { Metric } from "../nn/metrics/metric.js";
@@ -113,7 +107,7 @@ export async function saveModel(
   const saved: Saved = {
     version,
     ...model.toJSON(),
-    ...(compile ? { compile: saveCompile(where, compile, model.optimizer) } : {}),
+    ...(compile ? { compile: saveCompile(where, compile, model) } : {}),
   };
   const metadata = new Map([
     ["format", "layerwise"],
@@ -138,10 +132,11 @@ function checkPath(where: string, path: unknown): void {
 function saveCompile(
   where: string,
   { loss, lossWeights, metrics, weightedMetrics }: CompileOptions,
-  optimizer: Optimizer,
+  model: Model<ModelOutput>,
 ): NonNullable<Saved["compile"]> {
+  const { className } = model.optimizer;
   return {
-    optimizer: { className: optimizer.className, config: optimizer.getConfig() },
+    optimizer: { className, config: saveOptimizer(where, model) },
     loss: mapLeaves(loss ?? null, (value) => saveLoss(value as LossIdentifier)),
     ...(lossWeights === undefined ? {} : { lossWeights }),
     ...(metrics === undefined
@@ -155,6 +150,51 @@ function saveCompile(
           ),
         }),
   };
+}
+
+/** The optimizer's options, with the parameters that patterns mean: a file holds no patterns. */
+function saveOptimizer(where: string, model: Model<ModelOutput>): Record<string, unknown> {
+  const config = model.optimizer.getConfig();
+  const excluded = config.excludeFromWeightDecay as (string | { source: string; flags: string })[];
+  const names = model.weights.map((weight) => weight.name);
+  return {
+    ...config,
+    excludeFromWeightDecay: excluded.flatMap((pattern): unknown[] => {
+      if (typeof pattern === "string") return [pattern];
+      const { source, flags } = pattern;
+      if (names.length === 0) {
+        throw new ArgumentError(
+          `${where}: excludeFromWeightDecay has the pattern /${source}/${flags}, and the model has no weights yet that it could mean`,
+        );
+      }
+      // Without "g" and "y" a pattern has no state.
+      const plain = new RegExp(source, flags.replaceAll(/[gy]/g, ""));
+      return names.filter((name) => plain.test(name)).map((parameter) => ({ parameter }));
+    }),
+  };
+}
+
+/** What `saveOptimizer` wrote, made again. */
+function loadOptimizer(where: string, { className, config }: SavedOptimizer): Optimizer {
+  const { excludeFromWeightDecay: excluded = [] } = config;
+  if (!Array.isArray(excluded)) {
+    throw new FormatError(expected(`${where}: excludeFromWeightDecay`, "an array", show(excluded)));
+  }
+  return restoreOptimizer(where, className, {
+    ...config,
+    excludeFromWeightDecay: excluded.map((given: unknown) => {
+      if (typeof given === "string") return given;
+      const parameter = (given as { parameter?: unknown } | null)?.parameter;
+      // No pattern of a file is run: it could take forever to match.
+      if (typeof parameter === "string") return new RegExp(`^${escaped(parameter)}$`);
+      const wanted = "texts and names of parameters";
+      throw new FormatError(expected(`${where}: excludeFromWeightDecay`, wanted, show(given)));
+    }),
+  });
+}
+
+function escaped(text: string): string {
+  return text.replaceAll(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 }
 
 /** Applies `f` to what stands in nested arrays and objects by name. */
@@ -213,7 +253,13 @@ export async function loadModel<O extends ModelOutput = import("../tensor/tensor
   const where = `model file ${show(path)}`;
   const contents = await readSafetensors(path);
   const saved = parseSaved(where, contents.metadata.get(metadataKey));
-  const model = restoring(where, () => restoreModel<O>(saved, options.customObjects));
+  let values = 0;
+  for (const [name, { data }] of contents.tensors) {
+    if (!name.startsWith(optimizerPrefix)) values += data.length;
+  }
+  const model = restoring(where, () =>
+    withWeightsToLoad(values, () => restoreModel<O>(saved, options.customObjects)),
+  );
   const optimizerTensors = [...contents.tensors.keys()].filter((n) =>
     n.startsWith(optimizerPrefix),
   );
@@ -235,14 +281,35 @@ export function modelFromJSON<O extends ModelOutput = import("../tensor/tensor.j
 ): Model<O> {
   const where = "modelFromJSON()";
   const value: unknown = typeof json === "string" ? parse(where, json) : json;
+  checkNesting(where, value);
   return restoring(where, () => restoreModel<O>(checkSaved(where, value), customObjects));
 }
 
 function parse(where: string, text: string): unknown {
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch (error) {
     throw new FormatError(`${where}: it is not valid JSON`, { cause: error });
+  }
+  checkNesting(where, value);
+  return value;
+}
+
+/** Levels of arrays and objects in a configuration; a model in a model takes three. */
+const deepest = 100;
+
+/** What reads a configuration recurses, so its depth is checked before. */
+function checkNesting(where: string, value: unknown): void {
+  const open = [{ value, depth: 0 }];
+  for (let item = open.pop(); item; item = open.pop()) {
+    if (typeof item.value !== "object" || item.value === null) continue;
+    if (item.depth === deepest) {
+      throw new FormatError(`${where}: it is nested deeper than ${deepest} levels`);
+    }
+    for (const child of Object.values(item.value)) {
+      open.push({ value: child, depth: item.depth + 1 });
+    }
   }
 }
 
@@ -278,12 +345,13 @@ function checkSaved(where: string, value: unknown): Saved {
   return value as Saved;
 }
 
-/** Errors of a configuration that came out of a file are about the file. */
+/** Errors of a configuration that came out of a file are about the file, of whatever kind they are. */
 function restoring<T>(where: string, body: () => T): T {
   try {
     return body();
   } catch (error) {
-    if (!(error instanceof LayerwiseError) || error instanceof FormatError) throw error;
+    if (!(error instanceof Error)) throw error;
+    if (error instanceof FormatError && error.message.startsWith(where)) throw error;
     throw new FormatError(`${where}: ${error.message}`, { cause: error });
   }
 }
@@ -370,7 +438,7 @@ function restoreCompile(
   const { optimizer } = compile;
   // Leaves are checked by compile() itself.
   return {
-    optimizer: restoreOptimizer(where, optimizer.className, optimizer.config),
+    optimizer: loadOptimizer(where, optimizer),
     loss: mapLeaves(compile.loss, loss),
     ...("lossWeights" in compile ? { lossWeights: compile.lossWeights } : {}),
     ...("metrics" in compile ? { metrics: mapLeaves(compile.metrics, metric) } : {}),
@@ -416,10 +484,11 @@ function assignState(
 ): void {
   const { optimizer } = model;
   // Which parameters have state is known from the file alone: it may have been saved before training.
-  const names = model.namedWeights();
+  const withState = new Set(found.map((name) => name.slice(0, name.lastIndexOf("/"))));
   optimizer.build(
-    names
-      .filter(([name]) => found.some((tensor) => tensor.startsWith(`${optimizerPrefix}${name}/`)))
+    model
+      .namedWeights()
+      .filter(([name]) => withState.has(`${optimizerPrefix}${name}`))
       .map(([, weight]) => weight),
   );
   const state = stateNames(model, optimizer);
