@@ -152,7 +152,12 @@ export class Model<O extends ModelOutput = Tensor> extends Network<O> implements
 
   /** Predictions for all samples. May be called any number of times at once, also during `fit`. */
   async predict(x: DataLike, options: PredictOptions = {}): Promise<O> {
-    return this.#shaped(await this.#applied("predict()", x).predict(x, options));
+    const predictor = this.#applied("predict()", x);
+    return this.#shaped(
+      options.callbacks === undefined
+        ? await predictor.predict(x, options)
+        : await predictor.predictWatched(this, x, options),
+    );
   }
 
   /**

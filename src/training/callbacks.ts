@@ -1,7 +1,7 @@
 /**
  * Callbacks: what happens at the ends of epochs and batches. A callback is an object with some of
- * Keras' hooks. With `onBatchBegin` or `onBatchEnd` training goes step by step; without them a whole
- * epoch is one native loop.
+ * Keras' hooks. With hooks for batches a run goes step by step; without them a whole epoch is one native
+ * loop.
  */
 import { appendFile, stat, writeFile } from "node:fs/promises";
 import {
@@ -11,6 +11,7 @@ import {
   checkKeys,
   checkNumber,
   expected,
+  nearest,
   show,
 } from "../errors.js";
 import type { MetricDirection } from "../nn/metrics/metric.js";
@@ -44,20 +45,59 @@ export interface CallbackParams {
   readonly verbose: number;
 }
 
+/** What a batch of `predict` gave: one tensor per output of the model. */
+export interface PredictLogs {
+  readonly outputs: readonly Tensor[];
+}
+
 /** Keras' hooks; all are optional and may be async. */
 export interface CallbackHooks {
   onTrainBegin?(logs?: Logs): void | Promise<void>;
   onTrainEnd?(logs?: Logs): void | Promise<void>;
   onEpochBegin?(epoch: number, logs?: Logs): void | Promise<void>;
   onEpochEnd?(epoch: number, logs?: Logs): void | Promise<void>;
+  onTrainBatchBegin?(batch: number, logs?: Logs): void | Promise<void>;
+  onTrainBatchEnd?(batch: number, logs?: Logs): void | Promise<void>;
+  /** Other names of `onTrainBatchBegin` and `onTrainBatchEnd`. */
   onBatchBegin?(batch: number, logs?: Logs): void | Promise<void>;
   onBatchEnd?(batch: number, logs?: Logs): void | Promise<void>;
-  /** Before and after an evaluation, also that on validation data during training. */
+  /** Around an evaluation and its batches, also that on validation data during training. */
   onTestBegin?(logs?: Logs): void | Promise<void>;
   onTestEnd?(logs?: Logs): void | Promise<void>;
+  onTestBatchBegin?(batch: number, logs?: Logs): void | Promise<void>;
+  onTestBatchEnd?(batch: number, logs?: Logs): void | Promise<void>;
+  /** Around `predict` and its batches. */
+  onPredictBegin?(): void | Promise<void>;
+  onPredictEnd?(): void | Promise<void>;
+  onPredictBatchBegin?(batch: number): void | Promise<void>;
+  onPredictBatchEnd?(batch: number, logs: PredictLogs): void | Promise<void>;
   setModel?(model: CallbackModel): void;
   setParams?(params: CallbackParams): void;
 }
+
+/** Hooks by what they are told: nothing but logs, or also the number of an epoch or batch. */
+const plainHooks = [
+  "onTrainBegin",
+  "onTrainEnd",
+  "onTestBegin",
+  "onTestEnd",
+  "onPredictBegin",
+  "onPredictEnd",
+] as const satisfies readonly (keyof CallbackHooks)[];
+const batchHooks = {
+  train: ["onTrainBatchBegin", "onTrainBatchEnd", "onBatchBegin", "onBatchEnd"],
+  test: ["onTestBatchBegin", "onTestBatchEnd"],
+  predict: ["onPredictBatchBegin", "onPredictBatchEnd"],
+} as const satisfies Record<string, readonly (keyof CallbackHooks)[]>;
+const hookNames: readonly (keyof CallbackHooks)[] = [
+  ...plainHooks,
+  "onEpochBegin",
+  "onEpochEnd",
+  ...Object.values(batchHooks).flat(),
+];
+
+/** What runs in batches. */
+type Run = keyof typeof batchHooks;
 
 /** A base for callbacks: subclasses write the hooks they need. */
 export abstract class Callback implements CallbackHooks {
@@ -77,48 +117,70 @@ export abstract class Callback implements CallbackHooks {
   onTrainEnd(_logs?: Logs): void | Promise<void> {}
   onEpochBegin(_epoch: number, _logs?: Logs): void | Promise<void> {}
   onEpochEnd(_epoch: number, _logs?: Logs): void | Promise<void> {}
+  onTrainBatchBegin(_batch: number, _logs?: Logs): void | Promise<void> {}
+  onTrainBatchEnd(_batch: number, _logs?: Logs): void | Promise<void> {}
   onBatchBegin(_batch: number, _logs?: Logs): void | Promise<void> {}
   onBatchEnd(_batch: number, _logs?: Logs): void | Promise<void> {}
   onTestBegin(_logs?: Logs): void | Promise<void> {}
   onTestEnd(_logs?: Logs): void | Promise<void> {}
+  onTestBatchBegin(_batch: number, _logs?: Logs): void | Promise<void> {}
+  onTestBatchEnd(_batch: number, _logs?: Logs): void | Promise<void> {}
+  onPredictBegin(): void | Promise<void> {}
+  onPredictEnd(): void | Promise<void> {}
+  onPredictBatchBegin(_batch: number): void | Promise<void> {}
+  onPredictBatchEnd(_batch: number, _logs: PredictLogs): void | Promise<void> {}
 }
 
 /** True when a callback has this hook itself; the base class' empty ones don't count. */
-function overrides(callback: CallbackHooks, hook: "onBatchBegin" | "onBatchEnd"): boolean {
+function overrides(callback: CallbackHooks, hook: keyof CallbackHooks): boolean {
   return callback[hook] !== undefined && callback[hook] !== Callback.prototype[hook];
 }
 
-const hookNames = [
-  "onTrainBegin",
-  "onTrainEnd",
-  "onEpochBegin",
-  "onEpochEnd",
-  "onBatchBegin",
-  "onBatchEnd",
-  "onTestBegin",
-  "onTestEnd",
-] as const;
+/** Throws for a member that looks like a hook and is none: it would never be called. */
+function checkHooks(where: string, callback: object): void {
+  for (
+    let level = callback;
+    level && level !== Object.prototype && level !== Callback.prototype;
+    level = Object.getPrototypeOf(level)
+  ) {
+    for (const name of Object.getOwnPropertyNames(level)) {
+      if (!/^on[A-Z]/.test(name) || hookNames.includes(name as keyof CallbackHooks)) continue;
+      const near = nearest(name, hookNames);
+      throw new ArgumentError(
+        `${where}: callbacks have no hook ${show(name)}; ${
+          near ? `did you mean ${show(near)}?` : `the hooks are ${hookNames.join(", ")}`
+        }`,
+      );
+    }
+  }
+}
 
-/** All callbacks of one training, called in order. */
+/** All callbacks of one run, called in order. */
 export class CallbackList {
   readonly #list: readonly CallbackHooks[];
-  /** True when one of them wants to see every batch. */
-  readonly watchesBatches: boolean;
 
-  constructor(list: readonly CallbackHooks[], model: CallbackModel, params: CallbackParams) {
-    for (const callback of list) {
+  constructor(
+    where: string,
+    given: CallbackHooks | readonly CallbackHooks[] | undefined,
+    model: CallbackModel,
+    params: CallbackParams,
+  ) {
+    this.#list = given === undefined ? [] : [given].flat();
+    for (const callback of this.#list) {
       if (typeof callback !== "object" || callback === null) {
         throw new ArgumentError(
-          expected("fit()", "`callbacks` to be objects with hooks", show(callback)),
+          expected(where, "`callbacks` to be objects with hooks", show(callback)),
         );
       }
+      checkHooks(where, callback);
       callback.setModel?.(model);
       callback.setParams?.(params);
     }
-    this.#list = list;
-    this.watchesBatches = list.some(
-      (c) => overrides(c, "onBatchBegin") || overrides(c, "onBatchEnd"),
-    );
+  }
+
+  /** True when one of them wants to see every batch of such a run. */
+  watches(run: Run): boolean {
+    return this.#list.some((c) => batchHooks[run].some((hook) => overrides(c, hook)));
   }
 
   /** True when all of them only record: nobody acts between epochs. */
@@ -131,19 +193,37 @@ export class CallbackList {
     return this.#list.some((c) => c instanceof kind);
   }
 
-  async call(
-    hook: "onTrainBegin" | "onTrainEnd" | "onTestBegin" | "onTestEnd",
-    logs?: Logs,
-  ): Promise<void> {
+  async call(hook: (typeof plainHooks)[number], logs?: Logs): Promise<void> {
     for (const callback of this.#list) await callback[hook]?.(logs);
   }
 
-  async at(
-    hook: "onEpochBegin" | "onEpochEnd" | "onBatchBegin" | "onBatchEnd",
-    index: number,
-    logs?: Logs,
-  ): Promise<void> {
-    for (const callback of this.#list) await callback[hook]?.(index, logs);
+  async at(hook: "onEpochBegin" | "onEpochEnd", epoch: number, logs?: Logs): Promise<void> {
+    for (const callback of this.#list) await callback[hook]?.(epoch, logs);
+  }
+
+  async batchBegins(run: Run, batch: number): Promise<void> {
+    for (const callback of this.#list) {
+      if (run === "test") await callback.onTestBatchBegin?.(batch);
+      else if (run === "predict") await callback.onPredictBatchBegin?.(batch);
+      else {
+        await callback.onTrainBatchBegin?.(batch);
+        await callback.onBatchBegin?.(batch);
+      }
+    }
+  }
+
+  async batchEnds(run: "train" | "test", batch: number, logs: Logs): Promise<void> {
+    for (const callback of this.#list) {
+      if (run === "test") await callback.onTestBatchEnd?.(batch, logs);
+      else {
+        await callback.onTrainBatchEnd?.(batch, logs);
+        await callback.onBatchEnd?.(batch, logs);
+      }
+    }
+  }
+
+  async predicted(batch: number, logs: PredictLogs): Promise<void> {
+    for (const callback of this.#list) await callback.onPredictBatchEnd?.(batch, logs);
   }
 }
 

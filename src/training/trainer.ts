@@ -289,7 +289,7 @@ export class Trainer {
 
     const history = new History();
     const listed = options.callbacks === undefined ? [] : [options.callbacks].flat();
-    const callbacks = new CallbackList([...listed, history], model, {
+    const callbacks = new CallbackList(where, [...listed, history], model, {
       epochs,
       steps,
       batchSize: rows,
@@ -324,8 +324,9 @@ export class Trainer {
       const stretches = this.#stretches(objective, data, metrics, order, rows, count * steps);
       let finite = true;
       try {
-        finite = callbacks.watchesBatches
+        finite = callbacks.watches("train")
           ? await this.#stepByStep(
+              "train",
               stretches,
               record,
               callbacks,
@@ -333,7 +334,7 @@ export class Trainer {
               progress,
               signal,
               watch,
-              model,
+              () => model.stopTraining,
             )
           : await this.#run(stretches, record, progress, signal, watch);
       } finally {
@@ -476,6 +477,7 @@ export class Trainer {
 
   /** One run per step with the batch hooks around it; false when a loss was not finite. */
   async #stepByStep(
+    run: "train" | "test",
     stretches: readonly Stretch[],
     record: LossRecord,
     callbacks: CallbackList,
@@ -483,7 +485,7 @@ export class Trainer {
     progress: Progress,
     signal: AbortSignal | undefined,
     watch: boolean,
-    model: CallbackModel,
+    stopped: () => boolean,
   ): Promise<boolean> {
     const objective = this.#compiled("fit()");
     let batch = 0;
@@ -491,7 +493,7 @@ export class Trainer {
     for (const { executable, inputs, advance, steps, rows } of stretches) {
       for (let step = 0; step < steps; step++) {
         signal?.throwIfAborted();
-        await callbacks.at("onBatchBegin", batch);
+        await callbacks.batchBegins(run, batch);
         const windows = inputs.map((array, i) =>
           advance[i] === 0 ? array : array.subarray(step * advance[i]!, (step + 1) * advance[i]!),
         );
@@ -503,13 +505,13 @@ export class Trainer {
         record.finished = batch + 1;
         if (watch && !Number.isFinite(outputs[0]![0]!)) return false;
         const logs = { ...this.#logs(objective, record.means()), ...this.#metricLogs(metrics) };
-        await callbacks.at("onBatchEnd", batch, logs);
+        await callbacks.batchEnds(run, batch, logs);
         batch++;
         if (progress.live && performance.now() - shown > 80) {
           progress.update(batch, logs);
           shown = performance.now();
         }
-        if (model.stopTraining) return true;
+        if (stopped()) return true;
       }
     }
     return true;
@@ -584,10 +586,9 @@ export class Trainer {
       const data = gatherData(where, this.#request(objective), x, y, options.sampleWeight);
       const size = options.batchSize ?? inferenceBatch;
       const rows = rowsPerBatch(where, "batchSize", size, data.count);
-      const listed = options.callbacks === undefined ? [] : [options.callbacks].flat();
       const steps = Math.ceil(data.count / rows);
       const params = { epochs: 1, steps, batchSize: rows, verbose: verbose === 0 ? 0 : 1 };
-      const callbacks = new CallbackList(listed, model, params);
+      const callbacks = new CallbackList(where, options.callbacks, model, params);
       const progress = new Progress(verbose);
       progress.begin("", steps);
       const logs = await this.#measure(where, objective, data, size, callbacks, options.signal);
@@ -634,7 +635,23 @@ export class Trainer {
       ...(full > 0 ? [stretch(full, 0, rows)] : []),
       ...(rest > 0 ? [stretch(1, full * rows, rest)] : []),
     ];
-    await this.#run(stretches, record, new Progress(0), signal, false);
+    const quiet = new Progress(0);
+    if (callbacks.watches("test")) {
+      const going = () => false;
+      await this.#stepByStep(
+        "test",
+        stretches,
+        record,
+        callbacks,
+        metrics,
+        quiet,
+        signal,
+        false,
+        going,
+      );
+    } else {
+      await this.#run(stretches, record, quiet, signal, false);
+    }
     const logs = { ...this.#logs(objective, record.means()), ...this.#metricLogs(metrics) };
     await callbacks.call("onTestEnd", logs);
     return logs;
@@ -651,7 +668,7 @@ export class Trainer {
     return this.#alone(where, async () => {
       await settle(x, y, options.sampleWeight);
       const data = gatherData(where, this.#request(objective), x, y, options.sampleWeight);
-      const none = new CallbackList([], {} as CallbackModel, {
+      const none = new CallbackList(where, [], {} as CallbackModel, {
         epochs: 1,
         steps: 1,
         batchSize: data.count,

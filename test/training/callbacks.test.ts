@@ -14,6 +14,7 @@ import { setRandomSeed } from "../../src/tensor/random.js";
 import type { Tensor } from "../../src/tensor/tensor.js";
 import {
   Callback,
+  type CallbackHooks,
   csvLogger,
   EarlyStopping,
   earlyStopping,
@@ -70,19 +71,29 @@ describe("hooks", () => {
         onTrainEnd: note("trainEnd"),
         onEpochBegin: note("epochBegin"),
         onEpochEnd: note("epochEnd"),
+        onTrainBatchBegin: note("trainBatchBegin"),
+        onTrainBatchEnd: note("trainBatchEnd"),
         onBatchBegin: note("batchBegin"),
         onBatchEnd: note("batchEnd"),
         onTestBegin: note("testBegin"),
         onTestEnd: note("testEnd"),
+        onTestBatchBegin: note("testBatchBegin"),
+        onTestBatchEnd: note("testBatchEnd"),
       },
     });
     const epoch = (e: number): string[] => [
       `epochBegin ${e}`,
-      "batchBegin 0",
-      "batchEnd 0 loss,accuracy",
-      "batchBegin 1",
-      "batchEnd 1 loss,accuracy",
+      ...[0, 1].flatMap((batch) => [
+        `trainBatchBegin ${batch}`,
+        `batchBegin ${batch}`,
+        `trainBatchEnd ${batch} loss,accuracy`,
+        `batchEnd ${batch} loss,accuracy`,
+      ]),
       "testBegin",
+      ...[0, 1].flatMap((batch) => [
+        `testBatchBegin ${batch}`,
+        `testBatchEnd ${batch} loss,accuracy`,
+      ]),
       "testEnd loss,accuracy",
       `epochEnd ${e} loss,accuracy,val_loss,val_accuracy`,
     ];
@@ -94,9 +105,76 @@ describe("hooks", () => {
     ]);
   });
 
+  test("of evaluate and predict, too", async () => {
+    const calls: unknown[] = [];
+    const model = compiled();
+    const logs = await model.evaluate(data.x, data.y, {
+      batchSize: 30,
+      callbacks: {
+        onTestBatchBegin: (batch) => void calls.push(`begin ${batch}`),
+        onTestBatchEnd: (batch, l) => void calls.push([batch, Object.keys(l!)]),
+      },
+    });
+    expect(calls).toEqual([
+      "begin 0",
+      [0, ["loss", "accuracy"]],
+      "begin 1",
+      [1, ["loss", "accuracy"]],
+    ]);
+    expect(logs).toEqual(await model.evaluate(data.x, data.y, { batchSize: 30 }));
+
+    calls.length = 0;
+    const want = await model.predict(data.x, { batchSize: 30 });
+    const watch = {
+      setParams: ({ steps, batchSize }: { steps: number; batchSize: number }) =>
+        void calls.push([steps, batchSize]),
+      onPredictBegin: () => void calls.push("begin"),
+      onPredictEnd: () => void calls.push("end"),
+    };
+    const around = await model.predict(data.x, { batchSize: 30, callbacks: watch });
+    expect(calls).toEqual([[2, 30], "begin", "end"]);
+    expect(around.dataSync()).toEqual(want.dataSync());
+    const outputs: number[] = [];
+    const each = await model.predict(data.x, {
+      batchSize: 30,
+      callbacks: [
+        { onPredictBatchBegin: (batch) => void calls.push(batch) },
+        { onPredictBatchEnd: (_, l) => void outputs.push(...l.outputs[0]!.dataSync()) },
+      ],
+    });
+    expect(calls.slice(3)).toEqual([0, 1]);
+    expect(each.shape).toEqual([40, 3]);
+    expect(each.dataSync()).toEqual(want.dataSync());
+    expect(outputs).toEqual([...want.dataSync()]);
+  });
+
+  test("that nobody would call are an error", async () => {
+    const wrong = { onBatchFinish() {} } as CallbackHooks;
+    class Wrong extends Callback {
+      onTrainBatchEnded(): void {}
+    }
+    const model = compiled();
+    const calls: (() => Promise<unknown>)[] = [
+      () => model.fit(data.x, data.y, { verbose: 0, callbacks: wrong }),
+      () => model.evaluate(data.x, data.y, { callbacks: [history(), wrong] }),
+      () => model.predict(data.x, { callbacks: wrong }),
+      () => model.fit(data.x, data.y, { verbose: 0, callbacks: new Wrong() }),
+    ];
+    const errors: string[] = [];
+    for (const call of calls) errors.push(await call().then(String, String));
+    expect(errors).toMatchInlineSnapshot(`
+      [
+        "ArgumentError: fit(): callbacks have no hook "onBatchFinish"; the hooks are onTrainBegin, onTrainEnd, onTestBegin, onTestEnd, onPredictBegin, onPredictEnd, onEpochBegin, onEpochEnd, onTrainBatchBegin, onTrainBatchEnd, onBatchBegin, onBatchEnd, onTestBatchBegin, onTestBatchEnd, onPredictBatchBegin, onPredictBatchEnd",
+        "ArgumentError: evaluate(): callbacks have no hook "onBatchFinish"; the hooks are onTrainBegin, onTrainEnd, onTestBegin, onTestEnd, onPredictBegin, onPredictEnd, onEpochBegin, onEpochEnd, onTrainBatchBegin, onTrainBatchEnd, onBatchBegin, onBatchEnd, onTestBatchBegin, onTestBatchEnd, onPredictBatchBegin, onPredictBatchEnd",
+        "ArgumentError: predict(): callbacks have no hook "onBatchFinish"; the hooks are onTrainBegin, onTrainEnd, onTestBegin, onTestEnd, onPredictBegin, onPredictEnd, onEpochBegin, onEpochEnd, onTrainBatchBegin, onTrainBatchEnd, onBatchBegin, onBatchEnd, onTestBatchBegin, onTestBatchEnd, onPredictBatchBegin, onPredictBatchEnd",
+        "ArgumentError: fit(): callbacks have no hook "onTrainBatchEnded"; did you mean "onTrainBatchEnd"?",
+      ]
+    `);
+  });
+
   test("with and without batch hooks, training is the same to the bit", async () => {
     const runs = [];
-    for (const callbacks of [[], [{ onBatchEnd() {} }]]) {
+    for (const callbacks of [[], [{ onTrainBatchEnd() {} }], [{ onBatchEnd() {} }]]) {
       setRandomSeed(1);
       const model = compiled();
       const { history: h } = await model.fit(data.x, data.y, {
@@ -108,7 +186,8 @@ describe("hooks", () => {
       });
       runs.push([h, model.getWeights().map((w) => [...w.dataSync()])]);
     }
-    expect(runs[0]).toEqual(runs[1]);
+    expect(runs[1]).toEqual(runs[0]);
+    expect(runs[2]).toEqual(runs[0]);
   });
 
   test("of a subclass may be async, and see model and parameters", async () => {
