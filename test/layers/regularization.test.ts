@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import "../../src/backend/run.js";
 import "../../src/ops/methods.js";
+import { compile } from "../../src/backend/compiled.js";
 import type { CallContext, Layer } from "../../src/layers/layer.js";
 import * as layers from "../../src/layers/layers.js";
 import { sequential } from "../../src/models/sequential.js";
@@ -64,6 +65,35 @@ describe("dropout", () => {
     const first = train(layer, ones, trainingContext(1, 0));
     expect(train(layer, ones, trainingContext(2, 0))).toEqual(first);
     expect(train(layer, ones, trainingContext(2, 1))).not.toEqual(first);
+  });
+
+  test.each([
+    ["dropout", () => layers.dropout({ rate: 0.5, seed: 9 })],
+    ["gaussianNoise", () => layers.gaussianNoise({ stddev: 1, seed: 9 })],
+    ["gaussianDropout", () => layers.gaussianDropout({ rate: 0.5, seed: 9 })],
+    ["alphaDropout", () => layers.alphaDropout({ rate: 0.5, seed: 9 })],
+  ])("with a seed of its own %s draws anew at each use, in a sequence of its own", (_, make) => {
+    const drawn = (apply: (x: Tensor) => Tensor): string => String(apply(ones).dataSync());
+    const eager = (layer: Layer) => (x: Tensor) => layer.apply(x, { training: true }) as Tensor;
+    const sequence = (layer: Layer): string[] => [0, 1, 2].map(() => drawn(eager(layer)));
+
+    // Called directly; another layer with the same seed gives the same sequence, as in Keras.
+    const direct = sequence(make());
+    expect(new Set(direct).size).toBe(3);
+    train(layers.dropout({ rate: 0.5 }), ones);
+    expect(sequence(make())).toEqual(direct);
+
+    // In a compiled function.
+    const compiled = compile(eager(make()));
+    expect([0, 1, 2].map(() => drawn(compiled))).toEqual(direct);
+
+    // Twice in one run, of a model or of a training step.
+    const layer = make();
+    const context = trainingContext();
+    const twice = [0, 1].map(() => String(train(layer, ones, context)));
+    expect(new Set(twice).size).toBe(2);
+    const again = trainingContext();
+    expect([0, 1].map(() => String(train(make(), ones, again)))).toEqual([twice[0], twice[0]]);
   });
 
   test("a noise shape shares the choice along an axis", () => {
