@@ -184,4 +184,4 @@ export type { CallbackHooks, History, Logs, PredictLogs } from "./training/callb
 export type { DataLike } from "./training/data.js";
 export type { CompileOptions } from "./training/objective.js";
 export type { PredictOptions } from "./training/predictor.js";
-export type { EvaluateOptions, FitOptions } from "./training/trainer.js";
+export type { EvaluateOptions, FitOptions, TrainOnBatchOptions } from "./training/trainer.js";

@@ -12,16 +12,16 @@ import type { JsonObject } from "../nn/options.js";
 import type { Optimizer } from "../optimizers/optimizer.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { CallbackModel, History, Logs } from "../training/callbacks.js";
-import {
-  type ClassWeights,
-  type DataLike,
-  isRecord,
-  type SampleWeights,
-} from "../training/data.js";
+import { type DataLike, isRecord, type SampleWeights } from "../training/data.js";
 import { type CompileOptions, Objective } from "../training/objective.js";
 import { type PredictOptions, Predictor } from "../training/predictor.js";
 import type { TrainableNetwork } from "../training/step.js";
-import { type EvaluateOptions, type FitOptions, Trainer } from "../training/trainer.js";
+import {
+  type EvaluateOptions,
+  type FitOptions,
+  Trainer,
+  type TrainOnBatchOptions,
+} from "../training/trainer.js";
 import { readWeights, type SaveOptions, saveModel, writeWeights } from "./saving.js";
 
 /** What a model gives: a tensor, or an array of them where it has several outputs. */
@@ -176,12 +176,11 @@ export class Model<O extends ModelOutput = Tensor> extends Network<O> implements
     return this.predict(x, { batchSize: Infinity });
   }
 
-  /** One training step on one batch; gives its loss and metrics. */
-  async trainOnBatch(
-    x: DataLike,
-    y: DataLike,
-    options: { sampleWeight?: SampleWeights; classWeight?: ClassWeights } = {},
-  ): Promise<Logs> {
+  /**
+   * One training step on one batch; gives its loss and metrics.
+   * @throws what `fit` throws, NonFiniteError for a NaN or infinite loss included.
+   */
+  async trainOnBatch(x: DataLike, y: DataLike, options: TrainOnBatchOptions = {}): Promise<Logs> {
     return this.#ready("trainOnBatch()", x).trainOnBatch(x, y, options);
   }
 

@@ -101,6 +101,14 @@ const fitKeys = [
   "terminateOnNaN",
 ] as const satisfies readonly (keyof FitOptions)[];
 
+/** Options of `trainOnBatch`. */
+export interface TrainOnBatchOptions {
+  sampleWeight?: SampleWeights;
+  classWeight?: ClassWeights;
+  /** Whether a NaN or infinite loss is an error; true by default. */
+  terminateOnNaN?: boolean;
+}
+
 /** Options of `evaluate`. */
 export interface EvaluateOptions {
   batchSize?: number;
@@ -350,10 +358,8 @@ export class Trainer {
         const batch = record.finished - 1;
         const loss = record.values[0]![batch]!;
         if (!quiet) {
-          throw new NonFiniteError(
-            `${where}: the loss became ${loss} in epoch ${epoch + last + 1}, batch ${(batch % steps) + 1} of ${steps}; ` +
-              "a smaller learning rate, gradient clipping (clipNorm) or scaled inputs may help, or set terminateOnNaN: false to go on",
-          );
+          const when = ` in epoch ${epoch + last + 1}, batch ${(batch % steps) + 1} of ${steps}`;
+          throw nonFinite(where, loss, when);
         }
         model.stopTraining = true;
       }
@@ -544,13 +550,10 @@ export class Trainer {
   }
 
   /** One step on one batch. */
-  async trainOnBatch(
-    x: DataLike,
-    y: DataLike,
-    options: { sampleWeight?: SampleWeights; classWeight?: ClassWeights } = {},
-  ): Promise<Logs> {
+  async trainOnBatch(x: DataLike, y: DataLike, options: TrainOnBatchOptions = {}): Promise<Logs> {
     const where = "trainOnBatch()";
     const objective = this.#compiled(where);
+    checkKeys(where, options, ["sampleWeight", "classWeight", "terminateOnNaN"]);
     return this.#alone(where, async () => {
       await settle(x, y, options.sampleWeight);
       const request = this.#request(objective);
@@ -564,6 +567,9 @@ export class Trainer {
       const step = this.#trainStep(objective, data, metrics, data.count, false);
       const outputs = await step.run(arraysOf(data).map((s) => s.values));
       const means = outputs.map((o) => o[0]!);
+      if (options.terminateOnNaN !== false && !Number.isFinite(means[0])) {
+        throw nonFinite(where, means[0]!);
+      }
       return { ...this.#logs(objective, means), ...this.#metricLogs(metrics) };
     });
   }
@@ -677,6 +683,13 @@ export class Trainer {
       return this.#measure(where, objective, data, data.count, none, undefined);
     });
   }
+}
+
+function nonFinite(where: string, loss: number, when = ""): NonFiniteError {
+  return new NonFiniteError(
+    `${where}: the loss became ${loss}${when}; ` +
+      "a smaller learning rate, gradient clipping (clipNorm) or scaled inputs may help, or set terminateOnNaN: false to go on",
+  );
 }
 
 /** The first `used` samples of each of `count` epochs' orders, one after the other. */

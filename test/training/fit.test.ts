@@ -278,6 +278,22 @@ describe("a run", () => {
     await expect(fit).rejects.toThrow(/epoch 1, batch 2 of 2|epoch 2, batch 1 of 2/);
   });
 
+  test("of a single batch stops in the same way", async () => {
+    const { x, y, model } = line();
+    model.compile({ optimizer: optimizers.sgd({ learningRate: 1e20 }), loss: "mse" });
+    await model.trainOnBatch(x, y);
+    const bad = model.trainOnBatch(x, y);
+    await expect(bad).rejects.toThrow(NonFiniteError);
+    await expect(bad).rejects.toThrow(
+      /^trainOnBatch\(\): the loss became (Infinity|NaN); a smaller learning rate/,
+    );
+    const { loss } = await model.trainOnBatch(x, y, { terminateOnNaN: false });
+    expect(Number.isFinite(loss)).toBe(false);
+    await expect(model.trainOnBatch(x, y, { sampleWeights: [] } as never)).rejects.toThrow(
+      /did you mean `sampleWeight`/,
+    );
+  });
+
   test("goes on after NaN when told to", async () => {
     const { x, y, model } = line();
     model.compile({ optimizer: optimizers.sgd({ learningRate: 1e20 }), loss: "mse" });
