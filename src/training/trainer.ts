@@ -76,7 +76,10 @@ export interface FitOptions {
   sampleWeight?: SampleWeights;
   /** Batches per epoch, if not all. */
   stepsPerEpoch?: number;
-  /** Ends training at once; `fit` rejects with the signal's reason. */
+  /**
+   * Ends training; `fit` rejects with the signal's reason once the step in progress is done, so that the
+   * weights are those of whole steps.
+   */
   signal?: AbortSignal;
   verbose?: Verbosity | boolean;
   /** Whether a NaN or infinite loss is an error; true by default. */
