@@ -30,6 +30,7 @@ struct Environment {
   napi_env env = nullptr;
   napi_threadsafe_function deliver = nullptr;
   int pending = 0;  // submitted and not yet delivered; JavaScript thread only
+  int pauses = 0;   // pause() without resume() yet; JavaScript thread only
 };
 
 struct Handle {
@@ -477,6 +478,23 @@ napi_value loop(napi_env env, napi_callback_info callbackInfo) {
   return submit(env, job, args[0], args[1], args[6], progress ? args[4] : nullptr);
 }
 
+napi_value pause(napi_env env, napi_callback_info) {
+  Environment* environment = nullptr;
+  napi_get_instance_data(env, reinterpret_cast<void**>(&environment));
+  environment->pauses++;
+  pauseJobs();
+  return undefined(env);
+}
+
+napi_value resume(napi_env env, napi_callback_info) {
+  Environment* environment = nullptr;
+  napi_get_instance_data(env, reinterpret_cast<void**>(&environment));
+  if (environment->pauses == 0) return throwError(env, "resume: there was no pause()");
+  environment->pauses--;
+  resumeJobs();
+  return undefined(env);
+}
+
 napi_value peak(napi_env env, napi_callback_info callbackInfo) {
   napi_value args[2];
   double milliseconds = 0;
@@ -543,6 +561,7 @@ void pinLibrary() {
 void cleanup(void* data) {
   Environment* environment = static_cast<Environment*>(data);
   cancelJobs(environment);
+  for (; environment->pauses > 0; environment->pauses--) resumeJobs();  // ended in mid-pause
 }
 
 Napi::Object init(Napi::Env napiEnv, Napi::Object exports) {
@@ -568,7 +587,8 @@ Napi::Object init(Napi::Env napiEnv, Napi::Object exports) {
       {"info", info},               {"setIsa", setIsa},
       {"setThreads", setThreads},   {"load", load},
       {"runSync", runSync},         {"run", run},
-      {"loop", loop},               {"peak", peak},
+      {"loop", loop},               {"pause", pause},
+      {"resume", resume},           {"peak", peak},
       {"bandwidth", bandwidth},
   };
   for (const auto& f : functions) {

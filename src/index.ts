@@ -180,8 +180,8 @@ export {
   tensor,
 } from "./tensor/tensor.js";
 export { Variable, variable } from "./tensor/variable.js";
-export type { CallbackHooks, History, Logs } from "./training/callbacks.js";
+export type { CallbackHooks, History, Logs, PredictLogs } from "./training/callbacks.js";
 export type { DataLike } from "./training/data.js";
 export type { CompileOptions } from "./training/objective.js";
 export type { PredictOptions } from "./training/predictor.js";
-export type { EvaluateOptions, FitOptions } from "./training/trainer.js";
+export type { EvaluateOptions, FitOptions, TrainOnBatchOptions } from "./training/trainer.js";

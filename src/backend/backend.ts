@@ -63,4 +63,9 @@ export interface Backend {
   info(): BackendInfo;
   /** Validates and prepares a Program; throws when it is malformed. */
   load(program: Program): LoadedProgram;
+  /**
+   * Calls `body` while no step of an async run is in progress: waits for the one that is, and begins
+   * no other meanwhile. What `body` reads is the work of whole steps.
+   */
+  between<T>(body: () => T): T;
 }

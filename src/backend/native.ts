@@ -49,6 +49,9 @@ export interface Addon {
     watch: Int32Array,
     done: (error: Error | null, steps: number, reason: Reason) => void,
   ): void;
+  /** Waits for the step in progress and holds all jobs until `resume`; both may be nested. */
+  pause(): void;
+  resume(): void;
   /** GFLOP/s of a register-only FMA loop on one thread. */
   peak(isa: string, milliseconds: number): number;
   /** GB/s of a stream triad. */
@@ -164,6 +167,15 @@ export class NativeBackend implements Backend {
       this.#instructionIds,
     );
     return new NativeProgram(this.addon, this.addon.load(words, floats, constants));
+  }
+
+  between<T>(body: () => T): T {
+    this.addon.pause();
+    try {
+      return body();
+    } finally {
+      this.addon.resume();
+    }
   }
 }
 

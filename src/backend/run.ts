@@ -9,8 +9,14 @@ import { ArgumentError, DTypeError, expected, ShapeError, StateError } from "../
 import { allocate, storesDType, type TypedArray } from "../tensor/dtype.js";
 import { keepsGraph, type TraceScope, withTrace } from "../tensor/scope.js";
 import { showShape, sizeOf } from "../tensor/shape.js";
-import { installEvaluator, placeholder, type Tensor, type TensorSpec } from "../tensor/tensor.js";
-import type { Variable } from "../tensor/variable.js";
+import {
+  installEvaluator,
+  leaf,
+  placeholder,
+  type Tensor,
+  type TensorSpec,
+} from "../tensor/tensor.js";
+import { readTogether, type Variable, type VariableUpdate } from "../tensor/variable.js";
 import type { Backend, LoadedProgram, LoopResult } from "./backend.js";
 import { backend } from "./select.js";
 
@@ -52,6 +58,9 @@ function loadedFor(entry: CachedProgram): LoadedProgram {
   }
   return loaded;
 }
+
+/** Runs in progress that update variables: nothing has to be looked at while there are none. */
+let updatesInProgress = 0;
 
 interface Evaluation {
   readonly tensors: readonly Tensor[];
@@ -116,6 +125,21 @@ export interface TraceRequest {
   body(inputs: Tensor[]): readonly Tensor[];
 }
 
+/**
+ * The values of variables, all of the same step: without copying or waiting where no run updates them,
+ * else by a run that takes its turn between the steps of the other.
+ */
+export async function snapshot(variables: readonly Variable[]): Promise<Tensor[]> {
+  if (!variables.some((v) => v.update)) return readTogether(variables);
+  const copy = trace({
+    name: "snapshot",
+    inputs: [],
+    body: () => variables.map((v) => v.read()),
+  });
+  const arrays = await copy.run([]);
+  return variables.map(({ shape, dtype }, i) => leaf(arrays[i]!, shape, dtype));
+}
+
 /** Runs `body` once and compiles what it recorded. */
 export function trace({ name, inputs, body }: TraceRequest): Executable {
   const scope = new Tracing();
@@ -173,6 +197,8 @@ export class Executable {
   /** The compiled Program, for printing and tests. */
   readonly program: Program;
   readonly #storages: ((() => TypedArray) | TypedArray)[];
+  /** Those of the variables that a run updates. */
+  readonly #updated: readonly Variable[];
   readonly #entry: CachedProgram;
 
   /** @internal Use `trace`. */
@@ -211,14 +237,24 @@ export class Executable {
       if (input.kind === "leaf") return input.values;
       const variable = this.variables[i]!;
       return writes.has(inputs.length + i)
-        ? () => variable.storageForUpdate()
+        ? () => variable.storageForRun()
         : () => variable.storage();
     });
+    this.#updated = this.variables.filter((_, i) => writes.has(inputs.length + i));
     this.#entry = { program: this.program, loaded: new Map() };
   }
 
-  /** Runs once, at once. */
+  /** Runs once, at once; where another run updates a variable of this one, between two of its steps. */
   runSync(inputs: readonly TypedArray[]): TypedArray[] {
+    const other = updatesInProgress > 0 ? this.variables.find((v) => v.update)?.update : undefined;
+    if (other) {
+      for (const variable of this.#updated) variable.checkFree();
+      return other.between(() => this.#runNow(inputs));
+    }
+    return this.#runNow(inputs);
+  }
+
+  #runNow(inputs: readonly TypedArray[]): TypedArray[] {
     const results = this.#allocate(1);
     loadedFor(this.#entry).runSync(this.#bindings(inputs, results));
     return results;
@@ -227,7 +263,8 @@ export class Executable {
   /** Runs once, off the event loop. */
   async run(inputs: readonly TypedArray[]): Promise<TypedArray[]> {
     const results = this.#allocate(1);
-    await loadedFor(this.#entry).run(this.#bindings(inputs, results));
+    const bindings = this.#bindings(inputs, results);
+    await this.#updating(() => loadedFor(this.#entry).run(bindings));
     return results;
   }
 
@@ -236,12 +273,33 @@ export class Executable {
     const fixed = this.#storages.map(() => 0);
     const sizes = this.outputs.map(({ shape }) => sizeOf(shape));
     const firstOutput = inputs.length + fixed.length;
-    return loadedFor(this.#entry).loop(this.#bindings(inputs, loop.outputs), {
-      steps: loop.steps,
-      advance: [...loop.advance, ...fixed, ...sizes],
-      ...(loop.progress ? { progress: loop.progress } : {}),
-      watch: (loop.watch ?? []).map((i) => firstOutput + i),
-    });
+    const bindings = this.#bindings(inputs, loop.outputs);
+    return this.#updating(() =>
+      loadedFor(this.#entry).loop(bindings, {
+        steps: loop.steps,
+        advance: [...loop.advance, ...fixed, ...sizes],
+        ...(loop.progress ? { progress: loop.progress } : {}),
+        watch: (loop.watch ?? []).map((i) => firstOutput + i),
+      }),
+    );
+  }
+
+  /** Runs `body` with the updated variables marked, so that nobody reads half a step or writes. */
+  async #updating<T>(body: () => Promise<T>): Promise<T> {
+    if (this.#updated.length === 0) return body();
+    const executor = backend();
+    const update: VariableUpdate = {
+      name: this.name,
+      between: (reader) => executor.between(reader),
+    };
+    updatesInProgress++;
+    for (const variable of this.#updated) variable.beginUpdate(update);
+    try {
+      return await body();
+    } finally {
+      updatesInProgress--;
+      for (const variable of this.#updated) variable.endUpdate(update);
+    }
   }
 
   /** Arrays for the results of `steps` runs. */

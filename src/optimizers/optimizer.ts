@@ -438,7 +438,7 @@ function withPending<T>(body: () => T): T {
       read(variable) {
         let value = values.get(variable);
         if (!value) {
-          value = leaf(variable.storage(), variable.shape, variable.dtype);
+          value = variable.peek();
           values.set(variable, value);
         }
         return value;

@@ -350,7 +350,6 @@ export function gatherData(
   x: unknown,
   y: unknown,
   sampleWeight?: unknown,
-  classWeight?: ClassWeights,
 ): Data {
   const inputs = perSlot(where, "x", x, request.inputs).map((value, i) =>
     inputSamples(where, value, request.inputs[i]!),
@@ -381,7 +380,7 @@ export function gatherData(
     count,
     x: inputs,
     y: outputs,
-    weights: weightsOf(where, request, outputs, count, sampleWeight, classWeight),
+    weights: weightsOf(where, request, outputs, count, sampleWeight),
   };
 }
 
@@ -391,7 +390,6 @@ function weightsOf(
   labels: readonly (Samples | null)[],
   count: number,
   sampleWeight: unknown,
-  classWeight: ClassWeights | undefined,
 ): (Samples | null)[] {
   const own: (Samples | null)[] = outputs.map(() => null);
   if (sampleWeight !== undefined && sampleWeight !== null) {
@@ -409,15 +407,27 @@ function weightsOf(
       own[i] = sampleWeights(where, value, samples, count);
     });
   }
-  if (classWeight === undefined) return own;
-  if (outputs.length > 1) {
+  return own;
+}
+
+/** The samples with their weights times those of their classes; only training counts classes so. */
+export function withClassWeights(
+  where: string,
+  data: Data,
+  classWeight: ClassWeights | undefined,
+): Data {
+  if (classWeight === undefined) return data;
+  if (data.y.length > 1) {
     throw new ArgumentError(
       `${where}: classWeight works with one output only; pass sampleWeight by output instead`,
     );
   }
-  const samples = labels[0];
+  const samples = data.y[0];
   if (!samples) throw new ArgumentError(`${where}: classWeight needs labels`);
-  return [timesClassWeights(where, samples, own[0]!, classWeight)];
+  return {
+    ...data,
+    weights: [timesClassWeights(where, samples, data.weights[0] ?? null, classWeight)],
+  };
 }
 
 function sampleWeights(where: string, value: TensorLike, labels: Samples, count: number): Samples {

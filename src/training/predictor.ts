@@ -7,7 +7,15 @@ import { ArgumentError, checkInteger, checkKeys, expected, show } from "../error
 import { allocate, type TypedArray } from "../tensor/dtype.js";
 import { sizeOf } from "../tensor/shape.js";
 import { leaf, Tensor } from "../tensor/tensor.js";
-import { type DataLike, inputSamples, perSlot, type Samples, settle } from "./data.js";
+import { type CallbackHooks, CallbackList, type CallbackModel } from "./callbacks.js";
+import {
+  type DataLike,
+  inputSamples,
+  perSlot,
+  type Samples,
+  settle,
+  sliceSamples,
+} from "./data.js";
 import { type TrainableNetwork, tracePrediction } from "./step.js";
 
 /** Options of `predict`. */
@@ -15,6 +23,7 @@ export interface PredictOptions {
   /** Samples per run; the results don't depend on it. */
   batchSize?: number;
   signal?: AbortSignal;
+  callbacks?: CallbackHooks | readonly CallbackHooks[];
 }
 
 /** Larger batches than Keras' 32 keep all cores busy; results don't depend on it. */
@@ -65,8 +74,60 @@ export class Predictor {
     this.#network = network;
   }
 
+  /** Predictions for all samples with the callbacks' hooks around it. */
+  async predictWatched(
+    model: CallbackModel,
+    x: DataLike,
+    { callbacks: given, ...options }: PredictOptions,
+  ): Promise<Tensor[]> {
+    const where = "predict()";
+    checkKeys(where, options, ["batchSize", "signal"]);
+    await settle(x);
+    const inputs = this.#inputs(where, x);
+    const count = inputs[0]!.shape[0]!;
+    const rows = rowsPerBatch(where, "batchSize", options.batchSize ?? inferenceBatch, count);
+    const steps = Math.ceil(count / rows);
+    const params = { epochs: 1, steps, batchSize: rows, verbose: 0 };
+    const callbacks = new CallbackList(where, given, model, params);
+    await callbacks.call("onPredictBegin");
+    const outputs = callbacks.watches("predict")
+      ? await this.#batchByBatch(inputs, count, rows, callbacks, options.signal)
+      : await this.predict(x, options);
+    await callbacks.call("onPredictEnd");
+    return outputs;
+  }
+
+  /** One run per batch, with the hooks around it. */
+  async #batchByBatch(
+    inputs: readonly Samples[],
+    count: number,
+    rows: number,
+    callbacks: CallbackList,
+    signal: AbortSignal | undefined,
+  ): Promise<Tensor[]> {
+    const parts: Tensor[][] = [];
+    for (let from = 0; from < count; from += rows) {
+      signal?.throwIfAborted();
+      const part = inputs.map((s) => sliceSamples(s, from, Math.min(from + rows, count)));
+      await callbacks.batchBegins("predict", parts.length);
+      const executable = this.#predictor(inputs, part[0]!.shape[0]!);
+      const outputs = wrap(executable, await executable.run(part.map((s) => s.values)));
+      parts.push(outputs);
+      await callbacks.predicted(parts.length - 1, { outputs });
+    }
+    return parts[0]!.map(({ shape, dtype }, i) => {
+      const whole = allocate(dtype, (sizeOf(shape) / shape[0]!) * count);
+      let at = 0;
+      for (const outputs of parts) {
+        whole.set(outputs[i]!.values!, at);
+        at += outputs[i]!.size;
+      }
+      return leaf(whole, [count, ...shape.slice(1)], dtype);
+    });
+  }
+
   /** Predictions for all samples, one tensor per output. May run any number of times at once. */
-  async predict(x: DataLike, options: PredictOptions = {}): Promise<Tensor[]> {
+  async predict(x: DataLike, options: Omit<PredictOptions, "callbacks"> = {}): Promise<Tensor[]> {
     const where = "predict()";
     checkKeys(where, options, ["batchSize", "signal"]);
     const { signal } = options;

@@ -38,6 +38,8 @@ export interface Addon {
     watch: Int32Array,
     callback: LoopCallback,
   ): void;
+  pause(): void;
+  resume(): void;
   peak(isa: string, milliseconds: number): number;
   bandwidth(threads: number, milliseconds: number): number;
 }

@@ -192,6 +192,28 @@ describe("loop", () => {
   });
 });
 
+describe("pause", () => {
+  it("waits for the step in progress and holds all jobs until it is taken back", async () => {
+    const { handle, bindings } = slow();
+    const progress = new Int32Array(2);
+    const running = loop(handle, bindings(), [0, 0], 1e6, progress);
+    while (progress[0]! < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+    addon.pause();
+    addon.pause();
+    const at = progress[0];
+    addon.resume();
+    const other = run(handle, bindings());
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(progress[0]).toBe(at);
+    addon.resume();
+    await other;
+    while (progress[0]! === at) await new Promise((resolve) => setTimeout(resolve, 1));
+    Atomics.store(progress, 1, 1);
+    expect((await running).reason).toBe("aborted");
+    expect(() => addon.resume()).toThrow("resume: there was no pause()");
+  });
+});
+
 /** Runs in a worker or child: loads the addon, loops a slow Program given as words. */
 const inside = `
   const { parentPort, workerData } = require("node:worker_threads");
@@ -253,6 +275,15 @@ describe("environments", () => {
       expect(await Promise.all(workers.map((w) => w.terminate()))).toEqual([1, 1]);
     }
     // The pool and the queue still work.
+    const { handle, bindings } = slow(64);
+    await run(handle, bindings());
+  });
+
+  it("goes on when a worker ends in mid-pause", async () => {
+    const code = `${inside} start(1e9, () => {}); addon.pause(); parentPort.postMessage("up");`;
+    const worker = new Worker(code, { eval: true, workerData: slowWords(64) });
+    await new Promise((resolve) => worker.once("message", resolve));
+    await worker.terminate();
     const { handle, bindings } = slow(64);
     await run(handle, bindings());
   });

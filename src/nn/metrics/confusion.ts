@@ -33,7 +33,7 @@ import { leaf, type Tensor } from "../../tensor/tensor.js";
 import type { Variable } from "../../tensor/variable.js";
 import { alignWeights, classIndices, sameRank } from "../losses.js";
 import { predictedClass } from "./mean.js";
-import { checkOptions, Metric, type MetricConfig } from "./metric.js";
+import { checkOptions, Metric, type MetricConfig, type MetricDirection } from "./metric.js";
 
 const mask = (condition: Tensor): Tensor => cast(condition, "float32");
 
@@ -75,6 +75,7 @@ type Count = "truePositives" | "falsePositives" | "trueNegatives" | "falseNegati
 
 /** Counts of right and wrong at thresholds, and a formula of them. */
 class CountMetric extends Metric {
+  override readonly direction: MetricDirection;
   readonly #options: CountOptions;
   readonly #thresholds: readonly number[];
   readonly #wanted: readonly Count[];
@@ -88,6 +89,7 @@ class CountMetric extends Metric {
     formula: (counts: Record<Count, Tensor>) => Tensor,
   ) {
     super(options.name ?? kind, kind);
+    this.direction = /^false/.test(kind) ? "down" : "up";
     checkOptions(kind, options, ["thresholds", "topK", "classId"]);
     const { thresholds, topK, classId } = options;
     // With topK, Keras takes every one of the k as positive unless a threshold is given.
@@ -214,6 +216,7 @@ export interface FScoreOptions {
 
 /** Weighted harmonic mean of precision and recall. */
 export class FBetaScore extends Metric {
+  override readonly direction = "up";
   readonly #kind: string;
   readonly #beta: number;
   readonly #options: FScoreOptions;
@@ -364,6 +367,8 @@ export class ConfusionMatrix extends ClassTable {
 
 /** Mean over the classes that occur of overlap / union of labels and predictions. */
 export class MeanIoU extends ClassTable {
+  override readonly direction = "up";
+
   constructor(options: ClassTableOptions = {}) {
     checkOptions("meanIoU", options, ["numClasses"]);
     super("meanIoU", options.name ?? "meanIoU", options.numClasses);

@@ -36,6 +36,7 @@ interface Curve {
 
 /** Counts at many thresholds, the points of a curve. */
 abstract class CurveMetric extends Metric {
+  override readonly direction = "up";
   readonly thresholds: Float32Array;
   #tp!: Variable;
   #fp!: Variable;
