@@ -69,9 +69,10 @@ interface Request {
   readonly shapes: readonly Shape[];
   readonly values: readonly TypedArray[];
   readonly since: number;
-  resolve(outputs: Tensor[]): void;
-  /** Null once the promise is settled. */
-  reject: ((reason: unknown) => void) | null;
+  readonly signal: AbortSignal | undefined;
+  readonly resolve: (outputs: Tensor[]) => void;
+  readonly reject: (reason: unknown) => void;
+  settled: boolean;
 }
 
 /** How many latencies the percentiles are of. */
@@ -98,6 +99,8 @@ export class ModelServer<O extends Tensor | Tensor[] = Tensor> {
   readonly #signal: AbortSignal | undefined;
   /** In order of arrival; a set, because aborted ones leave from the middle. */
   readonly #waiting = new Set<Request>();
+  /** Open requests by their signal, with its one listener: many may share a signal. */
+  readonly #watched = new Map<AbortSignal, { requests: Set<Request>; abort: () => void }>();
   readonly #lanes = new Map<string, Lane>();
   readonly #latencies = new Latencies();
   readonly #counts = {
@@ -270,21 +273,12 @@ export class ModelServer<O extends Tensor | Tensor[] = Tensor> {
       shapes,
       values: samples.map(({ values }) => values),
       since: performance.now(),
+      signal,
       resolve: (outputs) => resolve(this.#shaped(outputs)),
       reject,
+      settled: false,
     };
-    if (signal) {
-      const abort = (): void => this.#abort(request, signal.reason);
-      signal.addEventListener("abort", abort, { once: true });
-      request.resolve = (outputs) => {
-        signal.removeEventListener("abort", abort);
-        resolve(this.#shaped(outputs));
-      };
-      request.reject = (reason) => {
-        signal.removeEventListener("abort", abort);
-        reject(reason);
-      };
-    }
+    if (signal) this.#watch(request, signal);
     this.#waiting.add(request);
     this.#schedule();
   }
@@ -380,8 +374,7 @@ export class ModelServer<O extends Tensor | Tensor[] = Tensor> {
     this.#pace = this.#pace === 0 ? took : 0.8 * this.#pace + 0.2 * took;
     return () => {
       for (const [r, request] of batch.entries()) {
-        if (!request.reject) continue;
-        request.reject = null;
+        if (!this.#settle(request)) continue;
         this.#counts.completed++;
         this.#latencies.add(now - request.since);
         request.resolve(
@@ -398,15 +391,13 @@ export class ModelServer<O extends Tensor | Tensor[] = Tensor> {
   /** After a failed run: each sample alone, so that only those at fault are rejected. */
   async #isolate(batch: readonly Request[], error: unknown): Promise<void> {
     if (batch.length === 1) {
-      const { reject } = batch[0]!;
-      batch[0]!.reject = null;
-      if (!reject) return;
+      if (!this.#settle(batch[0]!)) return;
       this.#counts.failed++;
-      reject(error);
+      batch[0]!.reject(error);
       return;
     }
     for (const request of batch) {
-      if (!request.reject) continue;
+      if (request.settled) continue;
       await this.#run([request]).then(
         (deliver) => deliver(),
         (own) => this.#isolate([request], own),
@@ -414,13 +405,41 @@ export class ModelServer<O extends Tensor | Tensor[] = Tensor> {
     }
   }
 
+  /** Marks a request as answered; false if it was before. */
+  #settle(request: Request): boolean {
+    if (request.settled) return false;
+    request.settled = true;
+    if (request.signal) this.#unwatch(request, request.signal);
+    return true;
+  }
+
+  #watch(request: Request, signal: AbortSignal): void {
+    let watched = this.#watched.get(signal);
+    if (!watched) {
+      const requests = new Set<Request>();
+      const abort = (): void => {
+        for (const one of [...requests]) this.#abort(one, signal.reason);
+      };
+      watched = { requests, abort };
+      this.#watched.set(signal, watched);
+      signal.addEventListener("abort", abort);
+    }
+    watched.requests.add(request);
+  }
+
+  #unwatch(request: Request, signal: AbortSignal): void {
+    const watched = this.#watched.get(signal)!;
+    watched.requests.delete(request);
+    if (watched.requests.size > 0) return;
+    signal.removeEventListener("abort", watched.abort);
+    this.#watched.delete(signal);
+  }
+
   #abort(request: Request, reason: unknown): void {
-    const { reject } = request;
-    if (!reject) return;
-    request.reject = null;
+    if (!this.#settle(request)) return;
     this.#waiting.delete(request);
     this.#counts.aborted++;
-    reject(reason);
+    request.reject(reason);
     this.#wakeProducers();
     this.#checkDrained();
   }

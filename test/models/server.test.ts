@@ -1,4 +1,5 @@
 /** model.server: joining, waiting, refusing, aborting, closing; and that results are predict's. */
+import { getEventListeners } from "node:events";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { setBackend } from "../../src/backend/select.js";
 import { OverloadError, StateError } from "../../src/errors.js";
@@ -292,6 +293,16 @@ describe("ending", () => {
     expect(server.stats()).toMatchObject({ requests: 3, completed: 1, aborted: 2 });
     c.abort();
     expect(server.stats().aborted).toBe(2);
+  });
+
+  test("many requests may share a signal, which keeps nothing of them", async () => {
+    const { signal } = new AbortController();
+    const listeners = () => getEventListeners(signal, "abort").length;
+    const server = blobNetwork().server();
+    const asked = rows(blobs(40)).map((s) => server.predict(s, { signal }));
+    expect(listeners()).toBe(1);
+    await Promise.all(asked);
+    expect(listeners()).toBe(0);
   });
 
   test("close() answers what was taken and refuses what comes after", async () => {
