@@ -101,9 +101,11 @@ describe.each(backends)("a server (%s)", (backend) => {
     expect((await asked[2]!).arraySync()).toEqual([6]);
     await expect(asked[1]).rejects.toThrow("index 7");
     expect(server.stats()).toMatchObject({ requests: 5, completed: 3, failed: 2 });
-    // What was in the batch before must not fail the next, padded one.
+    // What was in the batch before must not fail the next, padded one, which would run in parts then.
+    const { batches } = server.stats();
     const next = await Promise.all([0, 1, 2].map((i) => server.predict(Int32Array.of(i))));
     expect(next.map((t) => t.item())).toEqual([2, 4, 6]);
+    expect(server.stats().batches).toBe(batches + 1);
   });
 });
 
