@@ -12,7 +12,7 @@ import { printTable, quick, saveFigure } from "./shared.js";
 lw.setRandomSeed(1);
 const sizes = quick ? { train: 2000, test: 200 } : { train: 12_000, test: 2000 };
 const { train, test } = lw.datasets.digits({ ...sizes, normalize: false });
-const units = quick ? 64 : 512;
+const units = quick ? 64 : 1024;
 const model = lw.sequential([
   lw.layers.flatten({ inputShape: [28, 28, 1] }),
   lw.layers.rescaling({ scale: 1 / 255 }),
@@ -66,7 +66,7 @@ async function measure(answer: Answer, connections: number, requests: number) {
 
 const batching = model.server({ maxBatch: 64 });
 const narrow = model.server({ maxBatch: 4, maxQueue: 4 });
-const [connections, requests] = quick ? [32, 400] : [64, 12_000];
+const [connections, requests] = quick ? [32, 400] : [64, 4000];
 const services: [string, Answer][] = [
   ["one predict each", (pixels) => model.predict(pixels)],
   ["micro-batches", (pixels, signal) => batching.predict(pixels, { signal })],
@@ -88,7 +88,7 @@ for (const [name, answer] of services) {
   const at = (percent: number) => latencies[Math.ceil((percent / 100) * latencies.length) - 1]!;
   rows.push([
     name,
-    requests,
+    digits.length,
     latencies.length,
     refused,
     retryAfter,

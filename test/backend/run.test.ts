@@ -1,6 +1,7 @@
 /** Running: compiled functions, variables updated in place, loops, caches, failures. */
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { evaluate, trace } from "../../src/backend/run.js";
+import { backend } from "../../src/backend/select.js";
 import * as lw from "../../src/index.js";
 import { expectSoundMemory } from "../compiler/checks.js";
 import { expectClose, expectSameBits } from "../helpers/allClose.js";
@@ -416,7 +417,10 @@ onEachBackend("runSync of a small function, whose arrays stay bound", () => {
     const want = run(f, 1, 2);
     const now = lw.backendInfo().backend;
     lw.setBackend("typescript");
+    const load = vi.spyOn(backend(), "load");
     expect(run(f, 1, 2)).toEqual(want);
+    expect(load).toHaveBeenCalledTimes(now === "typescript" ? 0 : 1);
+    load.mockRestore();
     lw.setBackend(now);
     expect(run(f, 1, 2)).toEqual(want);
   });
