@@ -1,4 +1,4 @@
-// The whole N-API surface: names, info, settings, load, runSync, run, loop, probes. The only file that
+// The whole N-API surface: names, info, settings, load, runSync, bind, run, loop, probes. The only file that
 // includes napi.h. No C++ exceptions cross or enter it (NAPI_DISABLE_CPP_EXCEPTIONS): every failure is
 // a pending JavaScript exception and a null return.
 //
@@ -40,9 +40,16 @@ struct Handle {
 
 constexpr napi_type_tag kHandleTag = {0x6c617965727769ull, 0x736570726f6772ull};
 
+// A Program with its bindings settled, run by the function that bind() made; that function holds the
+// arrays.
+struct Bound {
+  std::shared_ptr<Program> program;
+  std::vector<void*> bases;
+};
+
 struct NodeJob : Job {
   Environment* environment = nullptr;
-  napi_ref kept = nullptr;  // [callback, handle, progress, ...bindings]
+  napi_ref kept = nullptr;  // [callback, handle, bindings, progress]
 };
 
 napi_value throwError(napi_env env, const std::string& message) {
@@ -306,6 +313,52 @@ napi_value runSync(napi_env env, napi_callback_info callbackInfo) {
   return undefined(env);
 }
 
+napi_value runBound(napi_env env, napi_callback_info callbackInfo) {
+  void* data = nullptr;
+  napi_get_cb_info(env, callbackInfo, nullptr, nullptr, nullptr, &data);
+  Bound& bound = *static_cast<Bound*>(data);
+  const std::string problem = runHere(*bound.program, bound.bases.data());
+  if (!problem.empty()) return throwError(env, problem);
+  return nullptr;
+}
+
+// A function without arguments that does runSync(handle, bindings): what a call costs apart from its
+// work is getting at the arrays, so they are looked at once. None of them may be detached, transferred
+// or resized while the function is in use; the caller sees to that.
+napi_value bind(napi_env env, napi_callback_info callbackInfo) {
+  napi_value args[2];
+  if (arguments(env, callbackInfo, args) < 2) return throwType(env, "bind: expected (handle, bindings)");
+  Handle* handle = handleOf(env, args[0]);
+  if (!handle) return nullptr;
+  const Program& program = *handle->program;
+  const size_t count = program.bindings().size();
+  Bound* bound = new Bound{handle->program, std::vector<void*>(count)};
+  if (!readBindings(env, program, args[1], true,
+                    [&](uint32_t b) { return program.bindings()[b].size; }, bound->bases.data())) {
+    delete bound;
+    return nullptr;
+  }
+  // A frozen list of its own keeps the arrays alive as long as the function.
+  napi_value function, kept;
+  napi_create_array_with_length(env, count, &kept);
+  for (uint32_t b = 0; b < count; b++) {
+    napi_value item;
+    napi_get_element(env, args[1], b, &item);
+    napi_set_element(env, kept, b, item);
+  }
+  const auto drop = [](napi_env, void* data, void*) { delete static_cast<Bound*>(data); };
+  napi_property_descriptor property = {"bindings", nullptr,      nullptr, nullptr,
+                                       nullptr,    kept,         napi_default, nullptr};
+  if (napi_object_freeze(env, kept) != napi_ok ||
+      napi_create_function(env, "run", NAPI_AUTO_LENGTH, runBound, bound, &function) != napi_ok ||
+      napi_define_properties(env, function, 1, &property) != napi_ok ||
+      napi_add_finalizer(env, function, bound, drop, nullptr, nullptr) != napi_ok) {
+    delete bound;
+    return throwError(env, "bind: the function could not be created");
+  }
+  return function;
+}
+
 // On the JavaScript thread: calls back and lets go of what the job held.
 void deliver(napi_env env, napi_value, void*, void* data) {
   NodeJob* job = static_cast<NodeJob*>(data);
@@ -351,22 +404,18 @@ void complete(Job* job) {
   }
 }
 
-// Keeps callback, handle, progress and every typed array alive, and queues the job.
+// Keeps callback, handle, progress and the list of typed arrays alive, and queues the job. The list is
+// the caller's: it must stay as it is until the callback.
 napi_value submit(napi_env env, NodeJob* job, napi_value handle, napi_value bindings,
                   napi_value callback, napi_value progress) {
   Environment* environment = nullptr;
   napi_get_instance_data(env, reinterpret_cast<void**>(&environment));
-  const size_t count = job->windows.size();
   napi_value kept;
-  napi_create_array_with_length(env, 3 + count, &kept);
+  napi_create_array_with_length(env, 4, &kept);
   napi_set_element(env, kept, 0, callback);
   napi_set_element(env, kept, 1, handle);
-  if (progress) napi_set_element(env, kept, 2, progress);
-  for (size_t b = 0; b < count; b++) {
-    napi_value item;
-    napi_get_element(env, bindings, (uint32_t)b, &item);
-    napi_set_element(env, kept, (uint32_t)(3 + b), item);
-  }
+  napi_set_element(env, kept, 2, bindings);
+  if (progress) napi_set_element(env, kept, 3, progress);
   if (napi_create_reference(env, kept, 1, &job->kept) != napi_ok) {
     delete job;
     return throwError(env, "the run could not be queued");
@@ -586,10 +635,10 @@ Napi::Object init(Napi::Env napiEnv, Napi::Object exports) {
       {"kernelNames", kernelNames}, {"instructionNames", instructionNames},
       {"info", info},               {"setIsa", setIsa},
       {"setThreads", setThreads},   {"load", load},
-      {"runSync", runSync},         {"run", run},
-      {"loop", loop},               {"pause", pause},
-      {"resume", resume},           {"peak", peak},
-      {"bandwidth", bandwidth},
+      {"runSync", runSync},         {"bind", bind},
+      {"run", run},                 {"loop", loop},
+      {"pause", pause},             {"resume", resume},
+      {"peak", peak},               {"bandwidth", bandwidth},
   };
   for (const auto& f : functions) {
     napi_value function;

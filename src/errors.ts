@@ -43,6 +43,18 @@ export class BackendError extends LayerwiseError {
   override name = "BackendError";
 }
 
+/** A server has as many requests waiting as it may have; the request was not taken. */
+export class OverloadError extends LayerwiseError {
+  override name = "OverloadError";
+  /** Milliseconds in which what waits now should be done, at the present pace; at least 1. */
+  readonly retryAfter: number;
+
+  constructor(message: string, retryAfter: number) {
+    super(message);
+    this.retryAfter = retryAfter;
+  }
+}
+
 /** Prints any value as it should stand in a message: short, quoted, shapes as `[2, 3]`. */
 export function show(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value);

@@ -15,6 +15,7 @@ export {
   FormatError,
   LayerwiseError,
   NonFiniteError,
+  OverloadError,
   ShapeError,
   StateError,
 } from "./errors.js";
@@ -37,6 +38,7 @@ export {
   type SaveOptions,
 } from "./models/saving.js";
 export { Sequential, sequential } from "./models/sequential.js";
+export type { ModelServer, ServerOptions, ServerStats } from "./models/server.js";
 export { type BatchShape, input, Network, SymbolicTensor } from "./network/network.js";
 export { activations, registerActivation } from "./nn/activations.js";
 export { constraints, registerConstraint } from "./nn/constraints.js";

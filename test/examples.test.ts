@@ -92,6 +92,20 @@ const checks: Record<string, (out: string) => void> = {
     expect(programs).toBe("1");
     expect(share(accuracy)).toBeGreaterThan(90);
   },
+  "10-http-service": (out) => {
+    for (const name of ["one predict each", "micro-batches"]) {
+      // All requests answered, none refused, and with the answers of a trained network.
+      expect(row(out, name).slice(1, 5).map(Number)).toEqual([400, 400, 0, 0]);
+      expect(share(row(out, name)[8])).toBeGreaterThan(70);
+    }
+    const [, requests, answered, refused, retryAfter] = row(out, "a queue of 4").map(Number);
+    expect(answered! + refused!).toBe(requests);
+    expect(refused).toBeGreaterThan(0);
+    expect(retryAfter).toBe(refused);
+    const [, runs, mean] = /(\d+) runs of ([\d.]+) samples/.exec(out)!.map(Number);
+    expect(Number(runs) * Number(mean)).toBeGreaterThan(380);
+    expect(mean).toBeGreaterThan(1);
+  },
 };
 
 const names = readdirSync(new URL("examples/", root))

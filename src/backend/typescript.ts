@@ -156,6 +156,12 @@ class TypeScriptProgram implements LoadedProgram {
     }
   }
 
+  bind(bindings: readonly TypedArray[]): () => void {
+    const kept = bindings.slice();
+    this.#check(kept);
+    return () => this.runSync(kept);
+  }
+
   async run(bindings: readonly TypedArray[]): Promise<void> {
     this.#check(bindings);
     await this.#turns.take();

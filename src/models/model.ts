@@ -23,6 +23,7 @@ import {
   type TrainOnBatchOptions,
 } from "../training/trainer.js";
 import { readWeights, type SaveOptions, saveModel, writeWeights } from "./saving.js";
+import { ModelServer, type ServerOptions } from "./server.js";
 
 /** What a model gives: a tensor, or an array of them where it has several outputs. */
 export type ModelOutput = Tensor | Tensor[];
@@ -169,6 +170,25 @@ export class Model<O extends ModelOutput = Tensor> extends Network<O> implements
   predictSync(x: DataLike): O {
     const predictor = this.#predictor ?? this.#applied("predictSync()", x);
     return this.#shaped(predictor.predictSync(x));
+  }
+
+  /**
+   * A server for many callers at once: requests for single samples that come at about the same time are
+   * joined into one run, off the event loop. See {@link ModelServer}.
+   *
+   * @example
+   * const server = model.server({ maxBatch: 64, maxDelay: 2 });
+   * const probabilities = await server.predict(pixels); // shape [10]: no batch dimension, in or out
+   * await server.close();
+   */
+  server(options: ServerOptions = {}): ModelServer<O> {
+    if (!this.built) {
+      throw new StateError(
+        `server() of ${this.where}: its input shape is not known yet; give the first layer an ` +
+          "inputShape, or train it first",
+      );
+    }
+    return new ModelServer(new ModelNetwork(this), this.where, options, (t) => this.#shaped(t));
   }
 
   /** Predictions for one batch. */

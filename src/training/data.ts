@@ -134,18 +134,27 @@ export function isRecord(value: unknown): value is Readonly<Record<string, unkno
   );
 }
 
+/** True when nothing of what is given has to be computed first. */
+export function isSettled(given: unknown): boolean {
+  if (given instanceof Tensor) return given.values !== undefined;
+  if (Array.isArray(given))
+    return given.every((item) => !(item instanceof Tensor) || isSettled(item));
+  return !isRecord(given) || Object.values(given).every(isSettled);
+}
+
 /** Computes what is lazy among the given values, off the event loop. */
 export async function settle(...given: readonly unknown[]): Promise<void> {
   const open: Promise<unknown>[] = [];
   const visit = (value: unknown): void => {
-    if (value instanceof Tensor) open.push(value.data());
-    else if (Array.isArray(value)) {
+    if (value instanceof Tensor) {
+      if (value.values === undefined) open.push(value.data());
+    } else if (Array.isArray(value)) {
       // Numbers need no visit; a mixed array is rejected later.
-      for (const item of value) if (item instanceof Tensor) open.push(item.data());
+      for (const item of value) if (item instanceof Tensor) visit(item);
     } else if (isRecord(value)) for (const item of Object.values(value)) visit(item);
   };
   for (const value of given) visit(value);
-  await Promise.all(open);
+  if (open.length > 0) await Promise.all(open);
 }
 
 /** Values as a typed array with a shape. */
@@ -217,6 +226,12 @@ export function inputSamples(where: string, value: unknown, slot: Slot): Samples
       ),
     );
   }
+  checkInputDType(where, what, dtype, slot);
+  return samplesOf(slot.name, { shape, dtype, values });
+}
+
+/** Whatever an input holds exactly is cast to it; anything else would lose something. */
+function checkInputDType(where: string, what: string, dtype: DType, slot: Slot): void {
   if (
     dtype !== slot.dtype &&
     slot.dtype !== "float32" &&
@@ -226,7 +241,40 @@ export function inputSamples(where: string, value: unknown, slot: Slot): Samples
       expected(where, `${what} as ${slot.dtype}`, dtype, `cast it first: x.cast("${slot.dtype}")`),
     );
   }
-  return samplesOf(slot.name, { shape, dtype, values });
+}
+
+/** One sample of one input, without the batch dimension, checked against the model's input. */
+export function singleSample(
+  where: string,
+  value: unknown,
+  slot: Slot,
+): { readonly shape: Shape; readonly values: TypedArray } {
+  const what = `input ${show(slot.name)}`;
+  const inner = slot.shape.slice(1);
+  const material = materialize(where, what, value, slot);
+  let { shape } = material;
+  // A typed array comes back as a batch of the samples that it holds.
+  if (ArrayBuffer.isView(value) && shape[0] === 1) shape = shape.slice(1);
+  if (shape.length === 0 && inner.length === 1 && inner[0] === 1) shape = [1];
+  const matches = (given: Shape): boolean =>
+    given.length === inner.length && inner.every((d, i) => d === null || d === given[i]);
+  if (!matches(shape)) {
+    const batch = matches(shape.slice(1));
+    throw new ShapeError(
+      expected(
+        where,
+        `a sample of ${what} of shape ${showShape(inner)}`,
+        ArrayBuffer.isView(value) ? value : showShape(shape),
+        batch
+          ? `a server takes one sample at a time, without the batch dimension${
+              shape[0] === 1 ? "" : "; for many use model.predict()"
+            }`
+          : undefined,
+      ),
+    );
+  }
+  checkInputDType(where, what, material.dtype, slot);
+  return { shape, values: material.values };
 }
 
 /** One output's labels, checked for the loss they are for. */

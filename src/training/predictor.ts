@@ -4,8 +4,8 @@
  */
 import type { Executable } from "../backend/run.js";
 import { ArgumentError, checkInteger, checkKeys, expected, show } from "../errors.js";
-import { allocate, type TypedArray } from "../tensor/dtype.js";
-import { sizeOf } from "../tensor/shape.js";
+import { allocate, type DType, dtypeOf, isTypedArray, type TypedArray } from "../tensor/dtype.js";
+import { type Shape, sizeOf } from "../tensor/shape.js";
 import { leaf, Tensor } from "../tensor/tensor.js";
 import { type CallbackHooks, CallbackList, type CallbackModel } from "./callbacks.js";
 import {
@@ -67,8 +67,8 @@ export class ExecutableCache {
 export class Predictor {
   readonly #network: TrainableNetwork;
   readonly #executables = new ExecutableCache(16);
-  /** The latest `predictSync`: the next is likely to have the same shape. */
-  #last: { dtype: string; executable: Executable; shapes: number[][] } | null = null;
+  /** The latest `predictSync` of a model with one input: the next is likely to have its shape. */
+  #last: Latest | null = null;
 
   constructor(network: TrainableNetwork) {
     this.#network = network;
@@ -180,23 +180,19 @@ export class Predictor {
 
   /** Predictions at once, all samples as one batch. */
   predictSync(x: DataLike): Tensor[] {
-    // The common case first: a tensor of the same shape as last time.
+    // The common case first: values of the same shape as last time.
     const last = this.#last;
-    if (last !== null && x instanceof Tensor && x.values !== undefined && x.dtype === last.dtype) {
-      const { shapes, executable } = last;
-      const wanted = shapes[0]!;
-      if (shapes.length === 1 && sameDims(x.shape, wanted)) {
-        return wrap(executable, executable.runSync([x.values]));
-      }
+    if (last !== null) {
+      const values = sameAsLast(x, last);
+      if (values !== undefined) return wrap(last.executable, last.executable.runSync([values]));
     }
     const inputs = this.#inputs("predictSync()", x);
-    const rows = inputs[0]!.shape[0]!;
-    const executable = this.#predictor(inputs, rows);
-    this.#last = {
-      dtype: inputs[0]!.dtype,
-      executable,
-      shapes: inputs.map((s) => [...s.shape]),
-    };
+    const executable = this.#predictor(inputs, inputs[0]!.shape[0]!);
+    if (inputs.length === 1) {
+      const { dtype, shape, values } = inputs[0]!;
+      const whole = !this.#network.inputSlots[0]!.shape.includes(null, 1);
+      this.#last = { executable, dtype, shape, arrayLength: whole ? values.length : -1 };
+    }
     return wrap(executable, executable.runSync(inputs.map((s) => s.values)));
   }
 
@@ -220,6 +216,24 @@ export class Predictor {
     const key = inputs.map((s) => `${s.dtype}${[rows, ...s.shape.slice(1)]}`).join(";");
     return this.#executables.get(key, () => tracePrediction(this.#network, inputs, rows));
   }
+}
+
+interface Latest {
+  readonly executable: Executable;
+  readonly dtype: DType;
+  readonly shape: Shape;
+  /** Length of a typed array that has this shape; −1 where an array alone doesn't say its shape. */
+  readonly arrayLength: number;
+}
+
+/** The values of `x` if it is a computed tensor or a typed array like the latest. */
+function sameAsLast(x: DataLike, last: Latest): TypedArray | undefined {
+  if (x instanceof Tensor) {
+    return x.dtype === last.dtype && sameDims(x.shape, last.shape) ? x.values : undefined;
+  }
+  return isTypedArray(x) && x.length === last.arrayLength && dtypeOf(x) === last.dtype
+    ? x
+    : undefined;
 }
 
 function sameDims(a: readonly number[], b: readonly number[]): boolean {

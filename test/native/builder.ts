@@ -28,6 +28,7 @@ export interface Addon {
   setThreads(count: number): void;
   load(words: Int32Array, floats: Float64Array, constants: Uint8Array): object;
   runSync(handle: object, bindings: readonly Typed[]): void;
+  bind(handle: object, bindings: Typed[]): () => void;
   run(handle: object, bindings: readonly Typed[], callback: Callback): void;
   loop(
     handle: object,

@@ -116,6 +116,45 @@ describe("run", () => {
   });
 });
 
+describe("bind", () => {
+  it("makes a function that does runSync with the same arrays, again and again", () => {
+    const handle = accumulator(7);
+    const bindings = [floats(7, 1), new Float32Array(7), new Float32Array(1)];
+    const want = bindings.map((b) => b.slice()) as Typed[];
+    const bound = addon.bind(handle, bindings);
+    // The list is the function's own.
+    const list = bindings.splice(0);
+    for (let i = 0; i < 3; i++) {
+      expect(bound()).toBeUndefined();
+      addon.runSync(handle, want);
+      expect(list).toEqual(want);
+    }
+  });
+
+  it("keeps its Program and its arrays alive", () => {
+    const bound = Array.from({ length: 50 }, () => {
+      const { handle, bindings } = slow(64, 1);
+      return addon.bind(handle, bindings());
+    });
+    const pressure: unknown[] = [];
+    for (let i = 0; i < 200; i++) pressure.push(new Float32Array(10000).fill(i));
+    for (const run of bound) run();
+    expect(pressure.length).toBe(200);
+  });
+
+  it("throws data errors, and works again after one", () => {
+    const p = new ProgramBuilder();
+    const [table, index] = [p.bind("float32", [3]), p.bind("int32", [1])];
+    p.call("gather", [table, index], [p.bind("float32", [1])], [1, 3, 1, 1]);
+    const bindings = [Float32Array.of(5, 6, 7), Int32Array.of(3), new Float32Array(1)];
+    const bound = addon.bind(p.load(), bindings);
+    expect(bound).toThrow("Program call 0 (gather): index 3 at position 0");
+    bindings[1]![0] = 2;
+    bound();
+    expect(bindings[2]![0]).toBe(7);
+  });
+});
+
 describe("loop", () => {
   it("moves windows by their advance", async () => {
     const x = floats(7 * 3, 1);
