@@ -33,7 +33,8 @@ export type ActivationFunction = (x: Tensor) => Tensor;
 /** An activation with its options. */
 export type Activation = Member<ActivationFunction>;
 
-const simple = (name: string, f: ActivationFunction) => row(name, {}, (): ActivationFunction => f);
+const simple = (name: string, f: ActivationFunction) =>
+  row(name, {}, (): ActivationFunction => f, f);
 const linear: ActivationFunction = (x) => x;
 
 function activationRows() {
@@ -47,6 +48,7 @@ function activationRows() {
       ({ alpha }): ActivationFunction =>
         (x) =>
           leakyRelu(x, alpha),
+      leakyRelu,
     ),
     elu: row(
       "elu",
@@ -54,6 +56,7 @@ function activationRows() {
       ({ alpha }): ActivationFunction =>
         (x) =>
           elu(x, alpha),
+      elu,
     ),
     selu: simple("selu", selu),
     celu: row(
@@ -62,6 +65,7 @@ function activationRows() {
       ({ alpha }): ActivationFunction =>
         (x) =>
           celu(x, alpha),
+      celu,
     ),
     gelu: row(
       "gelu",
@@ -69,6 +73,7 @@ function activationRows() {
       ({ approximate }): ActivationFunction =>
         (x) =>
           gelu(x, approximate),
+      gelu,
     ),
     sigmoid: simple("sigmoid", sigmoid),
     hardSigmoid: simple("hardSigmoid", hardSigmoid),
@@ -82,6 +87,7 @@ function activationRows() {
       ({ threshold }): ActivationFunction =>
         (x) =>
           softShrink(x, threshold),
+      softShrink,
     ),
     hardShrink: row(
       "hardShrink",
@@ -89,6 +95,7 @@ function activationRows() {
       ({ threshold }): ActivationFunction =>
         (x) =>
           hardShrink(x, threshold),
+      hardShrink,
     ),
     softmax: row(
       "softmax",
@@ -96,6 +103,7 @@ function activationRows() {
       ({ axis }): ActivationFunction =>
         (x) =>
           softmax(x, axis),
+      softmax,
     ),
     logSoftmax: row(
       "logSoftmax",
@@ -103,6 +111,7 @@ function activationRows() {
       ({ axis }): ActivationFunction =>
         (x) =>
           logSoftmax(x, axis),
+      logSoftmax,
     ),
     softplus: simple("softplus", softplus),
     softsign: simple("softsign", softsign),
@@ -118,6 +127,7 @@ function activationRows() {
       ({ theta }): ActivationFunction =>
         (x) =>
           thresholdedRelu(x, theta),
+      thresholdedRelu,
     ),
   };
 }

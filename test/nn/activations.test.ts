@@ -6,7 +6,9 @@ import {
   activationFamily,
   registerActivation,
 } from "../../src/nn/activations.js";
-import { square } from "../../src/ops/elementwise.js";
+import * as composed from "../../src/ops/composed.js";
+import * as elementwise from "../../src/ops/elementwise.js";
+import * as softmaxOps from "../../src/ops/softmax.js";
 import { tensor } from "../../src/tensor/tensor.js";
 import { expectClose } from "../helpers/allClose.js";
 
@@ -55,6 +57,9 @@ const formulas: {
   exponential: Math.exp,
   thresholdedRelu: (x) => (x > 1 ? x : 0),
 };
+
+/** The public functions that activations are made of, by the activation's name. */
+const ops: Readonly<Record<string, unknown>> = { ...composed, ...elementwise, ...softmaxOps };
 
 const xs = [-6.5, -3, -1.5, -1, -0.5, -0.25, 0, 0.125, 0.5, 0.75, 1, 1.25, 2.5, 3, 6, 7];
 const get = (given: unknown) => activationFamily.get("dense layer", "activation", given);
@@ -123,7 +128,7 @@ describe("formulas", () => {
 describe("what else may be given", () => {
   test("a function, or a member", () => {
     expectClose(
-      apply(square),
+      apply(elementwise.square),
       xs.map((x) => x * x),
       { ulp: 1 },
     );
@@ -135,17 +140,32 @@ describe("what else may be given", () => {
   });
 
   test("a registered function can be written and read again", () => {
-    registerActivation("squared", square);
-    const json = activationFamily.serialize(get(square), "dense layer", "activation");
+    registerActivation("squared", elementwise.square);
+    const json = activationFamily.serialize(get(elementwise.square), "dense layer", "activation");
     expect(json).toEqual({ className: "squared", config: {} });
     expectClose(
       apply(json),
       xs.map((x) => x * x),
       { ulp: 1 },
     );
-    expect(() => registerActivation("relu", square)).toThrowErrorMatchingInlineSnapshot(
+    expect(() => registerActivation("relu", elementwise.square)).toThrowErrorMatchingInlineSnapshot(
       `[ArgumentError: register activation: "relu" is built in]`,
     );
+  });
+
+  test("a built-in function, or what makes one, is the activation of its name", () => {
+    const named = (given: unknown) =>
+      activationFamily.serialize(get(given), "dense layer", "activation");
+    // swish has two names, of which the first is written; linear is no op.
+    const { linear, silu, hardSilu, ...makers } = activationFamily.make;
+    for (const [name, maker] of Object.entries({ linear, ...makers })) {
+      expect(named(maker), name).toEqual(named(name));
+      expect(apply(maker), name).toEqual(apply(name));
+    }
+    for (const name of Object.keys(makers)) {
+      expect(named(ops[name]), name).toEqual(named(name));
+      expect(apply(ops[name]), name).toEqual(apply(name));
+    }
   });
 
   test("mistakes are named", () => {
