@@ -445,11 +445,16 @@ export function lossNamed(name: string): Loss | undefined {
   return rowNamed(name)?.row.make({});
 }
 
+/** The name of a loss given as its factory, `losses.huber` without a call. */
+export function lossFactoryName(identifier: unknown): string | undefined {
+  return factories.get(identifier);
+}
+
 /** The loss a user means. Unknown names are an error with the nearest known one. */
 export function resolveLoss(where_: string, identifier: LossIdentifier): LossFunction {
   if (typeof identifier === "function") {
     // `losses.huber` itself rather than `losses.huber()`: take its defaults.
-    const name = factories.get(identifier);
+    const name = lossFactoryName(identifier);
     return name === undefined ? identifier : rows.get(name)!.make({});
   }
   const name = typeof identifier === "string" ? identifier : identifier?.name;

@@ -11,6 +11,7 @@ import * as averages from "../../src/nn/metrics/mean.js";
 import { Mean, Metric } from "../../src/nn/metrics/metric.js";
 import * as metrics from "../../src/nn/metrics/table.js";
 import { softmax } from "../../src/ops/softmax.js";
+import * as publicMetrics from "../../src/public/metrics.js";
 import { leaf, type Tensor, tensor } from "../../src/tensor/tensor.js";
 import { expectClose } from "../helpers/allClose.js";
 import { integers, uniform } from "../helpers/random.js";
@@ -425,6 +426,24 @@ describe("names and configuration", () => {
       expect(metrics.resolveMetric("test", name, [2, 3], [2, 3]).name).toBe(name);
     }
     expect(metrics.metricNames()).toEqual(expect.arrayContaining(lossNames()));
+  });
+
+  test("a factory that was not called stands for its defaults", () => {
+    const { mean: _, Metric: __, ...factories } = publicMetrics;
+    const given = (factory: unknown) =>
+      metrics.resolveMetric("compile()", factory as metrics.MetricIdentifier, [2, 3], [2, 3]);
+    for (const [name, factory] of Object.entries(factories)) {
+      if (/At[A-Z]/.test(name)) {
+        expect(() => given(factory)).toThrow(
+          new RegExp(`^metric ${name}: expected .* from 0 to 1`),
+        );
+        continue;
+      }
+      const metric = given(factory);
+      expect(metric.className).toBe(name);
+      expect(metric.getConfig()).toEqual(given(name).getConfig());
+      expect(metric.name).toBe(name);
+    }
   });
 
   test("mistakes are named", () => {
