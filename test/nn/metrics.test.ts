@@ -80,6 +80,29 @@ describe("accuracies", () => {
     expectClose(stream(metric, t, p, weights), [weighted(values)], { rtol: 1e-6 });
   });
 
+  test("the top k among predictions that are infinite or NaN", () => {
+    const [inf, nan] = [Number.POSITIVE_INFINITY, Number.NaN];
+    // k = 2, and label 0 in each row.
+    const rows: [number[], 0 | 1][] = [
+      [[1, -inf, 2, -inf], 1],
+      [[1, -inf, 2, 3], 0],
+      [[1, inf, -inf, -inf], 1],
+      [[1, inf, inf, -inf], 0],
+      // NaN may be anything, so it is no reason to be among the best; nor are infinite labels.
+      [[1, nan, 0, 0], 1],
+      [[1, nan, 2, 0], 0],
+      [[-inf, -inf, -inf, -inf], 0],
+      [[nan, 0, 0, 0], 0],
+    ];
+    for (const [row, want] of rows) {
+      const sparse = averages.sparseTopKCategoricalAccuracy({ k: 2 });
+      sparse.updateState([0], [row]);
+      const full = averages.topKCategoricalAccuracy({ k: 2 });
+      full.updateState([[1, 0, 0, 0]], [row]);
+      expect([sparse.result().item(), full.result().item()], `${row}`).toEqual([want, want]);
+    }
+  });
+
   test("softmax predictions are compared by their logits", () => {
     const metric = averages.sparseCategoricalAccuracy();
     // Softmax of both rows is [1, 1e-44…]: only the logits tell which is larger.

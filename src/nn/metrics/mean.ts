@@ -9,12 +9,14 @@ import {
   greater,
   isFinite,
   less,
+  lessEqual,
   logicalAnd,
-  mul,
+  logicalNot,
   neg,
   sqrt,
   square,
   sub,
+  where,
 } from "../../ops/elementwise.js";
 import { oneHot } from "../../ops/gather.js";
 import { mean, sum } from "../../ops/reduce.js";
@@ -113,11 +115,12 @@ export function sparseCategoricalAccuracy(options: { name?: string } = {}): Func
   );
 }
 
-/** 1 where fewer than `k` classes have a larger prediction than the label's. */
+/** 1 where the label's prediction is finite and fewer than `k` classes have a larger one (or NaN). */
 function inTopK(labels: Tensor, yPred: Tensor, k: number): Tensor {
   const classes = yPred.shape[yPred.rank - 1]!;
-  const own = sum(mul(oneHot(labels, classes), yPred), -1, true);
-  const larger = sum(cast(greater(yPred, own), "float32"), -1);
+  // Not a product, in which 0 times the infinite prediction of another class would be NaN.
+  const own = sum(where(equal(oneHot(labels, classes), 1), yPred, 0), -1, true);
+  const larger = sum(cast(logicalNot(lessEqual(yPred, own)), "float32"), -1);
   const finite = isFinite(sum(own, -1));
   return cast(logicalAnd(less(larger, k), finite), "float32");
 }
