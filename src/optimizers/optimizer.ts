@@ -10,6 +10,7 @@ import {
   checkInteger,
   checkKeys,
   checkNumber,
+  checkPositive,
   expected,
   ShapeError,
   StateError,
@@ -394,7 +395,8 @@ function settingsOf(where_: string, rule: Rule<RuleOptions>, given: CommonOption
   if (weightDecay !== null) checkNumber(where_, "weightDecay", weightDecay, 0);
   const clips = { clipValue, clipNorm, globalClipNorm };
   const set = Object.entries(clips).filter(([, value]) => value !== null);
-  for (const [key, value] of set) checkNumber(where_, key, value, 0);
+  // A limit of 0 would divide 0 by 0 for a gradient that is 0, an infinite one ∞ by ∞.
+  for (const [key, value] of set) checkPositive(where_, key, value);
   if (set.length > 1) {
     throw new ArgumentError(
       expected(where_, "at most one kind of clipping", set.map(([key]) => key).join(" and ")),

@@ -71,6 +71,14 @@ describe("clipping", () => {
     expect(values(p)).toEqual([1, 2]);
   });
 
+  test.each(["clipValue", "clipNorm", "globalClipNorm"])("%s is above 0 and finite", (kind) => {
+    for (const limit of [0, -1, 1e-50, Number.POSITIVE_INFINITY, Number.NaN]) {
+      expect(() => optimizers.sgd({ [kind]: limit })).toThrow(
+        `optimizer sgd: expected \`${kind}\` to be a finite number above 0, got ${limit}`,
+      );
+    }
+  });
+
   test("of two kinds at once is an error", () => {
     expect(() => optimizers.sgd({ clipNorm: 1, clipValue: 1 })).toThrow(/at most one kind/);
   });
