@@ -276,8 +276,11 @@ export class Optimizer {
   #decays(parameter: Variable): boolean {
     const { weightDecay, excludeFromWeightDecay } = this.#settings;
     if (!weightDecay) return false;
+    // search() rather than test(), which goes on from where a pattern with `g` or `y` matched last.
     return !excludeFromWeightDecay.some((pattern) =>
-      typeof pattern === "string" ? parameter.name.includes(pattern) : pattern.test(parameter.name),
+      typeof pattern === "string"
+        ? parameter.name.includes(pattern)
+        : parameter.name.search(pattern) >= 0,
     );
   }
 
@@ -405,9 +408,16 @@ function settingsOf(where_: string, rule: Rule<RuleOptions>, given: CommonOption
   if (gradientAccumulationSteps !== null) {
     checkInteger(where_, "gradientAccumulationSteps", gradientAccumulationSteps, 2);
   }
-  if (!Array.isArray(excludeFromWeightDecay)) {
+  if (
+    !Array.isArray(excludeFromWeightDecay) ||
+    !excludeFromWeightDecay.every((p) => typeof p === "string" || p instanceof RegExp)
+  ) {
     throw new ArgumentError(
-      expected(where_, "`excludeFromWeightDecay` to be an array", show(excludeFromWeightDecay)),
+      expected(
+        where_,
+        "`excludeFromWeightDecay` to be an array of texts and patterns",
+        show(excludeFromWeightDecay),
+      ),
     );
   }
   if (typeof useEma !== "boolean") {

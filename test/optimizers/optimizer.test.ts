@@ -108,6 +108,28 @@ describe("weight decay", () => {
   });
 });
 
+describe("patterns of excluded parameters", () => {
+  test("match each name alike, whatever their flags", () => {
+    const names = ["b/bias", "bias", "a/bias", "my/bias"];
+    const decayed = (pattern: RegExp): string[] => {
+      const parameters = names.map((name) => variable([1], { name }));
+      const sgd = optimizers.sgd({
+        learningRate: 1,
+        weightDecay: 0.5,
+        excludeFromWeightDecay: [pattern],
+      });
+      sgd.applyGradients(parameters.map((p) => [tensor([0]), p] as const));
+      return parameters.filter((p) => values(p)[0] !== 1).map((p) => p.name);
+    };
+    expect(decayed(/bias/g)).toEqual([]);
+    // Sticky: at the beginning of a name.
+    expect(decayed(/bias/y)).toEqual(["b/bias", "a/bias", "my/bias"]);
+    expect(() => optimizers.sgd({ excludeFromWeightDecay: [3 as never] })).toThrow(
+      /array of texts and patterns, got \[3\]/,
+    );
+  });
+});
+
 describe("gradient accumulation", () => {
   test("updates every n-th step with the mean gradient, counting updates for Adam's t", () => {
     const p = variable([1]);
