@@ -7,6 +7,7 @@ import {
   elu,
   exponential,
   gelu,
+  glu,
   hardShrink,
   hardSigmoid,
   hardSwish,
@@ -18,16 +19,40 @@ import {
   selu,
   softShrink,
   softsign,
+  sparsePlus,
+  sparseSigmoid,
+  squareplus,
   swish,
   tanhShrink,
+  threshold,
   thresholdedRelu,
 } from "../ops/composed.js";
-import { relu, sigmoid, softplus, tanh } from "../ops/elementwise.js";
-import { logSoftmax, softmax } from "../ops/softmax.js";
+import {
+  greaterEqual,
+  minimum,
+  mul,
+  relu,
+  sigmoid,
+  softplus,
+  sub,
+  tanh,
+  where,
+} from "../ops/elementwise.js";
+import { logSoftmax, softmax, sparsemax } from "../ops/softmax.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { boolean, family, integer, type Member, type MemberLike, number, row } from "./options.js";
+import {
+  boolean,
+  type ConfigOf,
+  family,
+  integer,
+  type Member,
+  type MemberLike,
+  nullable,
+  number,
+  row,
+} from "./options.js";
 
-/** A function from a tensor to one of the same shape. */
+/** A function from a tensor to one of the same shape (`glu` halves an axis). */
 export type ActivationFunction = (x: Tensor) => Tensor;
 
 /** An activation with its options. */
@@ -37,10 +62,38 @@ const simple = (name: string, f: ActivationFunction) =>
   row(name, {}, (): ActivationFunction => f, f);
 const linear: ActivationFunction = (x) => x;
 
+/** The options of a rectifier, as an activation and as a layer. */
+export const rectifierOptions = {
+  /** Upper limit; none by default. */
+  maxValue: nullable(number({ min: 0 })),
+  /** Slope below the threshold. */
+  negativeSlope: number({ min: 0 }, 0),
+  /** Where the positive part begins. */
+  threshold: number({ min: 0 }, 0),
+};
+
+/** min(x, maxValue) from the threshold on, negativeSlope · (x − threshold) below. */
+export function rectifier(
+  x: Tensor,
+  { maxValue, negativeSlope, threshold: from }: ConfigOf<typeof rectifierOptions>,
+): Tensor {
+  const simple = negativeSlope === 0 && from === 0;
+  const below = mul(sub(x, from), negativeSlope);
+  const y = simple ? relu(x) : where(greaterEqual(x, from), x, below);
+  return maxValue === null ? y : minimum(y, maxValue);
+}
+
 function activationRows() {
   return {
     linear: simple("linear", linear),
-    relu: simple("relu", relu),
+    relu: row(
+      "relu",
+      rectifierOptions,
+      (options): ActivationFunction =>
+        (x) =>
+          rectifier(x, options),
+      relu,
+    ),
     relu6: simple("relu6", relu6),
     leakyRelu: row(
       "leakyRelu",
@@ -74,6 +127,14 @@ function activationRows() {
         (x) =>
           gelu(x, approximate),
       gelu,
+    ),
+    glu: row(
+      "glu",
+      { axis: integer({}, -1) },
+      ({ axis }): ActivationFunction =>
+        (x) =>
+          glu(x, axis),
+      glu,
     ),
     sigmoid: simple("sigmoid", sigmoid),
     hardSigmoid: simple("hardSigmoid", hardSigmoid),
@@ -112,6 +173,31 @@ function activationRows() {
         (x) =>
           logSoftmax(x, axis),
       logSoftmax,
+    ),
+    sparsemax: row(
+      "sparsemax",
+      { axis: integer({}, -1) },
+      ({ axis }): ActivationFunction =>
+        (x) =>
+          sparsemax(x, axis),
+      sparsemax,
+    ),
+    sparsePlus: simple("sparsePlus", sparsePlus),
+    sparseSigmoid: simple("sparseSigmoid", sparseSigmoid),
+    squareplus: row(
+      "squareplus",
+      { b: number({ min: 0 }, 4) },
+      ({ b }): ActivationFunction =>
+        (x) =>
+          squareplus(x, b),
+      squareplus,
+    ),
+    threshold: row(
+      "threshold",
+      { threshold: number(), defaultValue: number() },
+      ({ threshold: limit, defaultValue }): ActivationFunction =>
+        (x) =>
+          threshold(x, limit, defaultValue),
     ),
     softplus: simple("softplus", softplus),
     softsign: simple("softsign", softsign),

@@ -1,6 +1,8 @@
 /** Activations: every name against its formula in float64, options, user functions, errors. */
 import { describe, expect, test } from "vitest";
 import "../../src/backend/run.js";
+import "../../src/ops/methods.js";
+import { grad } from "../../src/autodiff/gradient.js";
 import {
   type ActivationName,
   activationFamily,
@@ -27,9 +29,12 @@ function erf(x: number): number {
 }
 const clip = (x: number, low: number, high: number) => Math.min(Math.max(x, low), high);
 
+/** What has tests of its own: it works along an axis, or needs options. */
+const otherwise = ["softmax", "logSoftmax", "sparsemax", "glu", "threshold"] as const;
+
 /** Keras 3's definitions. */
 const formulas: {
-  [Name in Exclude<ActivationName, "softmax" | "logSoftmax">]: (x: number) => number;
+  [Name in Exclude<ActivationName, (typeof otherwise)[number]>]: (x: number) => number;
 } = {
   linear: (x) => x,
   relu: (x) => Math.max(x, 0),
@@ -47,6 +52,9 @@ const formulas: {
   tanhShrink: (x) => x - Math.tanh(x),
   softShrink: (x) => Math.sign(x) * Math.max(Math.abs(x) - 0.5, 0),
   hardShrink: (x) => (Math.abs(x) > 0.5 ? x : 0),
+  sparsePlus: (x) => (x <= -1 ? 0 : x < 1 ? (x + 1) ** 2 / 4 : x),
+  sparseSigmoid: (x) => clip((x + 1) / 2, 0, 1),
+  squareplus: (x) => (x + Math.sqrt(x * x + 4)) / 2,
   softplus,
   softsign: (x) => x / (1 + Math.abs(x)),
   swish: (x) => x * sigmoid(x),
@@ -72,7 +80,7 @@ describe("formulas", () => {
 
   test("every name is tested", () => {
     expect(Object.keys(activationFamily.make).sort()).toEqual(
-      [...Object.keys(formulas), "softmax", "logSoftmax"].sort(),
+      [...Object.keys(formulas), ...otherwise].sort(),
     );
   });
 
@@ -94,8 +102,62 @@ describe("formulas", () => {
     expectClose(logs, [p, q, 0.5, 1 - p, 1 - q, 0.5].map(Math.log), { rtol: 1e-5 });
   });
 
+  test("sparsemax is the nearest distribution, along any axis", () => {
+    const x = [
+      [1, 2, 1.5],
+      [0, 0, 0],
+      // Far apart: all to the largest. And a tie of two.
+      [-5, 900, 3],
+      [2, 2, 0.5],
+    ];
+    // By hand: of [1, 2, 1.5] two stay, τ = (2 + 1.5 − 1) / 2 = 1.25.
+    const third = 1 / 3;
+    const want = [0, 0.75, 0.25, third, third, third, 0, 1, 0, 0.5, 0.5, 0];
+    expectClose(get("sparsemax").apply(tensor(x)).dataSync(), want, { rtol: 1e-6 });
+    const columns = tensor(x).transpose();
+    const along0 = activationFamily.make.sparsemax({ axis: 0 }).apply(columns).transpose();
+    expectClose(along0.dataSync(), want, { rtol: 1e-6 });
+    // In the support of size k the derivative is δ − 1/k; weights 1, 2, 3 tell the outputs apart.
+    const derivative = grad((z) => get("sparsemax").apply(z).mul([1, 2, 3]).sum());
+    expectClose(derivative([[1, 2, 1.5]]).dataSync(), [0, -0.5, 0.5], { atol: 1e-6 });
+  });
+
+  test("glu gates the first half by the second", () => {
+    const x = [
+      [1, 2, 0, -1],
+      [3, -4, 2, 50],
+    ];
+    const want = [0.5, 2 * sigmoid(-1), 3 * sigmoid(2), -4];
+    expectClose(get("glu").apply(tensor(x)).dataSync(), want, { rtol: 1e-6 });
+    const rows = activationFamily.make.glu({ axis: 0 }).apply(tensor(x));
+    expectClose(
+      rows.dataSync(),
+      [1, 2, 0, -1].map((v, i) => v * sigmoid(x[1]![i]!)),
+      { rtol: 1e-6, atol: 1e-7 },
+    );
+    expect(() => get("glu").apply(tensor([[1, 2, 3]]))).toThrowErrorMatchingInlineSnapshot(
+      `[ShapeError: glu: expected an even size at axis -1, got shape [1, 3]]`,
+    );
+  });
+
   test("options", () => {
     const { make } = activationFamily;
+    expectClose(
+      apply(make.relu({ maxValue: 2, negativeSlope: 0.5, threshold: 1 })),
+      xs.map((x) => (x >= 1 ? Math.min(x, 2) : 0.5 * (x - 1))),
+      {},
+    );
+    expectClose(
+      apply(make.threshold({ threshold: 0.5, defaultValue: 20 })),
+      xs.map((x) => (x > 0.5 ? x : 20)),
+      {},
+    );
+    expect(() => get("threshold")).toThrow(/the option `threshold` is missing/);
+    expectClose(
+      apply(make.squareplus({ b: 1 })),
+      xs.map((x) => (x + Math.sqrt(x * x + 1)) / 2),
+      { rtol: 1e-6, atol: 2e-7 },
+    );
     const tanhForm = (x: number) =>
       0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
     expectClose(apply(make.gelu({ approximate: true })), xs.map(tanhForm), {
@@ -157,7 +219,7 @@ describe("what else may be given", () => {
     const named = (given: unknown) =>
       activationFamily.serialize(get(given), "dense layer", "activation");
     // swish has two names, of which the first is written; linear is no op.
-    const { linear, silu, hardSilu, ...makers } = activationFamily.make;
+    const { linear, silu: _, hardSilu: __, threshold: ___, ...makers } = activationFamily.make;
     for (const [name, maker] of Object.entries({ linear, ...makers })) {
       expect(named(maker), name).toEqual(named(name));
       expect(apply(maker), name).toEqual(apply(name));
