@@ -19,7 +19,7 @@ import { sum } from "../../ops/reduce.js";
 import { type Shape, sizeOf } from "../../tensor/shape.js";
 import { type Tensor, type TensorLike, zerosLeaf } from "../../tensor/tensor.js";
 import { type Variable, variable } from "../../tensor/variable.js";
-import { alignWeights } from "../losses.js";
+import { alignWeights, perWeight } from "../losses.js";
 
 /** Options of a metric as they are saved with a model. */
 export type MetricConfig = Readonly<Record<string, unknown>>;
@@ -143,7 +143,7 @@ export abstract class MeanMetric extends Metric {
 
   /** Adds values, each with its weight (or 1). */
   protected average(values: Tensor, weights: Tensor | null): void {
-    const numbers = cast(values, "float32");
+    const numbers = perWeight(cast(values, "float32"), weights);
     if (weights) {
       const w = broadcastTo(alignWeights(weights, numbers), numbers.shape);
       this.#sum.add(sum(mul(numbers, w)));
