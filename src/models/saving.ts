@@ -194,7 +194,7 @@ function saveMetric(where: string, metric: MetricIdentifier): unknown {
     throw new ArgumentError(expected(where, "a metric that can be saved", show(metric)));
   }
   const factory = factoryName(metric);
-  if (factory !== undefined) return factory;
+  if (factory !== undefined) return { className: factory, name: factory, config: {} };
   const config = lossConfig(metric as LossFunction);
   return config
     ? { className: config.name, name: config.name, config: config.options }

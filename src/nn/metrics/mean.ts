@@ -3,8 +3,11 @@
  * its options and the formula; the state is that of a weighted mean.
  */
 import { checkInteger, checkNumber, ShapeError } from "../../errors.js";
+import { divNoNan } from "../../ops/composed.js";
 import {
+  add,
   cast,
+  div,
   equal,
   greater,
   isFinite,
@@ -12,6 +15,7 @@ import {
   lessEqual,
   logicalAnd,
   logicalNot,
+  mul,
   neg,
   sqrt,
   square,
@@ -19,6 +23,7 @@ import {
   where,
 } from "../../ops/elementwise.js";
 import { oneHot } from "../../ops/gather.js";
+import { moments } from "../../ops/normalization.js";
 import { mean, sum } from "../../ops/reduce.js";
 import { argMax } from "../../ops/select.js";
 import { logitsOfSoftmax } from "../../ops/softmax.js";
@@ -71,6 +76,15 @@ export function predictedClass(yPred: Tensor): Tensor {
 }
 
 const hit = (a: Tensor, b: Tensor): Tensor => cast(equal(a, b), "float32");
+
+/** Share of predictions that equal their labels exactly. (The name "accuracy" picks one by the shapes.) */
+export function accuracy(options: { name?: string } = {}): FunctionMetric {
+  checkOptions("accuracy", options, []);
+  const { name = "accuracy" } = options;
+  return new FunctionMetric("accuracy", name, (yTrue, yPred) =>
+    hit(...sameRank(name, yTrue, yPred)),
+  );
+}
 
 /** Share of elements on the right side of `threshold`. */
 export function binaryAccuracy(
@@ -163,6 +177,51 @@ export function cosineSimilarity(options: { name?: string } = {}): FunctionMetri
     options.name ?? "cosineSimilarity",
     (yTrue, yPred) => neg(negativeCosine(yTrue, yPred)),
   );
+}
+
+interface CorrelationOptions {
+  /** The axis of the values that are correlated; the last by default, so one coefficient per sample. */
+  axis?: number;
+  name?: string;
+}
+
+/** A coefficient of covariance, variances and means along an axis, averaged over all else. */
+function correlation(
+  kind: string,
+  { axis = -1, name = kind }: CorrelationOptions,
+  coefficient: (covariance: Tensor, t: Moments, p: Moments) => Tensor,
+): FunctionMetric {
+  checkInteger(`metric ${kind}`, "axis", axis);
+  return new FunctionMetric(
+    kind,
+    name,
+    (yTrue, yPred) => {
+      const [t, p] = sameRank(name, yTrue, yPred);
+      const apart = (x: Tensor): Tensor => sub(x, mean(x, axis, true));
+      const covariance = mean(mul(apart(t), apart(p)), axis);
+      return coefficient(covariance, moments(t, axis), moments(p, axis));
+    },
+    { axis },
+  );
+}
+
+type Moments = ReturnType<typeof moments>;
+
+/** How well a straight line maps predictions to labels, −1 … 1 (Pearson's r); 0 for constants. */
+export function pearsonCorrelation(options: CorrelationOptions = {}): FunctionMetric {
+  checkOptions("pearsonCorrelation", options, ["axis"]);
+  return correlation("pearsonCorrelation", options, (covariance, t, p) =>
+    divNoNan(covariance, mul(sqrt(t.variance), sqrt(p.variance))),
+  );
+}
+
+/** How well predictions agree with labels, −1 … 1: correlation, less for another mean or scale (Lin 1989). */
+export function concordanceCorrelation(options: CorrelationOptions = {}): FunctionMetric {
+  checkOptions("concordanceCorrelation", options, ["axis"]);
+  return correlation("concordanceCorrelation", options, (covariance, t, p) => {
+    const spread = add(add(t.variance, p.variance), square(sub(t.mean, p.mean)));
+    return div(mul(covariance, 2), add(spread, 1e-7));
+  });
 }
 
 /** Square root of the mean squared error. */

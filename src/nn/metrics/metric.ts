@@ -184,6 +184,42 @@ export class Mean extends MeanMetric {
   }
 }
 
+/** The weighted sum of whatever is passed to `updateState(values)`. */
+export class Sum extends Metric {
+  #sum!: RunningSum;
+
+  constructor(options: { name?: string } = {}) {
+    checkOptions("sum", options, []);
+    super(options.name ?? "sum", "sum");
+  }
+
+  protected build(): void {
+    this.#sum = new RunningSum(this.addState("total", []), this.addState("totalCarry", []));
+  }
+
+  protected update(values: Tensor, _predictions: Tensor, weights: Tensor | null): void {
+    const numbers = perWeight(cast(values, "float32"), weights);
+    this.#sum.add(sum(weights ? mul(numbers, alignWeights(weights, numbers)) : numbers));
+  }
+
+  /** Adds values; unlike other metrics, a sum takes no predictions. */
+  override updateState(
+    values: TensorLike,
+    _unused?: unknown,
+    sampleWeight?: TensorLike | null,
+  ): void {
+    super.updateState(values, values, sampleWeight);
+  }
+
+  result(): Tensor {
+    return this.#sum.value();
+  }
+
+  getConfig(): MetricConfig {
+    return {};
+  }
+}
+
 /** Throws for option names a metric does not have. */
 export function checkOptions(metric: string, given: object, known: readonly string[]): void {
   checkKeys(`metric ${metric}`, given, ["name", ...known]);

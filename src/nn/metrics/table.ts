@@ -13,7 +13,7 @@ import {
 import * as confusion from "./confusion.js";
 import * as curves from "./curves.js";
 import * as mean from "./mean.js";
-import { Mean, Metric, type MetricConfig } from "./metric.js";
+import { Mean, Metric, type MetricConfig, Sum } from "./metric.js";
 import { type R2Options, R2Score } from "./regression.js";
 
 /** What `compile` takes as a metric; a factory of this library stands for what it makes by default. */
@@ -40,11 +40,6 @@ export function confusionMatrix(options: confusion.ClassTableOptions = {}): Metr
   return new confusion.ConfusionMatrix(options);
 }
 
-/** Mean over classes of overlap / union. */
-export function meanIoU(options: confusion.ClassTableOptions = {}): Metric {
-  return new confusion.MeanIoU(options);
-}
-
 /** Coefficient of determination. */
 export function r2Score(options: R2Options = {}): Metric {
   return new R2Score(options);
@@ -53,6 +48,11 @@ export function r2Score(options: R2Options = {}): Metric {
 /** Square root of the mean squared error. */
 export function rootMeanSquaredError(options: { name?: string } = {}): Metric {
   return new mean.RootMeanSquaredError(options);
+}
+
+/** Plain weighted sum of values. */
+export function sumOf(options: { name?: string } = {}): Sum {
+  return new Sum(options);
 }
 
 /** Plain weighted mean of values. */
@@ -79,12 +79,15 @@ const point = (factory: (value: number, options: curves.OperatingPointOptions) =
 });
 
 const table: Readonly<Record<string, Row>> = {
+  accuracy: checked(mean.accuracy),
   binaryAccuracy: checked(mean.binaryAccuracy),
   categoricalAccuracy: checked(mean.categoricalAccuracy),
   sparseCategoricalAccuracy: checked(mean.sparseCategoricalAccuracy),
   topKCategoricalAccuracy: checked(mean.topKCategoricalAccuracy),
   sparseTopKCategoricalAccuracy: checked(mean.sparseTopKCategoricalAccuracy),
   cosineSimilarity: checked(mean.cosineSimilarity),
+  pearsonCorrelation: checked(mean.pearsonCorrelation),
+  concordanceCorrelation: checked(mean.concordanceCorrelation),
   rootMeanSquaredError: checked(rootMeanSquaredError),
   precision: checked(confusion.precision),
   recall: checked(confusion.recall),
@@ -100,7 +103,11 @@ const table: Readonly<Record<string, Row>> = {
   f1Score: checked(f1Score),
   fBetaScore: checked(fBetaScore),
   confusionMatrix: checked(confusionMatrix),
-  meanIoU: checked(meanIoU),
+  iou: checked(confusion.iou),
+  binaryIoU: checked(confusion.binaryIoU),
+  meanIoU: checked(confusion.meanIoU),
+  oneHotIoU: checked(confusion.oneHotIoU),
+  oneHotMeanIoU: checked(confusion.oneHotMeanIoU),
   r2Score: checked(r2Score),
 };
 
