@@ -1,8 +1,11 @@
 /**
  * The environment variables layerwise reads, each read and checked once: LAYERWISE_BACKEND,
  * LAYERWISE_ISA, LAYERWISE_THREADS, LAYERWISE_ADDON. Which instruction sets exist here, only the addon knows.
+ * And what those that all programs share, NO_COLOR and CI, say.
  */
 import { ArgumentError, expected, show } from "./errors.js";
+
+type Variables = Readonly<Record<string, string | undefined>>;
 
 /** What the environment asks for; a key is absent where nothing was asked. */
 export interface Environment {
@@ -28,9 +31,7 @@ let cached: Environment | undefined;
  *
  * @throws {ArgumentError} naming the variable, its value and what is allowed.
  */
-export function parseEnvironment(
-  variables: Readonly<Record<string, string | undefined>>,
-): Environment {
+export function parseEnvironment(variables: Variables): Environment {
   const backend = oneOf(variables, "LAYERWISE_BACKEND", ["native", "typescript"] as const);
   const isa = oneOf(variables, "LAYERWISE_ISA", knownIsas);
   const addon = variables.LAYERWISE_ADDON?.trim();
@@ -58,8 +59,18 @@ export function environment(): Environment {
   return cached;
 }
 
+/** Whether a terminal may be written to in colours; any text in `NO_COLOR` forbids it, "0" too (no-color.org). */
+export function allowsColour(variables: Variables): boolean {
+  return !variables.NO_COLOR && variables.TERM !== "dumb";
+}
+
+/** Whether `CI` says that nobody is watching. */
+export function isCI({ CI }: Variables): boolean {
+  return Boolean(CI) && CI !== "0" && CI !== "false";
+}
+
 function oneOf<T extends string>(
-  variables: Readonly<Record<string, string | undefined>>,
+  variables: Variables,
   name: string,
   choices: readonly T[],
 ): T | undefined {

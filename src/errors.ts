@@ -120,6 +120,19 @@ export function checkNumber(
   }
 }
 
+/** Throws an {@link ArgumentError} unless `value` is above 0 and finite, as a float32 too. */
+export function checkPositive(
+  where: string,
+  option: string,
+  value: unknown,
+): asserts value is number {
+  if (typeof value !== "number" || !(Math.fround(value) > 0 && Math.fround(value) < Infinity)) {
+    throw new ArgumentError(
+      expected(where, `\`${option}\` to be a finite number above 0`, show(value)),
+    );
+  }
+}
+
 /** Throws an {@link ArgumentError} unless `value` is one of `choices`. */
 export function checkChoice<T extends string>(
   where: string,

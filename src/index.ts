@@ -53,6 +53,7 @@ export {
   elu,
   erfinv,
   gelu,
+  glu,
   hardShrink,
   hardSigmoid,
   hardSwish,
@@ -68,10 +69,14 @@ export {
   sigmoidCrossEntropy,
   softShrink,
   softsign,
+  sparsePlus,
+  sparseSigmoid,
   squaredDifference,
+  squareplus,
   step,
   swish,
   tanhShrink,
+  threshold,
   thresholdedRelu,
 } from "./ops/composed.js";
 export { eye, fill, linspace, ones, onesLike, range, zeros, zerosLike } from "./ops/creation.js";
@@ -162,6 +167,7 @@ export {
   logSoftmax,
   softmax,
   softmaxCrossEntropy,
+  sparsemax,
   sparseSoftmaxCrossEntropy,
 } from "./ops/softmax.js";
 export type { Optimizer } from "./optimizers/optimizer.js";

@@ -187,6 +187,7 @@ describe("dtypes", () => {
     layers.RepeatVector,
     layers.Lambda,
     layers.Rescaling,
+    layers.Identity,
     layers.Concatenate,
   ]);
   test.each(floats)("$title on int32", (sample) => {

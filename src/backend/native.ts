@@ -8,7 +8,7 @@ import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { encodeProgram } from "../compiler/encode.js";
 import type { Program } from "../compiler/program.js";
-import { ArgumentError, BackendError } from "../errors.js";
+import { ArgumentError, BackendError, expected, show } from "../errors.js";
 import { instructions } from "../kernels/instructions.js";
 import { kernels } from "../kernels/table.js";
 import type { TypedArray } from "../tensor/dtype.js";
@@ -142,7 +142,19 @@ export class NativeBackend implements Backend {
 
   constructor(addon: Addon, options: { isa?: string; threads?: number } = {}) {
     this.addon = addon;
-    if (options.isa) addon.setIsa(options.isa);
+    if (options.isa) {
+      const { isas } = addon.info();
+      if (!isas.includes(options.isa)) {
+        throw new ArgumentError(
+          expected(
+            "LAYERWISE_ISA",
+            `an instruction set that runs here (${isas.join(", ")})`,
+            show(options.isa),
+          ),
+        );
+      }
+      addon.setIsa(options.isa);
+    }
     if (options.threads) addon.setThreads(options.threads);
     this.#isaReason = options.isa ? "asked for by LAYERWISE_ISA" : "the best this CPU runs";
     this.#kernelIds = new Map(addon.kernelNames().map((name, id) => [name, id]));

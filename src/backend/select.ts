@@ -21,6 +21,16 @@ export function backendInfo(): BackendInfo {
   return { ...backend().info(), attempts: addonSearch().attempts };
 }
 
+/**
+ * What would run here if the environment asked for nothing but an addon: for a report on a setting that
+ * makes every program fail.
+ */
+export function unaskedBackendInfo(): BackendInfo {
+  const { addon, attempts } = findAddon(process.env.LAYERWISE_ADDON?.trim());
+  const found = addon ? new NativeBackend(addon) : new TypeScriptBackend();
+  return { ...found.info(), attempts };
+}
+
 /** Changes the executor for everything that runs from now on. */
 export function setBackend(name: BackendName): void {
   if (name !== "native" && name !== "typescript") {

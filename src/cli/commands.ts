@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { LayerwiseError, nearest } from "../errors.js";
+import type { DoctorInfo } from "./doctor.js";
 import { parseCommandLine, UsageError } from "./options.js";
 import type { OutputStream } from "./text.js";
 
@@ -115,7 +116,15 @@ function isSystemError(error: unknown): boolean {
 async function runDoctor(argv: readonly string[], out: OutputStream): Promise<number> {
   parseCommandLine(argv, {});
   const { doctorText, gatherDoctorInfo } = await import("./doctor.js");
-  const { backendInfo } = await import("../backend/select.js");
-  out.write(doctorText(gatherDoctorInfo(packageVersion(), backendInfo())));
-  return 0;
+  const { backendInfo, unaskedBackendInfo } = await import("../backend/select.js");
+  let info: DoctorInfo;
+  try {
+    info = gatherDoctorInfo(packageVersion(), backendInfo());
+  } catch (error) {
+    // A setting that makes every program fail is what a doctor is called for.
+    if (!(error instanceof LayerwiseError)) throw error;
+    info = gatherDoctorInfo(packageVersion(), unaskedBackendInfo(), error.message);
+  }
+  out.write(doctorText(info));
+  return info.problem === undefined ? 0 : 1;
 }

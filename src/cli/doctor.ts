@@ -11,6 +11,7 @@ export interface DoctorEnvironment {
   readonly LAYERWISE_BACKEND?: string | undefined;
   readonly LAYERWISE_ISA?: string | undefined;
   readonly LAYERWISE_THREADS?: string | undefined;
+  readonly LAYERWISE_ADDON?: string | undefined;
   readonly LAYERWISE_CACHE?: string | undefined;
 }
 
@@ -37,13 +38,20 @@ export interface DoctorInfo {
   };
   readonly backend: BackendInfo;
   readonly environment: DoctorEnvironment;
+  /** Why every program fails here; `backend` then is what would run without the setting at fault. */
+  readonly problem?: string;
 }
 
 /** Collects what {@link doctorText} needs beside the backend's own account. */
-export function gatherDoctorInfo(version: string, backend: BackendInfo): DoctorInfo {
+export function gatherDoctorInfo(
+  version: string,
+  backend: BackendInfo,
+  problem?: string,
+): DoctorInfo {
   const libc = detectLibc();
   const physical = physicalCores();
-  const { LAYERWISE_BACKEND, LAYERWISE_ISA, LAYERWISE_THREADS, LAYERWISE_CACHE } = process.env;
+  const { LAYERWISE_BACKEND, LAYERWISE_ISA, LAYERWISE_THREADS, LAYERWISE_ADDON, LAYERWISE_CACHE } =
+    process.env;
   return {
     version,
     node: { version: process.versions.node, napi: process.versions.napi ?? "none" },
@@ -56,7 +64,14 @@ export function gatherDoctorInfo(version: string, backend: BackendInfo): DoctorI
     },
     cpu: { logical: cpus().length, ...(physical !== undefined && { physical }) },
     backend,
-    environment: { LAYERWISE_BACKEND, LAYERWISE_ISA, LAYERWISE_THREADS, LAYERWISE_CACHE },
+    environment: {
+      LAYERWISE_BACKEND,
+      LAYERWISE_ISA,
+      LAYERWISE_THREADS,
+      LAYERWISE_ADDON,
+      LAYERWISE_CACHE,
+    },
+    ...(problem !== undefined && { problem }),
   };
 }
 
@@ -75,6 +90,7 @@ export function doctorText(info: DoctorInfo): string {
   rows.push(["memory", `${(system.memoryBytes / 2 ** 30).toFixed(1)} GiB`]);
   const cores = cpu.physical === undefined ? "" : `, ${count(cpu.physical, "physical core")}`;
   rows.push(["CPU", `${backend.cpu || "unknown"}; ${count(cpu.logical, "logical CPU")}${cores}`]);
+  if (info.problem !== undefined) rows.push(["error", firstLine(info.problem)]);
   rows.push(["backend", `${backend.backend} (${backendReason(info)})`]);
   if (backend.isa !== undefined) {
     rows.push(["ISA", backend.isa + (backend.isaReason ? ` (${backend.isaReason})` : "")]);
@@ -106,6 +122,9 @@ export function doctorText(info: DoctorInfo): string {
 export function doctorAdvice(info: DoctorInfo): string[] {
   const { backend, environment, node, system } = info;
   const advice: string[] = [];
+  if (info.problem !== undefined) {
+    advice.push("Every program fails with that error: correct or unset the variable it names.");
+  }
   const [major = 0, minor = 0] = node.version.split(".").map(Number);
   if (major < 20 || (major === 20 && minor < 19)) {
     advice.push(`Node.js ${node.version} is older than 20.19, the oldest that layerwise supports.`);
@@ -113,12 +132,16 @@ export function doctorAdvice(info: DoctorInfo): string[] {
   if (backend.backend === "typescript") {
     if (isForced(environment.LAYERWISE_BACKEND, "typescript")) {
       advice.push("Unset LAYERWISE_BACKEND to use the native backend, which is many times faster.");
+    } else if (environment.LAYERWISE_ADDON) {
+      advice.push(
+        "Unset LAYERWISE_ADDON, whose file does not load, to have the usual places tried.",
+      );
     } else {
       advice.push(...nativeAdvice(system));
     }
   }
   const best = backend.isas?.[0];
-  if (environment.LAYERWISE_ISA && best !== undefined && backend.isa !== best) {
+  if (!info.problem && environment.LAYERWISE_ISA && best !== undefined && backend.isa !== best) {
     advice.push(`Unset LAYERWISE_ISA to use ${best}, the widest this CPU has.`);
   }
   const allowed = allowedCpus(info);
@@ -151,7 +174,10 @@ function nativeAdvice({ platform, arch, libc }: DoctorInfo["system"]): string[] 
   ];
 }
 
-function backendReason({ backend, environment }: DoctorInfo): string {
+const firstLine = (text: string): string => text.split("\n", 1)[0]!;
+
+function backendReason({ backend, environment, problem }: DoctorInfo): string {
+  if (problem !== undefined) return "without that error";
   if (isForced(environment.LAYERWISE_BACKEND, backend.backend)) {
     return `LAYERWISE_BACKEND=${environment.LAYERWISE_BACKEND}`;
   }
@@ -176,7 +202,7 @@ function threadReason(info: DoctorInfo): string {
       : `affinity allows ${count(backend.affinity, "CPU")}`,
     backend.quota === undefined ? "no cgroup quota" : `cgroup quota ${backend.quota} CPUs`,
   ];
-  if (environment.LAYERWISE_THREADS) {
+  if (environment.LAYERWISE_THREADS && !info.problem) {
     facts.unshift(`LAYERWISE_THREADS=${environment.LAYERWISE_THREADS}`);
   } else if (backend.backend === "typescript") {
     facts.unshift("the TypeScript backend uses one");

@@ -1,4 +1,5 @@
 /** What the commands print beyond plain sentences: styles, tables of counts, pictures made of letters. */
+import { allowsColour, isCI } from "../environment.js";
 
 /** A stream that text goes to; a terminal says so. */
 export interface OutputStream {
@@ -21,8 +22,7 @@ export function styleOf(
   out: OutputStream,
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Style {
-  const set = (name: string) => Boolean(env[name]) && env[name] !== "0" && env[name] !== "false";
-  const on = out.isTTY && !set("NO_COLOR") && !set("CI") && (out.hasColors?.() ?? true);
+  const on = out.isTTY && allowsColour(env) && !isCI(env) && (out.hasColors?.() ?? true);
   const wrap =
     (open: number, close: number) =>
     (text: string): string =>

@@ -1,7 +1,7 @@
 /** Activations as layers of their own. The plain ones are `activation` with a name. */
 import { ArgumentError, expected } from "../errors.js";
+import { rectifier, rectifierOptions } from "../nn/activations.js";
 import { elu as eluOf, leakyRelu, prelu as preluOf, thresholdedRelu } from "../ops/composed.js";
-import { greaterEqual, minimum, mul, relu, sub, where } from "../ops/elementwise.js";
 import { softmax as softmaxOf } from "../ops/softmax.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { Variable } from "../tensor/variable.js";
@@ -19,29 +19,16 @@ import {
 import { type InputSpec, Layer, type LayerOptions, maker } from "./layer.js";
 import type { BatchShape } from "./symbolic.js";
 
-const reLUOptions = {
-  /** Upper limit; none by default. */
-  maxValue: nullable(number({ min: 0 })),
-  /** Slope below the threshold. */
-  negativeSlope: number({ min: 0 }, 0),
-  /** Where the positive part begins. */
-  threshold: number({ min: 0 }, 0),
-};
-
 /** min(x, maxValue) from the threshold on, negativeSlope · (x − threshold) below. */
-export class ReLU extends Layer<typeof reLUOptions> {
+export class ReLU extends Layer<typeof rectifierOptions> {
   static override readonly className = "ReLU";
 
-  constructor(options: LayerOptions & OptionsOf<typeof reLUOptions> = {}) {
-    super(options, reLUOptions);
+  constructor(options: LayerOptions & OptionsOf<typeof rectifierOptions> = {}) {
+    super(options, rectifierOptions);
   }
 
   override call(x: Tensor): Tensor {
-    const { maxValue, negativeSlope, threshold } = this.config;
-    const simple = negativeSlope === 0 && threshold === 0;
-    const below = mul(sub(x, threshold), negativeSlope);
-    const y = simple ? relu(x) : where(greaterEqual(x, threshold), x, below);
-    return maxValue === null ? y : minimum(y, maxValue);
+    return rectifier(x, this.config);
   }
 }
 

@@ -103,6 +103,25 @@ export class ActivationLayer extends Layer<typeof activationOptions> {
 /** Applies an activation: `layers.activation({ activation: "relu" })`. */
 export const activation = maker(ActivationLayer);
 
+const identityOptions = {};
+
+/** Passes its input on. Output shape: as the input. */
+export class Identity extends Layer<typeof identityOptions> {
+  static override readonly className = "Identity";
+  protected override inputSpec: InputSpec = { dtypes };
+
+  constructor(options: LayerOptions = {}) {
+    super(options, identityOptions);
+  }
+
+  override call(x: Tensor): Tensor {
+    return x;
+  }
+}
+
+/** Passes its input on: a place in a model where nothing is to be done. */
+export const identity = maker(Identity);
+
 const flattenOptions = {
   /** With `channelsFirst`, channels are moved last before flattening. */
   dataFormat: dataFormat(),

@@ -6,8 +6,9 @@ import {
   ArgumentError,
   checkInteger,
   checkKeys,
-  checkNumber,
+  checkPositive,
   expected,
+  NonFiniteError,
   ShapeError,
   show,
 } from "../errors.js";
@@ -64,14 +65,14 @@ export class Perceptron {
    * Learns labels of 0 and 1 (or −1 and 1): for each wrong sample w ← w + η·(t − y)·x and
    * b ← b + η·(t − y). Goes on from where the last `fit` ended.
    *
-   * @throws ArgumentError for labels of more than two classes.
+   * @throws ArgumentError for labels of more than two classes, NonFiniteError for inputs that are not finite.
    */
   fit(x: TensorLike, y: TensorLike, options: PerceptronFitOptions = {}): PerceptronHistory {
     const where = "perceptron.fit()";
     checkKeys(where, options, ["epochs", "learningRate", "shuffle", "seed"]);
     const { epochs = 100, learningRate = 1, shuffle = false, seed = drawSeed() } = options;
     checkInteger(where, "epochs", epochs, 1);
-    checkNumber(where, "learningRate", learningRate, Number.MIN_VALUE);
+    checkPositive(where, "learningRate", learningRate);
     const { values, count, size } = this.#samples(where, x);
     const labels = labelsOf(where, y, count);
     if (this.#weights.length === 0) {
@@ -89,6 +90,12 @@ export class Perceptron {
         wrong++;
         for (let j = 0; j < size; j++) w[j]! += learningRate * error * values[i * size + j]!;
         this.#bias = Math.fround(this.#bias + learningRate * error);
+      }
+      // A sum that is NaN is not above 0, so that all samples might seem to be right.
+      if (!Number.isFinite(this.#bias) || !w.every(Number.isFinite)) {
+        throw new NonFiniteError(
+          `${where}: the weights grew beyond float32 in epoch ${epoch + 1}; scale the inputs down`,
+        );
       }
       errors.push(wrong);
       if (wrong === 0) break;
@@ -126,7 +133,14 @@ export class Perceptron {
     if (t.rank !== 2 || t.shape[0] === 0 || t.shape[1] === 0) {
       throw new ShapeError(expected(where, "x of shape [samples, inputs]", showShape(t.shape)));
     }
-    return { values: t.dataSync(), count: t.shape[0]!, size: t.shape[1]! };
+    const values = t.dataSync();
+    const [count, size] = t.shape as [number, number];
+    const bad = values.findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0) {
+      const place = `${values[bad]} in sample ${Math.floor(bad / size)}, input ${bad % size}`;
+      throw new NonFiniteError(expected(where, "x with finite values", place));
+    }
+    return { values, count, size };
   }
 }
 

@@ -13,9 +13,20 @@ import {
 import { Layer, type LayerClass } from "../layers/layer.js";
 import { withWeightsToLoad } from "../layers/loading.js";
 import { deserializeLayer, registerLayer } from "../layers/registry.js";
-import { type LossFunction, type LossIdentifier, lossConfig, lossNames } from "../nn/losses.js";
+import {
+  type LossFunction,
+  type LossIdentifier,
+  lossConfig,
+  lossFactoryName,
+  lossNames,
+} from "../nn/losses.js";
 import { Metric } from "../nn/metrics/metric.js";
-import { type MetricIdentifier, restoreMetric, type SavedMetric } from "../nn/metrics/table.js";
+import {
+  factoryName,
+  type MetricIdentifier,
+  restoreMetric,
+  type SavedMetric,
+} from "../nn/metrics/table.js";
 import { restoreOptimizer } from "../optimizers/factories.js";
 import type { Optimizer, StateEntry } from "../optimizers/optimizer.js";
 import { sameShape, showShape } from "../tensor/shape.js";
@@ -213,8 +224,7 @@ function saveLoss(loss: LossIdentifier): unknown {
   if (typeof loss !== "function") return loss;
   const config = lossConfig(loss);
   if (config) return { name: config.name, ...config.options };
-  // `losses.huber` itself, without a call, is known by its name too.
-  return { custom: loss.name };
+  return lossFactoryName(loss) ?? { custom: loss.name };
 }
 
 function saveMetric(where: string, metric: MetricIdentifier): unknown {
@@ -229,7 +239,9 @@ function saveMetric(where: string, metric: MetricIdentifier): unknown {
   if (typeof metric !== "function") {
     throw new ArgumentError(expected(where, "a metric that can be saved", show(metric)));
   }
-  const config = lossConfig(metric);
+  const factory = factoryName(metric);
+  if (factory !== undefined) return { className: factory, name: factory, config: {} };
+  const config = lossConfig(metric as LossFunction);
   return config
     ? { className: config.name, name: config.name, config: config.options }
     : { custom: metric.name };

@@ -7,6 +7,7 @@ import {
   elu,
   exponential,
   gelu,
+  glu,
   hardShrink,
   hardSigmoid,
   hardSwish,
@@ -18,28 +19,81 @@ import {
   selu,
   softShrink,
   softsign,
+  sparsePlus,
+  sparseSigmoid,
+  squareplus,
   swish,
   tanhShrink,
+  threshold,
   thresholdedRelu,
 } from "../ops/composed.js";
-import { relu, sigmoid, softplus, tanh } from "../ops/elementwise.js";
-import { logSoftmax, softmax } from "../ops/softmax.js";
+import {
+  greaterEqual,
+  minimum,
+  mul,
+  relu,
+  sigmoid,
+  softplus,
+  sub,
+  tanh,
+  where,
+} from "../ops/elementwise.js";
+import { logSoftmax, softmax, sparsemax } from "../ops/softmax.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { boolean, family, integer, type Member, type MemberLike, number, row } from "./options.js";
+import {
+  boolean,
+  type ConfigOf,
+  family,
+  integer,
+  type Member,
+  type MemberLike,
+  nullable,
+  number,
+  row,
+} from "./options.js";
 
-/** A function from a tensor to one of the same shape. */
+/** A function from a tensor to one of the same shape (`glu` halves an axis). */
 export type ActivationFunction = (x: Tensor) => Tensor;
 
 /** An activation with its options. */
 export type Activation = Member<ActivationFunction>;
 
-const simple = (name: string, f: ActivationFunction) => row(name, {}, (): ActivationFunction => f);
+const simple = (name: string, f: ActivationFunction) =>
+  row(name, {}, (): ActivationFunction => f, f);
 const linear: ActivationFunction = (x) => x;
+
+/** The options of a rectifier, as an activation and as a layer. */
+export const rectifierOptions = {
+  /** Upper limit; none by default. */
+  maxValue: nullable(number({ min: 0 })),
+  /** Slope below the threshold. */
+  negativeSlope: number({ min: 0 }, 0),
+  /** Where the positive part begins. */
+  threshold: number({ min: 0 }, 0),
+};
+
+/** min(x, maxValue) from the threshold on, negativeSlope · (x − threshold) below. */
+export function rectifier(
+  x: Tensor,
+  { maxValue, negativeSlope, threshold: from }: ConfigOf<typeof rectifierOptions>,
+): Tensor {
+  const simple = negativeSlope === 0 && from === 0;
+  const below = mul(sub(x, from), negativeSlope);
+  const y = simple ? relu(x) : where(greaterEqual(x, from), x, below);
+  return maxValue === null ? y : minimum(y, maxValue);
+}
 
 function activationRows() {
   return {
     linear: simple("linear", linear),
-    relu: simple("relu", relu),
+    relu: row(
+      "relu",
+      rectifierOptions,
+      (options): ActivationFunction =>
+        (x) =>
+          rectifier(x, options),
+      relu,
+    ),
     relu6: simple("relu6", relu6),
     leakyRelu: row(
       "leakyRelu",
@@ -47,6 +101,7 @@ function activationRows() {
       ({ alpha }): ActivationFunction =>
         (x) =>
           leakyRelu(x, alpha),
+      leakyRelu,
     ),
     elu: row(
       "elu",
@@ -54,6 +109,7 @@ function activationRows() {
       ({ alpha }): ActivationFunction =>
         (x) =>
           elu(x, alpha),
+      elu,
     ),
     selu: simple("selu", selu),
     celu: row(
@@ -62,6 +118,7 @@ function activationRows() {
       ({ alpha }): ActivationFunction =>
         (x) =>
           celu(x, alpha),
+      celu,
     ),
     gelu: row(
       "gelu",
@@ -69,6 +126,15 @@ function activationRows() {
       ({ approximate }): ActivationFunction =>
         (x) =>
           gelu(x, approximate),
+      gelu,
+    ),
+    glu: row(
+      "glu",
+      { axis: integer({}, -1) },
+      ({ axis }): ActivationFunction =>
+        (x) =>
+          glu(x, axis),
+      glu,
     ),
     sigmoid: simple("sigmoid", sigmoid),
     hardSigmoid: simple("hardSigmoid", hardSigmoid),
@@ -82,6 +148,7 @@ function activationRows() {
       ({ threshold }): ActivationFunction =>
         (x) =>
           softShrink(x, threshold),
+      softShrink,
     ),
     hardShrink: row(
       "hardShrink",
@@ -89,6 +156,7 @@ function activationRows() {
       ({ threshold }): ActivationFunction =>
         (x) =>
           hardShrink(x, threshold),
+      hardShrink,
     ),
     softmax: row(
       "softmax",
@@ -96,6 +164,7 @@ function activationRows() {
       ({ axis }): ActivationFunction =>
         (x) =>
           softmax(x, axis),
+      softmax,
     ),
     logSoftmax: row(
       "logSoftmax",
@@ -103,6 +172,32 @@ function activationRows() {
       ({ axis }): ActivationFunction =>
         (x) =>
           logSoftmax(x, axis),
+      logSoftmax,
+    ),
+    sparsemax: row(
+      "sparsemax",
+      { axis: integer({}, -1) },
+      ({ axis }): ActivationFunction =>
+        (x) =>
+          sparsemax(x, axis),
+      sparsemax,
+    ),
+    sparsePlus: simple("sparsePlus", sparsePlus),
+    sparseSigmoid: simple("sparseSigmoid", sparseSigmoid),
+    squareplus: row(
+      "squareplus",
+      { b: number({ min: 0 }, 4) },
+      ({ b }): ActivationFunction =>
+        (x) =>
+          squareplus(x, b),
+      squareplus,
+    ),
+    threshold: row(
+      "threshold",
+      { threshold: number(), defaultValue: number() },
+      ({ threshold: limit, defaultValue }): ActivationFunction =>
+        (x) =>
+          threshold(x, limit, defaultValue),
     ),
     softplus: simple("softplus", softplus),
     softsign: simple("softsign", softsign),
@@ -118,6 +213,7 @@ function activationRows() {
       ({ theta }): ActivationFunction =>
         (x) =>
           thresholdedRelu(x, theta),
+      thresholdedRelu,
     ),
   };
 }

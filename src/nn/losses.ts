@@ -1,11 +1,14 @@
 /**
- * Losses: one row each, with its options and its formula (labels, predictions) → one value per sample.
+ * Losses: one row each, with its options and its formula (labels, predictions) → one value per sample
+ * (or for all, where they are pooled).
  * Names, options and formulas are Keras 3's in camelCase. Predictions that were made by softmax or
  * sigmoid are recognised, and the loss is computed from the logits: one stable kernel, no clipping.
  * Reduction over the batch and weights are in `weightedMean`; nothing here knows of models.
  */
 import {
   ArgumentError,
+  checkChoice,
+  checkInteger,
   checkKeys,
   checkNumber,
   expected,
@@ -13,10 +16,11 @@ import {
   ShapeError,
   show,
 } from "../errors.js";
-import { logCosh as logCoshOf, sigmoidCrossEntropy } from "../ops/composed.js";
+import { divNoNan, logCosh as logCoshOf, sigmoidCrossEntropy } from "../ops/composed.js";
 import {
   abs,
   add,
+  broadcastTo,
   cast,
   div,
   equal,
@@ -35,7 +39,7 @@ import {
   sub,
   where,
 } from "../ops/elementwise.js";
-import { expandDims, reshape, squeeze } from "../ops/movement.js";
+import { expandDims, reshape, squeeze, transpose } from "../ops/movement.js";
 import { asTensor } from "../ops/op.js";
 import { all, max, mean, sum } from "../ops/reduce.js";
 import {
@@ -45,7 +49,7 @@ import {
   softmaxCrossEntropy,
   sparseSoftmaxCrossEntropy,
 } from "../ops/softmax.js";
-import { showShape } from "../tensor/shape.js";
+import { normalizeAxis, showShape } from "../tensor/shape.js";
 import type { Tensor, TensorLike } from "../tensor/tensor.js";
 
 /** Anything that maps labels and predictions to one value per sample. */
@@ -57,8 +61,16 @@ export interface Loss extends LossFunction {
   readonly options: Readonly<Record<string, LossOption>>;
 }
 
-/** Options are numbers and flags, so that a loss can be saved with its model. */
-export type LossOption = number | boolean | null;
+/** Options are plain data, so that a loss can be saved with its model. */
+export type LossOption = number | boolean | string | null | readonly number[];
+
+const reductions = ["sumOverBatchSize", "mean", "sum", "meanWithSampleWeight"] as const;
+
+/**
+ * How training puts a batch's values together: their mean (two names for it), their sum, or their mean by
+ * weight. A loss that is called by itself gives a value per sample, which is Keras' `none`.
+ */
+export type Reduction = (typeof reductions)[number];
 
 /** What `compile` takes as a loss: a name, a function, or a name with options. */
 export type LossIdentifier = string | LossFunction | ({ name: string } & Record<string, unknown>);
@@ -71,7 +83,7 @@ type Options = Readonly<Record<string, LossOption>>;
 /** Options in general: the defaults' own types would allow the defaults only. */
 type Given<O> = {
   [K in keyof O]?: O[K] extends boolean ? boolean : O[K] extends number ? number : O[K];
-};
+} & { reduction?: Reduction };
 
 /** A loss as users call it: with options it is made; with labels and predictions it is computed. */
 export interface LossFactory<O extends Options> {
@@ -97,7 +109,7 @@ function defineLoss<O extends Options>(
   { sparse = false }: { sparse?: boolean } = {},
 ): LossFactory<O> {
   const make = (given: Given<O> = {}): Loss => {
-    checkKeys(`loss ${name}`, given, Object.keys(defaults));
+    checkKeys(`loss ${name}`, given, [...Object.keys(defaults), "reduction"]);
     // Every option is either given or has its default.
     const options = { ...defaults, ...given } as O;
     for (const [key, value] of Object.entries(options))
@@ -105,9 +117,11 @@ function defineLoss<O extends Options>(
     const loss = (yTrue: Tensor, yPred: Tensor): Tensor => {
       const predictions = asTensor(name, yPred);
       const labels = asTensor(name, yTrue);
-      return sparse
+      const values = sparse
         ? formula(labels, predictions, options)
         : formula(...sameRank(name, labels, predictions), options);
+      if (given.reduction) wantedReductions.set(values, given.reduction);
+      return values;
     };
     Object.defineProperty(loss, "name", { value: name });
     return Object.assign(loss, { lossName: name, options: Object.freeze(options) });
@@ -125,7 +139,12 @@ function defineLoss<O extends Options>(
 
 function checkOption(loss: string, key: string, value: LossOption, standard?: LossOption): void {
   const where_ = `loss ${loss}`;
-  if (typeof standard === "boolean") {
+  if (key === "reduction") checkChoice(where_, key, value, reductions);
+  else if (key === "axis") {
+    // Where all is pooled by default there may be several axes.
+    if (standard !== null) checkInteger(where_, key, value);
+    else for (const axis of value === null ? [] : [value].flat()) checkInteger(where_, key, axis);
+  } else if (typeof standard === "boolean") {
     if (typeof value !== "boolean") {
       throw new ArgumentError(expected(where_, `\`${key}\` to be true or false`, show(value)));
     }
@@ -174,12 +193,25 @@ export function classIndices(name: string, yTrue: Tensor, yPred: Tensor): Tensor
   return labels;
 }
 
-const lastAxisMean = (x: Tensor): Tensor => (x.rank <= 1 ? x : mean(x, -1));
+const axisMean = (x: Tensor, axis: number): Tensor => (x.rank <= 1 ? x : mean(x, axis));
+const lastAxisMean = (x: Tensor): Tensor => axisMean(x, -1);
 const lastAxisSum = (x: Tensor): Tensor => (x.rank <= 1 ? x : sum(x, -1));
+
+/** `x` with one of its axes moved to the end, where formulas expect the classes. */
+function classesLast(name: string, x: Tensor, axis: number): Tensor {
+  const at = normalizeAxis(name, axis, x.rank);
+  if (at === x.rank - 1) return x;
+  const others = Array.from({ length: x.rank }, (_, i) => i).filter((i) => i !== at);
+  return transpose(x, [...others, at]);
+}
+
 const clip = (x: Tensor, low: number, high: number): Tensor => minimum(maximum(x, low), high);
 
 /** Which values of a loss count (for `ignoreClass`); kept beside the tensor as Keras keeps masks. */
 const masks = new WeakMap<Tensor, Tensor>();
+
+/** How the values of a loss with that option are to be put together, likewise. */
+const wantedReductions = new WeakMap<Tensor, Reduction>();
 
 /** Weights as a tensor that broadcasts against `values`, whose leading dimensions they share. */
 export function alignWeights(weights: Tensor, values: Tensor): Tensor {
@@ -198,12 +230,28 @@ export function alignWeights(weights: Tensor, values: Tensor): Tensor {
       ]);
 }
 
-/** Σ weight · value / number of values: Keras' `sum_over_batch_size`. Ignored values don't count. */
+/**
+ * Σ weight · value / number of values: Keras' `sum_over_batch_size`, unless the loss was made with another
+ * reduction. Ignored values don't count. A value of the whole batch has every sample's weight.
+ */
 export function weightedMean(values: Tensor, weights: Tensor | null): Tensor {
-  const weighted = weights ? mul(values, alignWeights(weights, values)) : values;
+  const spread = perWeight(values, weights);
+  const aligned = weights && alignWeights(weights, spread);
+  const weighted = aligned ? mul(spread, aligned) : spread;
   const mask = masks.get(values);
+  const reduction = wantedReductions.get(values);
+  if (reduction === "sum") return sum(weighted);
+  if (reduction === "meanWithSampleWeight" && aligned) {
+    const full = broadcastTo(aligned, spread.shape);
+    return divNoNan(sum(weighted), sum(mask ? mul(full, mask) : full));
+  }
   if (mask) return div(sum(weighted), maximum(sum(mask), 1));
   return weighted.rank === 0 ? weighted : mean(weighted);
+}
+
+/** A single value for a whole batch repeated for each weight; other values as they are. */
+export function perWeight(values: Tensor, weights: Tensor | null): Tensor {
+  return values.rank === 0 && weights ? broadcastTo(values, weights.shape) : values;
 }
 
 /** The logits `p` was made from, if it was made by a sigmoid (also behind a reshape). */
@@ -270,8 +318,12 @@ const unit = (x: Tensor): Tensor =>
 export const cosineSimilarity = defineLoss(
   "cosineSimilarity",
   ["cosineProximity", "cosine"],
-  {},
-  (t, p) => neg(lastAxisSum(mul(unit(t), unit(p)))),
+  { axis: -1 },
+  (labels, predictions, { axis }) => {
+    const t = classesLast("cosineSimilarity", labels, axis);
+    const p = classesLast("cosineSimilarity", predictions, axis);
+    return neg(lastAxisSum(mul(unit(t), unit(p))));
+  },
 );
 
 /* ---- two classes, or independent labels --------------------------------------------------------- */
@@ -290,9 +342,9 @@ const smoothBinary = (t: Tensor, s: number): Tensor => (s === 0 ? t : add(mul(t,
 export const binaryCrossentropy = defineLoss(
   "binaryCrossentropy",
   ["bce", "BCE"],
-  { fromLogits: false, labelSmoothing: 0 },
-  (t, p, { fromLogits, labelSmoothing }) =>
-    lastAxisMean(binaryElements(smoothBinary(t, labelSmoothing), p, fromLogits)),
+  { fromLogits: false, labelSmoothing: 0, axis: -1 },
+  (t, p, { fromLogits, labelSmoothing, axis }) =>
+    axisMean(binaryElements(smoothBinary(t, labelSmoothing), p, fromLogits), axis),
 );
 
 const power = (x: Tensor, exponent: number): Tensor =>
@@ -302,8 +354,15 @@ const power = (x: Tensor, exponent: number): Tensor =>
 export const binaryFocalCrossentropy = defineLoss(
   "binaryFocalCrossentropy",
   [],
-  { applyClassBalancing: false, alpha: 0.25, gamma: 2, fromLogits: false, labelSmoothing: 0 },
-  (labels, p, { applyClassBalancing, alpha, gamma, fromLogits, labelSmoothing }) => {
+  {
+    applyClassBalancing: false,
+    alpha: 0.25,
+    gamma: 2,
+    fromLogits: false,
+    labelSmoothing: 0,
+    axis: -1,
+  },
+  (labels, p, { applyClassBalancing, alpha, gamma, fromLogits, labelSmoothing, axis }) => {
     const t = smoothBinary(labels, labelSmoothing);
     const probability = fromLogits ? sigmoid(p) : p;
     const ofLabel = add(mul(t, probability), mul(sub(1, t), sub(1, probability)));
@@ -311,7 +370,7 @@ export const binaryFocalCrossentropy = defineLoss(
     if (applyClassBalancing) {
       values = mul(values, add(mul(t, alpha), mul(sub(1, t), 1 - alpha)));
     }
-    return lastAxisMean(values);
+    return axisMean(values, axis);
   },
 );
 
@@ -336,14 +395,16 @@ export const squaredHinge = defineLoss("squaredHinge", [], {}, (t, p) =>
 /** Probabilities that sum to 1 and stay off 0 and 1, so that their logarithm is finite. */
 const normalized = (p: Tensor): Tensor => clip(div(p, sum(p, -1, true)), epsilon, 1 - epsilon);
 
-const categoricalOptions = { fromLogits: false, labelSmoothing: 0 };
+const categoricalOptions = { fromLogits: false, labelSmoothing: 0, axis: -1 };
 
 /** Cross-entropy of a distribution over classes and one-hot labels (or probabilities). */
 export const categoricalCrossentropy = defineLoss(
   "categoricalCrossentropy",
   ["cce"],
   categoricalOptions,
-  (t, p, { fromLogits, labelSmoothing }) => {
+  (labels, predictions, { fromLogits, labelSmoothing, axis }) => {
+    const t = classesLast("categoricalCrossentropy", labels, axis);
+    const p = classesLast("categoricalCrossentropy", predictions, axis);
     const logits = fromLogits ? p : logitsOfSoftmax(p);
     if (logits) return softmaxCrossEntropy(t, logits, labelSmoothing);
     const classes = p.shape[p.rank - 1]!;
@@ -357,8 +418,9 @@ export const categoricalCrossentropy = defineLoss(
 export const sparseCategoricalCrossentropy = defineLoss(
   "sparseCategoricalCrossentropy",
   ["scce"],
-  { fromLogits: false, ignoreClass: null as number | null },
-  (labels, p, { fromLogits, ignoreClass }) => {
+  { fromLogits: false, ignoreClass: null as number | null, axis: -1 },
+  (labels, predictions, { fromLogits, ignoreClass, axis }) => {
+    const p = classesLast("sparseCategoricalCrossentropy", predictions, axis);
     const known = classIndices("sparseCategoricalCrossentropy", labels, p);
     const counts = ignoreClass === null ? null : notEqual(known, ignoreClass);
     const index = counts ? mul(known, cast(counts, "int32")) : known;
@@ -376,13 +438,13 @@ export const sparseCategoricalCrossentropy = defineLoss(
 export const categoricalFocalCrossentropy = defineLoss(
   "categoricalFocalCrossentropy",
   [],
-  { alpha: 0.25, gamma: 2, fromLogits: false, labelSmoothing: 0 },
-  (labels, p, { alpha, gamma, fromLogits, labelSmoothing }) => {
+  { alpha: 0.25, gamma: 2, ...categoricalOptions },
+  (labels, predictions, { alpha, gamma, fromLogits, labelSmoothing, axis }) => {
+    const p = classesLast("categoricalFocalCrossentropy", predictions, axis);
+    const known = classesLast("categoricalFocalCrossentropy", labels, axis);
     const classes = p.shape[p.rank - 1]!;
     const t =
-      labelSmoothing === 0
-        ? labels
-        : add(mul(labels, 1 - labelSmoothing), labelSmoothing / classes);
+      labelSmoothing === 0 ? known : add(mul(known, 1 - labelSmoothing), labelSmoothing / classes);
     const logits = fromLogits ? p : logitsOfSoftmax(p);
     const probability = logits ? softmax(logits) : normalized(p);
     const logarithm = logits ? logSoftmax(logits) : log(probability);
@@ -410,21 +472,27 @@ export const kullbackLeiblerDivergence = defineLoss(
   },
 );
 
-const perSample = (x: Tensor): Tensor => (x.rank <= 1 ? x : sum(reshape(x, [x.shape[0]!, -1]), -1));
+/** Over which axes a mask is compared; null takes the whole batch as one mask, as in Keras. */
+const pooled = { axis: null as number | readonly number[] | null };
 
-/** 1 − Dice coefficient of each sample's mask (Sørensen 1948). */
-export const dice = defineLoss("dice", [], {}, (t, p) => {
-  const overlap = perSample(mul(t, p));
-  return sub(1, div(mul(overlap, 2), add(add(perSample(t), perSample(p)), epsilon)));
+/** 1 − Dice coefficient of the masks (Sørensen 1948); `axis: [1, 2, 3]` gives a value per image. */
+export const dice = defineLoss("dice", [], pooled, (t, p, { axis }) => {
+  const total = (x: Tensor): Tensor => sum(x, axis);
+  return sub(1, div(mul(total(mul(t, p)), 2), add(add(total(t), total(p)), epsilon)));
 });
 
 /** Dice with separate weights: `alpha` for false positives, `beta` for false negatives. */
-export const tversky = defineLoss("tversky", [], { alpha: 0.5, beta: 0.5 }, (t, p, o) => {
-  const hit = perSample(mul(t, p));
-  const falsePositive = mul(perSample(mul(sub(1, t), p)), o.alpha);
-  const falseNegative = mul(perSample(mul(t, sub(1, p))), o.beta);
-  return sub(1, div(hit, add(add(add(hit, falsePositive), falseNegative), epsilon)));
-});
+export const tversky = defineLoss(
+  "tversky",
+  [],
+  { alpha: 0.5, beta: 0.5, ...pooled },
+  (t, p, { alpha, beta, axis }) => {
+    const hit = sum(mul(t, p), axis);
+    const falsePositive = mul(sum(mul(sub(1, t), p), axis), alpha);
+    const falseNegative = mul(sum(mul(t, sub(1, p)), axis), beta);
+    return sub(1, div(hit, add(add(add(hit, falsePositive), falseNegative), epsilon)));
+  },
+);
 
 /* ---- lookup ------------------------------------------------------------------------------------------ */
 
@@ -445,11 +513,16 @@ export function lossNamed(name: string): Loss | undefined {
   return rowNamed(name)?.row.make({});
 }
 
+/** The name of a loss given as its factory, `losses.huber` without a call. */
+export function lossFactoryName(identifier: unknown): string | undefined {
+  return factories.get(identifier);
+}
+
 /** The loss a user means. Unknown names are an error with the nearest known one. */
 export function resolveLoss(where_: string, identifier: LossIdentifier): LossFunction {
   if (typeof identifier === "function") {
     // `losses.huber` itself rather than `losses.huber()`: take its defaults.
-    const name = factories.get(identifier);
+    const name = lossFactoryName(identifier);
     return name === undefined ? identifier : rows.get(name)!.make({});
   }
   const name = typeof identifier === "string" ? identifier : identifier?.name;

@@ -235,18 +235,21 @@ export interface Member<F> {
   getConfig(): JsonObject;
 }
 
-/** What users may pass where a member of a family is wanted. */
+/** What users may pass where a member of a family is wanted; of functions that make one, the default. */
 export type MemberLike<F, Name extends string = string> =
   | Name
   | Member<F>
   | { readonly className: string; readonly config?: object }
-  | F;
+  | F
+  | (() => Member<F>);
 
 /** One row of a family's table. */
 export interface Row<D extends Declaration, F> {
   readonly className: string;
   readonly options: D;
   make(config: ConfigOf<D>): F;
+  /** The public function that does what `make` makes by default: passing it means this row. */
+  readonly op?: F | undefined;
 }
 
 type AnyFunction = (...args: never) => unknown;
@@ -258,8 +261,9 @@ export function row<D extends Declaration, F>(
   className: string,
   options: D,
   make: (config: ConfigOf<D>) => F,
+  op?: NoInfer<F>,
 ): Row<D, F> {
-  return { className, options, make };
+  return { className, options, make, op };
 }
 
 type Maker<R> =
@@ -299,6 +303,8 @@ export function family<R extends Rows>(kind: string, rows: R): Family<FunctionOf
   // Every row makes an F: that is what FunctionOf collects.
   const table = new Map(Object.entries(rows) as [string, Row<Declaration, F>][]);
   const byClass = new Map([...table.values()].map((r) => [r.className, r]));
+  /** Rows by their maker and by their op: `lw.activations.tanh` and `lw.tanh` are both tanh. */
+  const byFunction = new Map<unknown, Row<Declaration, F>>();
   const custom = new Map<string, F>();
 
   const create = (r: Row<Declaration, F>, where: string, options: object = {}): Member<F> => {
@@ -337,7 +343,9 @@ export function family<R extends Rows>(kind: string, rows: R): Family<FunctionOf
 
   const get = (where: string, option: string, given: unknown): Member<F> => {
     if (typeof given === "string") return named(where, option, given, undefined);
-    // A function is taken at its word: its signature can't be checked at run time.
+    const builtIn = byFunction.get(given);
+    if (builtIn) return create(builtIn, `${where}: ${option} ${builtIn.className}`);
+    // Any other function is taken at its word: its signature can't be checked at run time.
     if (typeof given === "function") return wrap(nameOf(given as F), given as F);
     if (typeof given === "object" && given !== null) {
       const object = given as Partial<Member<F>> & { config?: unknown };
@@ -380,6 +388,9 @@ export function family<R extends Rows>(kind: string, rows: R): Family<FunctionOf
   const make: Record<string, (options?: object) => Member<F>> = {};
   for (const [name, r] of table) {
     make[name] = (options) => create(r, `${kind} ${name}`, options);
+    byFunction.set(make[name], r);
+    // Of two names for one function (swish, silu) the first is its name.
+    if (r.op && !byFunction.has(r.op)) byFunction.set(r.op, r);
   }
   return {
     kind,

@@ -1,8 +1,9 @@
 /**
- * Element-wise functions made of others: no instruction of their own, and no kernel. Fusion makes one
- * pass of each; gradients follow from the parts.
+ * Element-wise functions (and one that halves an axis) made of others: no instruction of their own, and
+ * no kernel. Fusion makes one pass of each; gradients follow from the parts.
  */
-import { ArgumentError, expected } from "../errors.js";
+import { ArgumentError, expected, ShapeError } from "../errors.js";
+import { normalizeAxis, showShape } from "../tensor/shape.js";
 import { literal, type Tensor, type TensorLike } from "../tensor/tensor.js";
 import {
   abs,
@@ -32,6 +33,7 @@ import {
   tanh,
   where,
 } from "./elementwise.js";
+import { split } from "./movement.js";
 import { asPair, asTensor, requireDType } from "./op.js";
 
 function float(where_: string, x: TensorLike): Tensor {
@@ -193,6 +195,43 @@ export function hardShrink(x: TensorLike, lambda = 0.5): Tensor {
 export function thresholdedRelu(x: TensorLike, theta = 1): Tensor {
   const input = float("thresholdedRelu", x);
   return where(greater(input, theta), input, literal(0, "float32"));
+}
+
+/** x where it exceeds `limit`, else `defaultValue`. */
+export function threshold(x: TensorLike, limit: number, defaultValue: number): Tensor {
+  const input = float("threshold", x);
+  return where(greater(input, limit), input, literal(defaultValue, "float32"));
+}
+
+/** (x + √(x² + b)) / 2, an algebraic softplus (Barron 2021). */
+export function squareplus(x: TensorLike, b = 4): Tensor {
+  const input = float("squareplus", x);
+  return mul(add(input, sqrt(add(square(input), b))), 0.5);
+}
+
+/** 0 up to −1, x from 1 on, (x + 1)² / 4 between. */
+export function sparsePlus(x: TensorLike): Tensor {
+  const input = float("sparsePlus", x);
+  const curve = mul(square(add(clipByValue(input, -1, 1), 1)), 0.25);
+  return where(less(input, 1), curve, input);
+}
+
+/** (x + 1) / 2 limited to [0, 1]: the derivative of `sparsePlus`. */
+export function sparseSigmoid(x: TensorLike): Tensor {
+  return mul(add(clipByValue(float("sparseSigmoid", x), -1, 1), 1), 0.5);
+}
+
+/** The first half of an axis times the sigmoid of the second (Dauphin et al. 2017). */
+export function glu(x: TensorLike, axis = -1): Tensor {
+  const input = float("glu", x);
+  const size = input.shape[normalizeAxis("glu", axis, input.rank)]!;
+  if (size % 2 !== 0) {
+    throw new ShapeError(
+      expected("glu", `an even size at axis ${axis}`, `shape ${showShape(input.shape)}`),
+    );
+  }
+  const [values, gates] = split(input, 2, axis);
+  return mul(values!, sigmoid(gates!));
 }
 
 /** log(cosh(x)), without overflow: |x| + softplus(−2|x|) − log 2. */

@@ -1,12 +1,26 @@
-/** Softmax and the cross-entropies fused with it, each one kernel over rows. */
+/** Softmax and the cross-entropies fused with it, each one kernel over rows; and sparsemax, made of others. */
 import { ArgumentError, checkNumber, expected, ShapeError } from "../errors.js";
 import { normalizeAxis, sameShape, showShape, sizeOf } from "../tensor/shape.js";
-import type { Tensor, TensorLike } from "../tensor/tensor.js";
-import { add, exp, mul, neg, sub } from "./elementwise.js";
+import { leaf, type Tensor, type TensorLike } from "../tensor/tensor.js";
+import {
+  add,
+  cast,
+  div,
+  exp,
+  greater,
+  greaterEqual,
+  maximum,
+  mul,
+  neg,
+  sub,
+  where,
+} from "./elementwise.js";
 import { indexTensor } from "./gather.js";
+import { stopGradient } from "./identity.js";
 import { expandDims, reshape, transpose } from "./movement.js";
 import { asTensor, defineOp, requireDType } from "./op.js";
-import { sum } from "./reduce.js";
+import { max, min, sum } from "./reduce.js";
+import { cumsum, topk } from "./select.js";
 
 interface SoftmaxAttributes {
   readonly log: boolean;
@@ -194,4 +208,36 @@ export function logitsOfSoftmax(x: Tensor): Tensor | null {
     return logits && reshape(logits, x.shape);
   }
   return null;
+}
+
+/**
+ * The distribution that is nearest to x, which has zeros where softmax only has small numbers (Martins &
+ * Astudillo 2016): max(x − τ, 0), with the one τ for which the values sum to 1.
+ */
+export function sparsemax(x: TensorLike, axis = -1): Tensor {
+  const input = asTensor("sparsemax", x);
+  requireDType("sparsemax", input, "float32");
+  const at = normalizeAxis("sparsemax", axis, input.rank);
+  if (at < input.rank - 1) {
+    const order = Array.from({ length: input.rank }, (_, i) => i);
+    [order[at], order[input.rank - 1]] = [input.rank - 1, at];
+    return transpose(sparsemax(transpose(input, order)), order);
+  }
+  const size = input.shape[at]!;
+  const z = sub(input, stopGradient(max(input, -1, true)));
+  // The k largest are in the support as long as 1 + k · z₍ₖ₎ exceeds their sum.
+  const sorted = stopGradient(topk(z, size).values);
+  const counts = leaf(
+    Float32Array.from({ length: size }, (_, i) => i + 1),
+    [size],
+    "float32",
+  );
+  const within = greater(add(mul(sorted, counts), 1), cumsum(sorted, -1));
+  const least = min(where(within, sorted, 0), -1, true);
+  const support = greaterEqual(z, least);
+  const tau = div(
+    sub(sum(where(support, z, 0), -1, true), 1),
+    sum(cast(support, "float32"), -1, true),
+  );
+  return where(support, maximum(sub(z, tau), 0), 0);
 }

@@ -10,6 +10,7 @@ import {
   checkInteger,
   checkKeys,
   checkNumber,
+  checkPositive,
   expected,
   ShapeError,
   StateError,
@@ -275,8 +276,11 @@ export class Optimizer {
   #decays(parameter: Variable): boolean {
     const { weightDecay, excludeFromWeightDecay } = this.#settings;
     if (!weightDecay) return false;
+    // search() rather than test(), which goes on from where a pattern with `g` or `y` matched last.
     return !excludeFromWeightDecay.some((pattern) =>
-      typeof pattern === "string" ? parameter.name.includes(pattern) : pattern.test(parameter.name),
+      typeof pattern === "string"
+        ? parameter.name.includes(pattern)
+        : parameter.name.search(pattern) >= 0,
     );
   }
 
@@ -394,7 +398,8 @@ function settingsOf(where_: string, rule: Rule<RuleOptions>, given: CommonOption
   if (weightDecay !== null) checkNumber(where_, "weightDecay", weightDecay, 0);
   const clips = { clipValue, clipNorm, globalClipNorm };
   const set = Object.entries(clips).filter(([, value]) => value !== null);
-  for (const [key, value] of set) checkNumber(where_, key, value, 0);
+  // A limit of 0 would divide 0 by 0 for a gradient that is 0, an infinite one ∞ by ∞.
+  for (const [key, value] of set) checkPositive(where_, key, value);
   if (set.length > 1) {
     throw new ArgumentError(
       expected(where_, "at most one kind of clipping", set.map(([key]) => key).join(" and ")),
@@ -403,9 +408,16 @@ function settingsOf(where_: string, rule: Rule<RuleOptions>, given: CommonOption
   if (gradientAccumulationSteps !== null) {
     checkInteger(where_, "gradientAccumulationSteps", gradientAccumulationSteps, 2);
   }
-  if (!Array.isArray(excludeFromWeightDecay)) {
+  if (
+    !Array.isArray(excludeFromWeightDecay) ||
+    !excludeFromWeightDecay.every((p) => typeof p === "string" || p instanceof RegExp)
+  ) {
     throw new ArgumentError(
-      expected(where_, "`excludeFromWeightDecay` to be an array", show(excludeFromWeightDecay)),
+      expected(
+        where_,
+        "`excludeFromWeightDecay` to be an array of texts and patterns",
+        show(excludeFromWeightDecay),
+      ),
     );
   }
   if (typeof useEma !== "boolean") {

@@ -1,7 +1,12 @@
 /** `lw.metrics`: streaming metrics, made with their options. */
 export {
+  binaryIoU,
   falseNegatives,
   falsePositives,
+  iou,
+  meanIoU,
+  oneHotIoU,
+  oneHotMeanIoU,
   precision,
   recall,
   trueNegatives,
@@ -14,9 +19,12 @@ export {
   specificityAtSensitivity,
 } from "../nn/metrics/curves.js";
 export {
+  accuracy,
   binaryAccuracy,
   categoricalAccuracy,
+  concordanceCorrelation,
   cosineSimilarity,
+  pearsonCorrelation,
   sparseCategoricalAccuracy,
   sparseTopKCategoricalAccuracy,
   topKCategoricalAccuracy,
@@ -27,8 +35,8 @@ export {
   confusionMatrix,
   f1Score,
   fBetaScore,
-  meanIoU,
   meanOf as mean,
   r2Score,
   rootMeanSquaredError,
+  sumOf as sum,
 } from "../nn/metrics/table.js";

@@ -2,6 +2,7 @@
  * What `fit` and `evaluate` print: Keras' bar on a terminal, one plain line per epoch elsewhere (a
  * pipe, a file, CI). Knows nothing of training: it is told how far things are.
  */
+import { allowsColour, isCI } from "../environment.js";
 import { ArgumentError, expected, show } from "../errors.js";
 import type { Logs } from "./callbacks.js";
 
@@ -40,9 +41,9 @@ export class Progress {
     environment: Readonly<Record<string, string | undefined>> = process.env,
   ) {
     this.#stream = stream;
-    const terminal = stream.isTTY === true && !isSet(environment.CI);
+    const terminal = stream.isTTY === true && !isCI(environment);
     this.#mode = verbose === 0 ? "none" : verbose !== 2 && terminal ? "bar" : "lines";
-    this.#colour = terminal && !isSet(environment.NO_COLOR) && environment.TERM !== "dumb";
+    this.#colour = terminal && allowsColour(environment);
   }
 
   /** True when `update` has an effect: nobody needs to poll otherwise. */
@@ -106,9 +107,6 @@ export class Progress {
     return `\r\u001b[K${count} ${bar}${text.slice(0, room)}`;
   }
 }
-
-const isSet = (value: string | undefined): boolean =>
-  value !== undefined && value !== "" && value !== "0" && value !== "false";
 
 /** Seconds as people read them: 85us, 12ms, 3s, 2:05, 1:02:05. */
 export function duration(seconds: number): string {

@@ -145,7 +145,7 @@ describe("what the demo prints", () => {
     const terminal = { write: () => {}, isTTY: true };
     expect(styleOf(terminal, {}).bold("x")).toBe("\u001b[1mx\u001b[22m");
     expect(styleOf(terminal, { CI: "false" }).bold("x")).not.toBe("x");
-    for (const env of [{ NO_COLOR: "1" }, { CI: "true" }]) {
+    for (const env of [{ NO_COLOR: "1" }, { NO_COLOR: "0" }, { CI: "true" }, { TERM: "dumb" }]) {
       expect(styleOf(terminal, env).bold("x")).toBe("x");
     }
     expect(styleOf({ ...terminal, hasColors: () => false }, {}).bad("x")).toBe("x");

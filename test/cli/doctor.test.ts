@@ -120,6 +120,28 @@ describe("doctor", () => {
     expect(advice({ system: musl, backend: typescript.backend })).toMatch(/apk add/);
   });
 
+  it("says which setting makes every program fail, and what would run without it", () => {
+    const problem = 'LAYERWISE_ISA: expected an instruction set that runs here (avx2), got "neon"';
+    const environment = { LAYERWISE_ISA: "neon", LAYERWISE_THREADS: "2" };
+    const text = doctorText({ ...native, problem, environment });
+    expect(text.split("\n").slice(6, 12)).toEqual([
+      `error        ${problem}`,
+      "backend      native (without that error)",
+      "ISA          avx512 (the widest this CPU has)",
+      "ISAs here    avx512, avx2, baseline",
+      "threads      2 (affinity allows 4 CPUs; cgroup quota 2 CPUs)",
+      "environment  LAYERWISE_ISA=neon LAYERWISE_THREADS=2",
+    ]);
+    expect(doctorAdvice({ ...native, problem, environment })).toEqual([
+      "Every program fails with that error: correct or unset the variable it names.",
+    ]);
+  });
+
+  it("advises on an addon of one's own that does not load", () => {
+    const environment = { LAYERWISE_ADDON: "own.node" };
+    expect(doctorAdvice({ ...typescript, environment }).join()).toMatch(/^Unset LAYERWISE_ADDON/);
+  });
+
   it("explains the thread count", () => {
     const threads = (info: DoctorInfo) => /^threads\s+(.*)$/m.exec(doctorText(info))![1];
     expect(threads({ ...native, environment: { LAYERWISE_THREADS: "2" } })).toBe(

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { runCommand } from "../../src/cli/commands.js";
+import { addon } from "../helpers/executors.js";
 
 /** Runs a command line in this process and collects what it writes. */
 async function run(...argv: string[]) {
@@ -91,10 +92,46 @@ describe("the layerwise command", () => {
     expect(out).toContain("The native addon was looked for in");
   });
 
+  const script = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+  const start = (argv: string[], env: Readonly<Record<string, string>> = {}) =>
+    spawnSync(process.execPath, ["--import", "tsx", script, ...argv], {
+      encoding: "utf8",
+      env: { ...process.env, ...env },
+    });
+
+  it.each([
+    [{ LAYERWISE_ISA: "sse9" }, 'LAYERWISE_ISA: expected one of .*, got "sse9"'],
+    [{ LAYERWISE_THREADS: "many" }, 'LAYERWISE_THREADS: expected an integer .*, got "many"'],
+    [
+      { LAYERWISE_BACKEND: "native", LAYERWISE_ADDON: "none.node" },
+      "the native backend was asked for, but its addon does not load:",
+    ],
+    // No CPU runs both; without an addon there is nothing to run either.
+    ...(addon
+      ? [
+          [
+            { LAYERWISE_ISA: process.arch === "arm64" ? "avx2" : "neon" },
+            "LAYERWISE_ISA: expected an instruction set that runs here .*",
+          ] as const,
+        ]
+      : []),
+  ] as const)("reports on the machine also with %j", (env, message) => {
+    const { status, stdout, stderr } = start(["doctor"], {
+      LAYERWISE_BACKEND: "",
+      LAYERWISE_ISA: "",
+      LAYERWISE_THREADS: "",
+      ...env,
+    });
+    expect({ status, stderr }).toEqual({ status: 1, stderr: "" });
+    expect(stdout).toMatch(new RegExp(`^error +${message}$`, "m"));
+    expect(stdout).toMatch(/^backend +(native|typescript) \(without that error\)$/m);
+    for (const [name, value] of Object.entries(env)) {
+      expect(stdout).toMatch(new RegExp(`^environment .*${name}=${value}`, "m"));
+    }
+    expect(stdout).toContain("correct or unset the variable it names");
+  });
+
   it("is a program that sets the exit code", () => {
-    const script = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
-    const start = (argv: string[]) =>
-      spawnSync(process.execPath, ["--import", "tsx", script, ...argv], { encoding: "utf8" });
     expect(readFileSync(script, "utf8").startsWith("#!/usr/bin/env node\n")).toBe(true);
     expect(start(["--version"])).toMatchObject({ status: 0, stdout: `${version}\n` });
     expect(start(["nothing"])).toMatchObject({ status: 2, stdout: "" });

@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
 import { copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +7,7 @@ import { digits, fashionMnist, logicGates, mnist } from "../../src/data/datasets
 import { drawDigits } from "../../src/data/digits.js";
 import { ArgumentError, FormatError } from "../../src/errors.js";
 import { writeIdx } from "../../src/formats/idx.js";
+import { mnistMissing, testData } from "../helpers/data.js";
 
 describe("logicGates", () => {
   it("holds the truth tables", () => {
@@ -170,11 +170,7 @@ describe("mnist from a directory", () => {
   });
 });
 
-// Real files, where this checkout has them; LAYERWISE_TEST_DATA points elsewhere.
-const shared =
-  process.env.LAYERWISE_TEST_DATA ?? new URL("../../../shared/data", import.meta.url).pathname;
-
-describe.skipIf(!existsSync(join(shared, "mnist")))("the real files", () => {
+describe.skipIf(mnistMissing)(`the real files${mnistMissing ? ` (${mnistMissing})` : ""}`, () => {
   it.each([
     [
       mnist,
@@ -188,7 +184,7 @@ describe.skipIf(!existsSync(join(shared, "mnist")))("the real files", () => {
     "%o have the published statistics and checksums",
     async (load, name, mean, std, counts) => {
       // Laid out as a cache, every file passes its pinned checksum and nothing is downloaded.
-      const { train, test } = await load({ cacheDir: shared, normalize: false });
+      const { train, test } = await load({ cacheDir: testData, normalize: false });
       expect(name.length).toBeGreaterThan(0);
       expect(train.x.shape).toEqual([60000, 28, 28, 1]);
       expect(test.x.shape).toEqual([10000, 28, 28, 1]);

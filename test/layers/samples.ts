@@ -55,6 +55,12 @@ export const samples: readonly LayerSample[] = [
     output: [3],
   },
   {
+    title: "identity",
+    make: () => layers.identity(),
+    inputs: [[2, 3]],
+    output: [3],
+  },
+  {
     title: "reLU",
     make: () => layers.reLU(),
     inputs: [[2, 3]],

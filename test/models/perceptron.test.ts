@@ -73,7 +73,23 @@ describe("the perceptron", () => {
     expect(() => unit.fit([[1], [2]], [1])).toThrow(/2 labels/);
     expect(() => unit.fit([1, 2], [1, 0])).toThrow(/\[samples, inputs\]/);
     expect(() => unit.fit([[1]], [1], { epoch: 2 } as never)).toThrow(/did you mean `epochs`/);
+    // Sums with NaN are never above 0, which would pass for two samples of class 0 learnt.
+    const nan = [
+      [1, 2],
+      [3, Number.NaN],
+    ];
+    expect(() => unit.fit(nan, [0, 0])).toThrow(
+      "perceptron.fit(): expected x with finite values, got NaN in sample 1, input 1",
+    );
+    expect(() => unit.fit([[Number.NEGATIVE_INFINITY]], [0])).toThrow(/got -Infinity in sample 0/);
+    expect(() => unit.fit([[1]], [1], { learningRate: Number.POSITIVE_INFINITY })).toThrow(
+      /`learningRate` to be a finite number above 0/,
+    );
+    expect(() => perceptron().fit([[3e38], [-3e38]], [1, 0], { learningRate: 2 })).toThrow(
+      /the weights grew beyond float32 in epoch 1/,
+    );
     unit.fit([[1, 0]], [1]);
+    expect(() => unit.predict(nan)).toThrow(/predict\(\): expected x with finite values, got NaN/);
     expect(() => unit.predict([[1]])).toThrow(/expected 2 inputs, got 1/);
   });
 });

@@ -19,6 +19,7 @@ import * as losses from "../../src/nn/losses.js";
 import { precision } from "../../src/nn/metrics/confusion.js";
 import * as metrics from "../../src/nn/metrics/table.js";
 import { fill } from "../../src/ops/creation.js";
+import { tanh } from "../../src/ops/elementwise.js";
 import * as optimizers from "../../src/optimizers/factories.js";
 import { cosineDecay } from "../../src/optimizers/schedules.js";
 import { setRandomSeed } from "../../src/tensor/random.js";
@@ -159,6 +160,18 @@ describe("there and back", () => {
     expect(value!.arraySync()).toEqual(wantValue!.arraySync());
     expect(kind!.arraySync()).toEqual(wantKind!.arraySync());
     expect(await again.evaluate(x, y)).toEqual(await made.evaluate(x, y));
+  });
+
+  test("functions of the library, given as such", async () => {
+    const made = sequential([dense({ units: 1, activation: tanh, inputShape: [2] })]);
+    const distances = [losses.meanAbsoluteError, metrics.rootMeanSquaredError];
+    made.compile({ loss: losses.huber, metrics: distances });
+    await made.save(path);
+    const again = await loadModel(path);
+    const y = Float32Array.from(data.y);
+    const wanted = await made.evaluate(data.x, y);
+    expect(Object.keys(wanted)).toEqual(["loss", "meanAbsoluteError", "rootMeanSquaredError"]);
+    expect(await again.evaluate(data.x, y)).toEqual(wanted);
   });
 
   test("weights alone", async () => {

@@ -155,12 +155,12 @@ const cases: Record<string, Case> = {
       total(pairs(t, p, (a, b) => clip(a, 1e-7, 1) * Math.log(clip(a, 1e-7, 1) / b))),
   },
   dice: {
-    loss: losses.dice(),
+    loss: losses.dice({ axis: -1 }),
     kind: "binary",
     formula: (t, p) => 1 - (2 * total(pairs(t, p, (a, b) => a * b))) / (total(t) + total(p) + 1e-7),
   },
   tversky: {
-    loss: losses.tversky({ alpha: 0.3, beta: 0.7 }),
+    loss: losses.tversky({ alpha: 0.3, beta: 0.7, axis: [1] }),
     kind: "binary",
     formula: (t, p) => {
       const hit = total(pairs(t, p, (a, b) => a * b));
@@ -338,6 +338,108 @@ describe("shapes and weights", () => {
   });
 });
 
+describe("axis", () => {
+  test("dice and tversky take the whole batch as one mask by default, as Keras does", () => {
+    // The example of Keras' documentation, and its results.
+    const t = tensor([1, 1, 0, 0, 1, 1, 0, 0], [2, 2, 2, 1]);
+    const p = tensor([0, 1, 0, 1, 0.4, 0, 0, 0.9], [2, 2, 2, 1]);
+    const whole = losses.dice()(t, p);
+    expect(whole.shape).toEqual([]);
+    expectClose([whole.item()], [0.6164384], { rtol: 1e-6 });
+    const each = losses.dice({ axis: [1, 2, 3] })(t, p);
+    expectClose(each.dataSync(), [0.5, 0.75757575], { rtol: 1e-6 });
+    // With halves, Tversky's index is Dice's coefficient.
+    expectClose([losses.tversky()(t, p).item()], [0.6164384], { rtol: 1e-6 });
+    expectClose(
+      losses
+        .tversky({ axis: [1, 2, 3] })(t, p)
+        .dataSync(),
+      [0.5, 0.75757575],
+      {
+        rtol: 1e-6,
+      },
+    );
+    // The value of the batch weighs as all of it does.
+    expectClose([losses.weightedMean(whole, tensor([1, 3])).item()], [2 * 0.6164384], {
+      rtol: 1e-6,
+    });
+    expectGradient((x) => losses.dice()(t, x), [p]);
+  });
+
+  const t = uniform(31, 24, 0.05, 0.95);
+  const p = uniform(32, 24, 0.05, 0.95);
+  const classes = [0, 1, 1, 0, 0, 1, 1, 1];
+  const oneHot = Float32Array.from({ length: 24 }, (_, i) =>
+    // [batch 2, classes 3, places 4]; label 2 never occurs.
+    Number(classes[Math.floor(i / 12) * 4 + (i % 4)] === Math.floor(i / 4) % 3),
+  );
+
+  test.each([
+    ["cosineSimilarity", losses.cosineSimilarity, t],
+    ["binaryCrossentropy", losses.binaryCrossentropy, t],
+    ["binaryFocalCrossentropy", losses.binaryFocalCrossentropy, t],
+    ["categoricalCrossentropy", losses.categoricalCrossentropy, oneHot],
+    ["categoricalFocalCrossentropy", losses.categoricalFocalCrossentropy, oneHot],
+  ] as const)("%s along axis 1 is that of the moved axis", (_, make, labels) => {
+    const [y, x] = [tensor(labels, [2, 3, 4]), tensor(p, [2, 3, 4])];
+    const got = make({ axis: 1 })(y, x);
+    expect(got.shape).toEqual([2, 4]);
+    const want = make()(y.transpose([0, 2, 1]), x.transpose([0, 2, 1]));
+    expectClose(got.dataSync(), [...want.dataSync()], { rtol: 1e-6 });
+  });
+
+  test("sparseCategoricalCrossentropy takes class indices without the axis", () => {
+    const x = tensor(p, [2, 3, 4]);
+    const got = losses.sparseCategoricalCrossentropy({ axis: 1 })(tensor(classes, [2, 4]), x);
+    const want = losses.categoricalCrossentropy({ axis: 1 })(tensor(oneHot, [2, 3, 4]), x);
+    expectClose(got.dataSync(), [...want.dataSync()], { rtol: 1e-6 });
+  });
+});
+
+describe("reduction", () => {
+  const labels = tensor([[0], [0], [0]]);
+  const predictions = tensor([[1], [2], [3]]);
+  const weights = tensor([0, 1, 3]);
+  const reduced = (reduction: losses.Reduction, w: Tensor | null): number =>
+    losses.weightedMean(losses.meanAbsoluteError({ reduction })(labels, predictions), w).item();
+
+  test("is the mean over the samples, unless the loss was made with another", () => {
+    // Σ w·v = 11 and Σ w = 4.
+    const table = {
+      sumOverBatchSize: [2, 11 / 3],
+      mean: [2, 11 / 3],
+      sum: [6, 11],
+      meanWithSampleWeight: [2, 11 / 4],
+    } satisfies Record<losses.Reduction, [number, number]>;
+    for (const [name, [plain, weighted]] of Object.entries(table)) {
+      const got = [null, weights].map((w) => reduced(name as losses.Reduction, w));
+      expectClose(got, [plain, weighted], { ulp: 1 }, name);
+    }
+  });
+
+  test("leaves out ignored classes", () => {
+    const loss = (reduction: losses.Reduction) =>
+      losses.sparseCategoricalCrossentropy({ ignoreClass: 0, reduction });
+    const p = tensor([
+      [0.5, 0.5],
+      [0.5, 0.5],
+      [0.5, 0.5],
+    ]);
+    const value = (reduction: losses.Reduction, w: Tensor | null): number =>
+      losses.weightedMean(loss(reduction)(tensor([0, 1, 1]), p), w).item() / Math.LN2;
+    expectClose([value("sum", null), value("mean", null)], [2, 1], { rtol: 1e-6 });
+    expectClose([value("meanWithSampleWeight", tensor([5, 1, 3]))], [1], { rtol: 1e-6 });
+  });
+
+  test("is saved with the loss", () => {
+    const made = losses.huber({ reduction: "sum" });
+    expect(losses.lossConfig(made)).toEqual({
+      name: "huber",
+      options: { delta: 1, reduction: "sum" },
+    });
+  });
+});
+
 describe("how a loss is named", () => {
   test("by name, alias, function, factory or an object with options", () => {
     const get = (given: losses.LossIdentifier) =>
@@ -372,6 +474,9 @@ describe("how a loss is named", () => {
       message(() => losses.huber({ delt: 1 } as never)),
       message(() => losses.binaryCrossentropy({ labelSmoothing: 2 })),
       message(() => losses.binaryCrossentropy({ fromLogits: 1 as never })),
+      message(() => losses.dice({ reduction: "none" as never })),
+      message(() => losses.dice({ axis: [0.5] })),
+      message(() => losses.cosineSimilarity({ axis: [0] as never })),
     ]).toMatchInlineSnapshot(`
       [
         "compile(): there is no loss named "meanSquareError"; did you mean "meanSquaredError"?",
@@ -380,6 +485,9 @@ describe("how a loss is named", () => {
         "loss huber: unknown option \`delt\`; did you mean \`delta\`?",
         "loss binaryCrossentropy: expected \`labelSmoothing\` to be a number from 0 to 1, got 2",
         "loss binaryCrossentropy: expected \`fromLogits\` to be true or false, got 1",
+        "loss dice: expected \`reduction\` to be one of "sumOverBatchSize", "mean", "sum", "meanWithSampleWeight", got "none"",
+        "loss dice: expected \`axis\` to be an integer, got 0.5",
+        "loss cosineSimilarity: expected \`axis\` to be an integer, got [0]",
       ]
     `);
   });

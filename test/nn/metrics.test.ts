@@ -11,7 +11,8 @@ import * as averages from "../../src/nn/metrics/mean.js";
 import { Mean, Metric } from "../../src/nn/metrics/metric.js";
 import * as metrics from "../../src/nn/metrics/table.js";
 import { softmax } from "../../src/ops/softmax.js";
-import { leaf, type Tensor, tensor } from "../../src/tensor/tensor.js";
+import * as publicMetrics from "../../src/public/metrics.js";
+import { leaf, type Tensor, type TensorLike, tensor } from "../../src/tensor/tensor.js";
 import { expectClose } from "../helpers/allClose.js";
 import { integers, uniform } from "../helpers/random.js";
 
@@ -51,6 +52,12 @@ function stream(
   return [...metric.result().dataSync()];
 }
 
+/** A metric's result on one batch. */
+function once(metric: Metric, t: TensorLike, p: TensorLike, w?: TensorLike): number {
+  metric.updateState(t, p, w);
+  return metric.result().item();
+}
+
 const argMax = (row: number[]): number => row.indexOf(Math.max(...row));
 const predicted = scores.map(argMax);
 const weighted = (values: number[], w = Array.from(weights)): number =>
@@ -77,6 +84,38 @@ describe("accuracies", () => {
     expectClose(stream(metric, t, p), [plain(values)], { ulp: 2 });
     metric.resetState();
     expectClose(stream(metric, t, p, weights), [weighted(values)], { rtol: 1e-6 });
+  });
+
+  test("exact accuracy, by the example of Keras' documentation", () => {
+    const [t, p] = [
+      [[1], [2], [3], [4]],
+      [[0], [2], [3], [4]],
+    ];
+    expect(once(averages.accuracy(), t, p)).toBe(0.75);
+    expect(once(averages.accuracy(), t, p, [1, 1, 0, 0])).toBe(0.5);
+  });
+
+  test("the top k among predictions that are infinite or NaN", () => {
+    const [inf, nan] = [Number.POSITIVE_INFINITY, Number.NaN];
+    // k = 2, and label 0 in each row.
+    const rows: [number[], 0 | 1][] = [
+      [[1, -inf, 2, -inf], 1],
+      [[1, -inf, 2, 3], 0],
+      [[1, inf, -inf, -inf], 1],
+      [[1, inf, inf, -inf], 0],
+      // NaN may be anything, so it is no reason to be among the best; nor are infinite labels.
+      [[1, nan, 0, 0], 1],
+      [[1, nan, 2, 0], 0],
+      [[-inf, -inf, -inf, -inf], 0],
+      [[nan, 0, 0, 0], 0],
+    ];
+    for (const [row, want] of rows) {
+      const sparse = averages.sparseTopKCategoricalAccuracy({ k: 2 });
+      sparse.updateState([0], [row]);
+      const full = averages.topKCategoricalAccuracy({ k: 2 });
+      full.updateState([[1, 0, 0, 0]], [row]);
+      expect([sparse.result().item(), full.result().item()], `${row}`).toEqual([want, want]);
+    }
   });
 
   test("softmax predictions are compared by their logits", () => {
@@ -242,6 +281,56 @@ describe("areas under curves", () => {
   });
 });
 
+describe("curves by label", () => {
+  const answers = Array.from({ length: count }, (_, i) => [...integers(300 + i, 3, 0, 2)]);
+  const given = answers.map((row, i) =>
+    row.map((label, c) => (uniform(400 + i, 3, 0, 1)[c]! + 0.5 * label) / 1.5),
+  );
+  const label = (rows: number[][], c: number): number[] => rows.map((row) => row[c]!);
+  const labelWeights = [1, 0.5, 3];
+
+  test.each([
+    ["ROC", "interpolation"],
+    ["PR", "interpolation"],
+    ["PR", "minoring"],
+  ] as const)("%s area by %s: the mean of the labels' own", (curve, summationMethod) => {
+    const o = { curve, summationMethod, numThresholds: 9 };
+    const own = [0, 1, 2].map(
+      (c) => stream(metrics.auc(o), label(answers, c), label(given, c))[0]!,
+    );
+    const several = stream(metrics.auc({ ...o, multiLabel: true, numLabels: 3 }), answers, given);
+    expectClose(several, [plain(own)], { rtol: 1e-6 });
+    const weighed = metrics.auc({ ...o, multiLabel: true, labelWeights });
+    expectClose(stream(weighed, answers, given), [weighted(own, labelWeights)], { rtol: 1e-6 });
+  });
+
+  test("label weights of one curve are weights of its elements", () => {
+    const got = once(metrics.auc({ numThresholds: 9, labelWeights }), answers, given);
+    const w = answers.flatMap(() => labelWeights);
+    const flat = once(metrics.auc({ numThresholds: 9 }), answers.flat(), given.flat(), w);
+    expectClose([got], [flat], { rtol: 1e-6 });
+  });
+
+  test("operating points of one class", () => {
+    const o = { numThresholds: 11 };
+    for (const make of [curves.precisionAtRecall, curves.sensitivityAtSpecificity]) {
+      const got = stream(make(0.6, { ...o, classId: 1 }), answers, given, weights);
+      const want = stream(make(0.6, o), label(answers, 1), label(given, 1), weights);
+      expectClose(got, want, { rtol: 1e-6 });
+      expect(want[0]).not.toBeCloseTo(stream(make(0.6, o), answers, given, weights)[0]!, 3);
+    }
+    expect(() => once(curves.precisionAtRecall(0.6, { classId: 3 }), answers, given)).toThrow(
+      /`classId` below 3 classes, got 3/,
+    );
+    expect(() => once(metrics.auc({ labelWeights: [1] }), answers, given)).toThrow(
+      /expected 3 `labelWeights`, got 1/,
+    );
+    expect(() => once(metrics.auc({ multiLabel: true, numLabels: 2 }), answers, given)).toThrow(
+      /predictions of 2 labels/,
+    );
+  });
+});
+
 const table = Array.from({ length: classes }, (_, actual) =>
   Array.from(
     { length: classes },
@@ -287,9 +376,57 @@ describe("per class", () => {
     expectClose(got, [(5 * p * r) / (4 * p + r)], { rtol: 1e-6 });
   });
 
+  test("intersection over union, by the examples of Keras' documentation", () => {
+    const { iou, binaryIoU, meanIoU, oneHotIoU, oneHotMeanIoU } = confusion;
+    const [t, p] = [
+      [0, 0, 1, 1],
+      [0, 1, 0, 1],
+    ];
+    const two = () => iou({ numClasses: 2, targetClassIds: [0] });
+    const chance = [0.1, 0.2, 0.4, 0.7];
+    const soft = [
+      [0.2, 0.3, 0.5],
+      [0.1, 0.2, 0.7],
+      [0.5, 0.3, 0.1],
+      [0.1, 0.4, 0.5],
+    ];
+    const hot = [
+      [0, 0, 1],
+      [1, 0, 0],
+      [0, 1, 0],
+      [1, 0, 0],
+    ];
+    const w = [0.1, 0.2, 0.3, 0.4];
+    const of = (targetClassIds: number[]) => oneHotIoU({ numClasses: 3, targetClassIds });
+    const at3 = () => binaryIoU({ threshold: 0.3 });
+    const cases: [number, number][] = [
+      [once(two(), t, p), 0.33333334],
+      [once(two(), t, p, [0.3, 0.3, 0.3, 0.1]), 0.33333334],
+      [once(at3(), [0, 1, 0, 1], chance), 0.33333334],
+      [once(at3(), [0, 1, 0, 1], chance, [0.2, 0.3, 0.4, 0.1]), 0.17361112],
+      [once(of([0, 2]), hot, soft), 0.16666667],
+      [once(of([0, 2]), hot, soft, w), 0.071428575],
+      [once(oneHotMeanIoU({ numClasses: 3 }), hot, soft), 0.11111112],
+      [once(oneHotMeanIoU(), hot, soft, w), 0.047619049],
+      // Predictions as indices; a class of maps of 2 × 2 pixels along axis 1.
+      [once(oneHotMeanIoU({ numClasses: 3, sparseYPred: true }), hot, [2, 2, 0, 2]), 0.11111112],
+      [once(meanIoU(), hot, soft), 0.11111112],
+      // A label of 255 is out of range; class 1 is ignored: (0 → 0), (0 → 1) are left.
+      [
+        once(iou({ numClasses: 3, targetClassIds: [0], ignoreClass: 1 }), [...t, 255], [...p, 0]),
+        0.5,
+      ],
+    ];
+    cases.forEach(([got, want], i) => {
+      expectClose([got], [want], { rtol: 1e-5 }, `case ${i}`);
+    });
+    expect(() => iou({ numClasses: 2, targetClassIds: [2] })).toThrow(/integer from 0 to 1, got 2/);
+    expect(() => oneHotIoU({ sparseYPred: true })).toThrow(/`numClasses` to be an integer/);
+  });
+
   test("mean intersection over union", () => {
     const want = sum((c) => c.tp / (c.actual + c.answers - c.tp)) / classes;
-    expectClose(stream(metrics.meanIoU(), labels, scores), [want], { rtol: 1e-6 });
+    expectClose(stream(confusion.meanIoU(), labels, scores), [want], { rtol: 1e-6 });
   });
 });
 
@@ -336,6 +473,35 @@ describe("regression", () => {
     expect(given.name).toBe("meanSquaredError");
   });
 
+  test("correlations, by the examples of Keras' documentation and along the batch", () => {
+    const [a, b] = [
+      [
+        [0, 1, 0.5],
+        [1, 1, 0.2],
+      ],
+      [
+        [0.1, 0.9, 0.5],
+        [1, 0.9, 0.2],
+      ],
+    ];
+    expectClose([once(averages.pearsonCorrelation(), a, b)], [0.9966996338993913], { rtol: 1e-6 });
+    expectClose([once(averages.concordanceCorrelation(), a, b)], [0.9816320385426076], {
+      rtol: 1e-6,
+    });
+    const [averageT, averageP] = [plain(t), plain(p)];
+    const varianceP = plain(p.map((x) => (x - averageP) ** 2));
+    const covariance = plain(t.map((x, i) => (x - averageT) * (p[i]! - averageP)));
+    const r = covariance / Math.sqrt(variance * varianceP);
+    const axis = { axis: 0 };
+    const got = once(averages.pearsonCorrelation(axis), column(t), column(p));
+    expectClose([got], [r], { rtol: 1e-5 });
+    const spread = variance + varianceP + (averageT - averageP) ** 2;
+    const lin = once(averages.concordanceCorrelation(axis), column(t), column(p));
+    expectClose([lin], [(2 * covariance) / spread], { rtol: 1e-5 });
+    // Constants correlate with nothing.
+    expect(once(averages.pearsonCorrelation(), [[1, 1]], [[0, 1]])).toBe(0);
+  });
+
   test("cosine similarity is 1 for the same direction", () => {
     const metric = averages.cosineSimilarity();
     metric.updateState([[1, 2]], [[2, 4]]);
@@ -363,6 +529,18 @@ describe("state", () => {
     }
     // A plain float32 sum of 20 000 terms is off by some 1e-6 relative.
     expectClose([metric.result().item()], [want / values.length], { rtol: 1.2e-7 });
+  });
+
+  test("a sum is weighted, and keeps small terms too", () => {
+    const metric = metrics.sumOf();
+    metric.updateState([1, 3, 5, 7]);
+    expect(metric.result().item()).toBe(16);
+    metric.resetState();
+    metric.updateState([1, 3, 5, 7], undefined, [1, 1, 0, 0]);
+    expect(metric.result().item()).toBe(4);
+    metric.resetState();
+    for (const x of [2 ** 24, 1, 1]) metric.updateState([x]);
+    expect(metric.result().item()).toBe(2 ** 24 + 2);
   });
 
   test("starts anew after a reset, also when the result was read before", () => {
@@ -400,7 +578,19 @@ describe("state", () => {
 });
 
 describe("names and configuration", () => {
-  const saved = ["precision", "auc", "f1Score", "r2Score", "meanIoU", "topKCategoricalAccuracy"];
+  const saved = [
+    "accuracy",
+    "precision",
+    "auc",
+    "f1Score",
+    "r2Score",
+    "meanIoU",
+    "binaryIoU",
+    "oneHotIoU",
+    "oneHotMeanIoU",
+    "pearsonCorrelation",
+    "topKCategoricalAccuracy",
+  ];
 
   test.each(saved)("%s is made again from its configuration", (className) => {
     const metric = metrics.restoreMetric("file", { className, name: "mine", config: {} });
@@ -412,6 +602,27 @@ describe("names and configuration", () => {
     );
   });
 
+  test("options are kept, also after updates", () => {
+    const kept: [Metric, number[], number[]][] = [
+      [confusion.iou({ numClasses: 3, targetClassIds: [1], ignoreClass: 2 }), [0, 1], [1, 1]],
+      [confusion.binaryIoU({ targetClassIds: [1], threshold: 0.3 }), [0, 1], [0.2, 0.8]],
+      [confusion.meanIoU({ ignoreClass: 0 }), [0, 1], [0.2, 0.8]],
+      [metrics.auc({ multiLabel: true, labelWeights: [2] }), [0, 1], [0.2, 0.8]],
+    ];
+    for (const [metric, t, p] of kept) {
+      metric.updateState(column(t), column(p));
+      const { className, name } = metric;
+      const again = metrics.restoreMetric("file", {
+        className,
+        name,
+        config: JSON.parse(JSON.stringify(metric.getConfig())),
+      });
+      expect(again.getConfig()).toEqual(metric.getConfig());
+      again.updateState(column(t), column(p));
+      expect(again.result().item()).toBe(metric.result().item());
+    }
+  });
+
   test("operating points keep their value", () => {
     const { className, name } = curves.precisionAtRecall(0.8);
     const config = curves.precisionAtRecall(0.8).getConfig();
@@ -421,10 +632,31 @@ describe("names and configuration", () => {
 
   test("every name is understood", () => {
     for (const name of metrics.metricNames()) {
-      if (/At[A-Z]/.test(name)) continue; // these need a value
+      if (/At[A-Z]|^iou$/.test(name)) continue; // these need options
       expect(metrics.resolveMetric("test", name, [2, 3], [2, 3]).name).toBe(name);
     }
     expect(metrics.metricNames()).toEqual(expect.arrayContaining(lossNames()));
+  });
+
+  test("a factory that was not called stands for its defaults", () => {
+    const { mean: _, Metric: __, ...factories } = publicMetrics;
+    const given = (factory: unknown) =>
+      metrics.resolveMetric("compile()", factory as metrics.MetricIdentifier, [2, 3], [2, 3]);
+    expect(() => given(publicMetrics.iou)).toThrow("metric iou: expected `numClasses`");
+    const { sum: ___, iou: ____, ...others } = factories;
+    for (const [name, factory] of Object.entries(others)) {
+      if (/At[A-Z]/.test(name)) {
+        expect(() => given(factory)).toThrow(
+          new RegExp(`^metric ${name}: expected .* from 0 to 1`),
+        );
+        continue;
+      }
+      const metric = given(factory);
+      expect(metric.className).toBe(name);
+      // As a text, "accuracy" is settled by shapes.
+      if (name !== "accuracy") expect(metric.getConfig()).toEqual(given(name).getConfig());
+      expect(metric.name).toBe(name);
+    }
   });
 
   test("mistakes are named", () => {

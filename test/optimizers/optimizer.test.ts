@@ -71,6 +71,14 @@ describe("clipping", () => {
     expect(values(p)).toEqual([1, 2]);
   });
 
+  test.each(["clipValue", "clipNorm", "globalClipNorm"])("%s is above 0 and finite", (kind) => {
+    for (const limit of [0, -1, 1e-50, Number.POSITIVE_INFINITY, Number.NaN]) {
+      expect(() => optimizers.sgd({ [kind]: limit })).toThrow(
+        `optimizer sgd: expected \`${kind}\` to be a finite number above 0, got ${limit}`,
+      );
+    }
+  });
+
   test("of two kinds at once is an error", () => {
     expect(() => optimizers.sgd({ clipNorm: 1, clipValue: 1 })).toThrow(/at most one kind/);
   });
@@ -96,6 +104,28 @@ describe("weight decay", () => {
       [kernel, bias, scale].flatMap((v) => values(v)),
       [0.95, 1, 1],
       { ulp: 1 },
+    );
+  });
+});
+
+describe("patterns of excluded parameters", () => {
+  test("match each name alike, whatever their flags", () => {
+    const names = ["b/bias", "bias", "a/bias", "my/bias"];
+    const decayed = (pattern: RegExp): string[] => {
+      const parameters = names.map((name) => variable([1], { name }));
+      const sgd = optimizers.sgd({
+        learningRate: 1,
+        weightDecay: 0.5,
+        excludeFromWeightDecay: [pattern],
+      });
+      sgd.applyGradients(parameters.map((p) => [tensor([0]), p] as const));
+      return parameters.filter((p) => values(p)[0] !== 1).map((p) => p.name);
+    };
+    expect(decayed(/bias/g)).toEqual([]);
+    // Sticky: at the beginning of a name.
+    expect(decayed(/bias/y)).toEqual(["b/bias", "a/bias", "my/bias"]);
+    expect(() => optimizers.sgd({ excludeFromWeightDecay: [3 as never] })).toThrow(
+      /array of texts and patterns, got \[3\]/,
     );
   });
 });

@@ -34,7 +34,13 @@ describe("progress", () => {
         "\r\u001b[K 5/10 ==========.......... T left T/step - loss: 0.5000" +
         "\r\u001b[K10/10 ==================== T T/step - loss: 0.2500 - val_loss: 1.0000e-4\n",
     );
-    expect(printed({ terminal: true })).toContain("\u001b[32m━━━━━━━━━━\u001b[0m");
+    const colours = "\u001b[32m━━━━━━━━━━\u001b[0m";
+    expect(printed({ terminal: true })).toContain(colours);
+    // As no-color.org has it: whatever the value, unless it is empty.
+    expect(printed({ terminal: true, environment: { NO_COLOR: "" } })).toContain(colours);
+    for (const value of ["0", "false", "no"]) {
+      expect(printed({ terminal: true, environment: { NO_COLOR: value } })).not.toContain(colours);
+    }
     expect(printed({ terminal: true, environment: { CI: "0" } })).toContain("\r");
   });
 

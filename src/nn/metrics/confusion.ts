@@ -20,6 +20,7 @@ import {
   greaterEqual,
   less,
   mul,
+  notEqual,
   sub,
   where,
 } from "../../ops/elementwise.js";
@@ -55,6 +56,24 @@ export function perClass(name: string, yTrue: Tensor, yPred: Tensor): [Tensor, T
 
 export function weightsFor(weights: Tensor | null, values: Tensor): Tensor | null {
   return weights && broadcastTo(alignWeights(weights, values), values.shape);
+}
+
+/** Labels, predictions and weights of one class. */
+export function ofClass(
+  name: string,
+  classId: number,
+  parts: readonly [Tensor, Tensor, Tensor | null],
+): [Tensor, Tensor, Tensor | null] {
+  const [t, p, w] = parts;
+  const classes = outputsOf(p.shape);
+  if (classId >= classes) {
+    throw new ArgumentError(
+      expected(`metric ${name}`, `\`classId\` below ${classes} classes`, show(classId)),
+    );
+  }
+  const only = (x: Tensor): Tensor =>
+    slice(x, [...new Array<number>(x.rank - 1).fill(0), classId], [...x.shape.slice(0, -1), 1]);
+  return p.rank < 2 ? [t, p, w] : [only(t), only(p), w && only(w)];
 }
 
 export const weigh = (x: Tensor, w: Tensor | null): Tensor => (w ? mul(x, w) : x);
@@ -129,17 +148,7 @@ class CountMetric extends Metric {
       p = where(greaterEqual(p, least), p, -Infinity);
     }
     let w = weightsFor(weights, p);
-    if (classId !== undefined) {
-      const classes = p.shape[p.rank - 1]!;
-      if (classId >= classes) {
-        throw new ArgumentError(
-          expected(`metric ${this.name}`, `\`classId\` below ${classes} classes`, show(classId)),
-        );
-      }
-      const only = (x: Tensor): Tensor =>
-        slice(x, [...new Array<number>(x.rank - 1).fill(0), classId], [...x.shape.slice(0, -1), 1]);
-      [t, p, w] = [only(t), only(p), w && only(w)];
-    }
+    if (classId !== undefined) [t, p, w] = ofClass(this.name, classId, [t, p, w]);
     // [elements, 1] against [1, thresholds]
     const column = (x: Tensor): Tensor => reshape(x, [sizeOf(x.shape), 1]);
     const scores = column(p);
@@ -295,42 +304,76 @@ export class FBetaScore extends Metric {
   }
 }
 
+/** Classes that labels and predictions stand for, as int32 of one shape. */
+type Reading = (name: string, yTrue: Tensor, yPred: Tensor) => [Tensor, Tensor];
+
+/** One output is a probability of class 1, several are one per class; labels are indices or one-hot. */
+const readByShape: Reading = (name, yTrue, yPred) => {
+  if (outputsOf(yPred.shape) <= 1) {
+    const [t, p] = sameRank(name, yTrue, yPred);
+    return [cast(t, "int32"), cast(greater(p, 0.5), "int32")];
+  }
+  const actual = isSparse(yTrue.shape, yPred.shape)
+    ? classIndices(name, yTrue, yPred)
+    : argMax(cast(yTrue, "float32"), -1);
+  return [actual, predictedClass(yPred)];
+};
+
+/** Class indices where `sparse`, else one value per class along `axis`. */
+function readAs(sparseYTrue: boolean, sparseYPred: boolean, axis: number): Reading {
+  const read = (x: Tensor, sparse: boolean): Tensor =>
+    sparse ? cast(x, "int32") : argMax(cast(x, "float32"), axis);
+  return (name, yTrue, yPred) => {
+    const [t, p] = sameRank(name, read(yTrue, sparseYTrue), read(yPred, sparseYPred));
+    return [cast(t, "int32"), cast(p, "int32")];
+  };
+}
+
+const readThreshold =
+  (threshold: number): Reading =>
+  (name, yTrue, yPred) => {
+    const [t, p] = sameRank(name, yTrue, yPred);
+    return [cast(t, "int32"), cast(greaterEqual(p, threshold), "int32")];
+  };
+
 /** Counts [actual class, predicted class], and what is made of them. */
 abstract class ClassTable extends Metric {
   #table!: Variable;
   #classes: number | undefined;
+  readonly #read: Reading;
+  readonly #ignored: number | undefined;
 
-  constructor(className: string, name: string, classes: number | undefined) {
+  constructor(
+    className: string,
+    name: string,
+    classes: number | undefined,
+    read: Reading = readByShape,
+    ignored?: number,
+  ) {
     super(name, className);
     if (classes !== undefined) checkInteger(`metric ${name}`, "numClasses", classes, 1);
+    if (ignored !== undefined) checkInteger(`metric ${name}`, "ignoreClass", ignored);
     this.#classes = classes;
+    this.#read = read;
+    this.#ignored = ignored;
   }
 
   protected build(_yTrue: Shape, yPred: Shape): void {
-    const outputs = outputsOf(yPred);
-    this.#classes ??= Math.max(2, outputs);
+    this.#classes ??= Math.max(2, outputsOf(yPred));
     this.#table = this.addState("counts", [this.#classes, this.#classes]);
   }
 
   protected update(yTrue: Tensor, yPred: Tensor, weights: Tensor | null): void {
     const classes = this.#classes!;
-    const outputs = outputsOf(yPred.shape);
-    let actual: Tensor;
-    let predicted: Tensor;
-    if (outputs <= 1) {
-      const [t, p] = sameRank(this.name, yTrue, yPred);
-      actual = cast(t, "int32");
-      predicted = cast(greater(p, 0.5), "int32");
-    } else {
-      predicted = predictedClass(yPred);
-      actual = isSparse(yTrue.shape, yPred.shape)
-        ? classIndices(this.name, yTrue, yPred)
-        : argMax(cast(yTrue, "float32"), -1);
-    }
+    const [actual, predicted] = this.#read(this.name, yTrue, yPred);
     const count = sizeOf(actual.shape);
+    // Rows of indices beyond the classes are all 0, so that they count for nothing.
     const rows = (x: Tensor): Tensor => oneHot(reshape(x, [count]), classes);
     const w = weightsFor(weights, cast(actual, "float32"));
-    const t = w ? mul(rows(actual), reshape(w, [count, 1])) : rows(actual);
+    let t = w ? mul(rows(actual), reshape(w, [count, 1])) : rows(actual);
+    if (this.#ignored !== undefined) {
+      t = mul(t, mask(notEqual(reshape(actual, [count, 1]), this.#ignored)));
+    }
     this.#table.assign(add(this.#table.read(), matMul(t, rows(predicted), true)));
   }
 
@@ -365,13 +408,56 @@ export class ConfusionMatrix extends ClassTable {
   }
 }
 
-/** Mean over the classes that occur of overlap / union of labels and predictions. */
-export class MeanIoU extends ClassTable {
-  override readonly direction = "up";
+export interface MeanIoUOptions extends ClassTableOptions {
+  /** Samples with this label don't count. */
+  ignoreClass?: number;
+}
 
-  constructor(options: ClassTableOptions = {}) {
-    checkOptions("meanIoU", options, ["numClasses"]);
-    super("meanIoU", options.name ?? "meanIoU", options.numClasses);
+export interface OneHotIoUOptions extends MeanIoUOptions {
+  /** The classes whose mean is taken; all by default. */
+  targetClassIds?: readonly number[];
+  /** Whether predictions are class indices rather than one value per class. */
+  sparseYPred?: boolean;
+  /** The axis of the values per class; the last by default. */
+  axis?: number;
+}
+
+export interface IoUOptions extends OneHotIoUOptions {
+  numClasses: number;
+  targetClassIds: readonly number[];
+  /** Whether labels are class indices (the default) rather than one value per class. */
+  sparseYTrue?: boolean;
+}
+
+export interface BinaryIoUOptions {
+  /** [0], [1] or, by default, the mean of both. */
+  targetClassIds?: readonly number[];
+  /** Predictions from it on are of class 1; 0.5 by default. */
+  threshold?: number;
+  name?: string;
+}
+
+type AnyIoUOptions = Partial<IoUOptions> & BinaryIoUOptions;
+
+/** Mean of overlap / union of labels and predictions, over the wanted classes that occur. */
+class IoU extends ClassTable {
+  override readonly direction = "up";
+  readonly #options: AnyIoUOptions;
+  readonly #targets: readonly number[] | undefined;
+
+  constructor(kind: string, options: AnyIoUOptions, classes: number | undefined, read: Reading) {
+    super(kind, options.name ?? kind, classes, read, options.ignoreClass);
+    const targets = options.targetClassIds;
+    if (targets !== undefined && !Array.isArray(targets)) {
+      throw new ArgumentError(
+        expected(`metric ${kind}`, "`targetClassIds` to be an array", show(targets)),
+      );
+    }
+    for (const id of targets ?? []) {
+      checkInteger(`metric ${kind}`, "targetClassIds", id, 0, (classes ?? Infinity) - 1);
+    }
+    this.#options = options;
+    this.#targets = targets;
   }
 
   result(): Tensor {
@@ -384,7 +470,67 @@ export class MeanIoU extends ClassTable {
     );
     const diagonal = sum(where(equal(expandDims(index, 1), index), table, 0), 1);
     const union = sub(add(sum(table, 0), sum(table, 1)), diagonal);
-    const occurs = mask(less(0, union));
-    return divNoNan(sum(divNoNan(diagonal, union)), sum(occurs));
+    const targets = this.#targets;
+    const wanted = leaf(
+      Float32Array.from({ length: n }, (_, i) => Number(targets?.includes(i) ?? true)),
+      [n],
+      "float32",
+    );
+    const counted = mul(mask(less(0, union)), wanted);
+    return divNoNan(sum(mul(divNoNan(diagonal, union), counted)), sum(counted));
   }
+
+  override getConfig(): MetricConfig {
+    const { name: _, ...config } = this.#options;
+    return config;
+  }
+}
+
+/** Mean over classes of overlap / union; labels and predictions are told apart by their shapes. */
+export function meanIoU(options: MeanIoUOptions = {}): Metric {
+  checkOptions("meanIoU", options, ["numClasses", "ignoreClass"]);
+  return new IoU("meanIoU", options, options.numClasses, readByShape);
+}
+
+/** Mean overlap / union of some classes; labels and predictions are class indices by default. */
+export function iou(options: IoUOptions): Metric {
+  checkOptions("iou", options, [...oneHotKeys, "sparseYTrue"]);
+  checkInteger("metric iou", "numClasses", options.numClasses, 1);
+  if (options.targetClassIds === undefined) {
+    throw new ArgumentError("metric iou: the option `targetClassIds` is missing");
+  }
+  const { sparseYTrue = true, sparseYPred = true, axis = -1 } = options;
+  return new IoU("iou", options, options.numClasses, readAs(sparseYTrue, sparseYPred, axis));
+}
+
+const oneHotKeys = ["numClasses", "targetClassIds", "ignoreClass", "sparseYPred", "axis"];
+
+const oneHotIoUOf = (kind: string, options: OneHotIoUOptions): Metric => {
+  const { sparseYPred = false, axis = -1 } = options;
+  if (sparseYPred) checkInteger(`metric ${kind}`, "numClasses", options.numClasses, 1);
+  return new IoU(kind, options, options.numClasses, readAs(false, sparseYPred, axis));
+};
+
+/** Mean overlap / union of some classes, of one-hot labels. */
+export function oneHotIoU(options: OneHotIoUOptions = {}): Metric {
+  checkOptions("oneHotIoU", options, oneHotKeys);
+  return oneHotIoUOf("oneHotIoU", options);
+}
+
+/** Mean overlap / union of all classes, of one-hot labels. */
+export function oneHotMeanIoU(options: Omit<OneHotIoUOptions, "targetClassIds"> = {}): Metric {
+  checkOptions(
+    "oneHotMeanIoU",
+    options,
+    oneHotKeys.filter((key) => key !== "targetClassIds"),
+  );
+  return oneHotIoUOf("oneHotMeanIoU", options);
+}
+
+/** Overlap / union of what is (or isn't) predicted with at least `threshold`. */
+export function binaryIoU(options: BinaryIoUOptions = {}): Metric {
+  checkOptions("binaryIoU", options, ["targetClassIds", "threshold"]);
+  const { threshold = 0.5 } = options;
+  checkNumber("metric binaryIoU", "threshold", threshold);
+  return new IoU("binaryIoU", options, 2, readThreshold(threshold));
 }

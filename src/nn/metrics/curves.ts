@@ -2,10 +2,11 @@
  * Metrics of curves over thresholds: the areas under ROC and precision-recall curves, and operating
  * points on them. Formulas are Keras 3's.
  */
-import { checkChoice, checkInteger, checkNumber } from "../../errors.js";
+import { checkChoice, checkInteger, checkNumber, expected, ShapeError } from "../../errors.js";
 import { divNoNan } from "../../ops/composed.js";
 import {
   add,
+  broadcastTo,
   cast,
   div,
   greater,
@@ -20,11 +21,11 @@ import {
   where,
 } from "../../ops/elementwise.js";
 import { reshape, slice } from "../../ops/movement.js";
-import { max, sum } from "../../ops/reduce.js";
-import { sizeOf } from "../../tensor/shape.js";
-import { leaf, type Tensor } from "../../tensor/tensor.js";
+import { max, mean, sum } from "../../ops/reduce.js";
+import { type Shape, showShape, sizeOf } from "../../tensor/shape.js";
+import { leaf, type Tensor, tensor } from "../../tensor/tensor.js";
 import type { Variable } from "../../tensor/variable.js";
-import { perClass, weigh, weightsFor } from "./confusion.js";
+import { ofClass, perClass, weigh, weightsFor } from "./confusion.js";
 import { checkOptions, Metric, type MetricConfig } from "./metric.js";
 
 interface Curve {
@@ -34,7 +35,18 @@ interface Curve {
   readonly negatives: Tensor;
 }
 
-/** Counts at many thresholds, the points of a curve. */
+/** How labels and predictions are split: all alike by default. */
+interface CurveParts {
+  /** Only this class counts. */
+  readonly classId?: number | undefined;
+  /** A curve for each label rather than one of them all. */
+  readonly multiLabel?: boolean | undefined;
+  readonly numLabels?: number | undefined;
+  /** How much each label counts. */
+  readonly labelWeights?: readonly number[] | undefined;
+}
+
+/** Counts at many thresholds, the points of a curve; with several labels, of a curve for each. */
 abstract class CurveMetric extends Metric {
   override readonly direction = "up";
   readonly thresholds: Float32Array;
@@ -43,8 +55,21 @@ abstract class CurveMetric extends Metric {
   #positives!: Variable;
   #negatives!: Variable;
 
-  constructor(className: string, name: string, count: number, own?: readonly number[]) {
+  readonly #parts: CurveParts;
+
+  constructor(
+    className: string,
+    name: string,
+    count: number,
+    parts: CurveParts,
+    own?: readonly number[],
+  ) {
     super(name, className);
+    const { classId, numLabels, labelWeights } = parts;
+    if (classId !== undefined) checkInteger(`metric ${name}`, "classId", classId, 0);
+    if (numLabels !== undefined) checkInteger(`metric ${name}`, "numLabels", numLabels, 1);
+    for (const w of labelWeights ?? []) checkNumber(`metric ${name}`, "labelWeights", w, 0);
+    this.#parts = parts;
     checkInteger(`metric ${name}`, "numThresholds", count, 2);
     for (const t of own ?? []) checkNumber(`metric ${name}`, "thresholds", t, 0, 1);
     const inner = own
@@ -54,27 +79,51 @@ abstract class CurveMetric extends Metric {
     this.thresholds = Float32Array.from([-1e-7, ...inner, 1 + 1e-7]);
   }
 
-  protected build(): void {
+  protected build(_yTrue: Shape, yPred: Shape): void {
+    const { multiLabel, numLabels, labelWeights } = this.#parts;
+    const labels = yPred[yPred.length - 1] ?? 1;
+    if (multiLabel && numLabels !== undefined && numLabels !== labels) {
+      throw new ShapeError(
+        expected(`metric ${this.name}`, `predictions of ${numLabels} labels`, showShape(yPred)),
+      );
+    }
+    if (labelWeights && labelWeights.length !== labels) {
+      throw new ShapeError(
+        expected(`metric ${this.name}`, `${labels} \`labelWeights\``, `${labelWeights.length}`),
+      );
+    }
+    const each = multiLabel ? [labels] : [];
     const n = this.thresholds.length;
-    this.#tp = this.addState("truePositives", [n]);
-    this.#fp = this.addState("falsePositives", [n]);
-    this.#positives = this.addState("positives", []);
-    this.#negatives = this.addState("negatives", []);
+    this.#tp = this.addState("truePositives", [n, ...each]);
+    this.#fp = this.addState("falsePositives", [n, ...each]);
+    this.#positives = this.addState("positives", each);
+    this.#negatives = this.addState("negatives", each);
   }
 
   protected update(yTrue: Tensor, yPred: Tensor, weights: Tensor | null): void {
-    const [t, p] = perClass(this.name, yTrue, yPred);
-    const column = (x: Tensor): Tensor => reshape(x, [sizeOf(x.shape), 1]);
-    const w = weightsFor(weights, p);
-    const label = column(cast(greater(t, 0.5), "float32"));
-    const positive = weigh(label, w && column(w));
-    const negative = weigh(sub(1, label), w && column(w));
-    const limits = leaf(this.thresholds, [1, this.thresholds.length], "float32");
-    const above = greater(column(this.scores(p)), limits);
-    this.#tp.assign(add(this.#tp.read(), sum(where(above, positive, 0), 0)));
-    this.#fp.assign(add(this.#fp.read(), sum(where(above, negative, 0), 0)));
-    this.#positives.assign(add(this.#positives.read(), sum(positive)));
-    this.#negatives.assign(add(this.#negatives.read(), sum(negative)));
+    const { classId, multiLabel, labelWeights } = this.#parts;
+    let [t, p] = perClass(this.name, yTrue, yPred);
+    let w = weightsFor(weights, p);
+    if (classId !== undefined) [t, p, w] = ofClass(this.name, classId, [t, p, w]);
+    if (labelWeights && !multiLabel) {
+      const own = broadcastTo(tensor(labelWeights), p.shape);
+      w = w ? mul(w, own) : own;
+    }
+    // [elements, 1, labels] against [thresholds, 1]; one label stands for all where there is one curve.
+    const labels = multiLabel ? p.shape[p.rank - 1]! : 1;
+    const rows = (x: Tensor): Tensor => reshape(x, [sizeOf(x.shape) / labels, 1, labels]);
+    const label = rows(cast(greater(t, 0.5), "float32"));
+    const positive = weigh(label, w && rows(w));
+    const negative = weigh(sub(1, label), w && rows(w));
+    const limits = leaf(this.thresholds, [this.thresholds.length, 1], "float32");
+    const above = greater(rows(this.scores(p)), limits);
+    const count = (state: Variable, x: Tensor): void => {
+      state.assign(add(state.read(), reshape(sum(x, 0), state.shape)));
+    };
+    count(this.#tp, where(above, positive, 0));
+    count(this.#fp, where(above, negative, 0));
+    count(this.#positives, positive);
+    count(this.#negatives, negative);
   }
 
   protected scores(p: Tensor): Tensor {
@@ -97,6 +146,12 @@ export interface AucOptions {
   summationMethod?: "interpolation" | "minoring" | "majoring";
   thresholds?: readonly number[];
   fromLogits?: boolean;
+  /** The mean of an area for each label, rather than one area of all labels together. */
+  multiLabel?: boolean;
+  /** How many labels there are; only checked, since predictions tell. */
+  numLabels?: number;
+  /** How much each label counts. */
+  labelWeights?: readonly number[];
   name?: string;
 }
 
@@ -105,13 +160,16 @@ export class AUC extends CurveMetric {
   readonly #options: AucOptions;
 
   constructor(options: AucOptions = {}) {
-    super("auc", options.name ?? "auc", options.numThresholds ?? 200, options.thresholds);
+    super("auc", options.name ?? "auc", options.numThresholds ?? 200, options, options.thresholds);
     checkOptions("auc", options, [
       "numThresholds",
       "curve",
       "summationMethod",
       "thresholds",
       "fromLogits",
+      "multiLabel",
+      "numLabels",
+      "labelWeights",
     ]);
     checkChoice("metric auc", "curve", options.curve ?? "ROC", ["ROC", "PR"]);
     checkChoice("metric auc", "summationMethod", options.summationMethod ?? "interpolation", [
@@ -130,10 +188,11 @@ export class AUC extends CurveMetric {
     const { curve = "ROC", summationMethod = "interpolation" } = this.#options;
     const { tp, fp, positives, negatives } = this.curve();
     const n = this.thresholds.length;
-    const head = (x: Tensor): Tensor => slice(x, [0], [n - 1]);
-    const tail = (x: Tensor): Tensor => slice(x, [1], [n - 1]);
+    const from = (start: number) => (x: Tensor) =>
+      slice(x, [start, ...x.shape.slice(1).map(() => 0)], [n - 1, ...x.shape.slice(1)]);
+    const [head, tail] = [from(0), from(1)];
     if (curve === "PR" && summationMethod === "interpolation") {
-      return this.#interpolatedPr(tp, fp, positives, head, tail);
+      return this.#combined(this.#interpolatedPr(tp, fp, positives, head, tail));
     }
     const sensitivity = divNoNan(tp, positives);
     const [x, y] =
@@ -146,7 +205,16 @@ export class AUC extends CurveMetric {
         : summationMethod === "minoring"
           ? minimum(head(y), tail(y))
           : maximum(head(y), tail(y));
-    return sum(mul(sub(head(x), tail(x)), heights));
+    return this.#combined(sum(mul(sub(head(x), tail(x)), heights), 0));
+  }
+
+  /** The mean area of several labels. */
+  #combined(areas: Tensor): Tensor {
+    if (areas.rank === 0) return areas;
+    const { labelWeights } = this.#options;
+    if (!labelWeights) return mean(areas);
+    const weights = tensor(labelWeights);
+    return divNoNan(sum(mul(areas, weights)), sum(weights));
   }
 
   /** Interpolates counts rather than precision, which is not linear (Davis & Goadrich 2006). */
@@ -164,7 +232,8 @@ export class AUC extends CurveMetric {
     const intercept = sub(tail(tp), mul(slope, tail(p)));
     const both = logicalAnd(greater(head(p), 0), greater(tail(p), 0));
     const ratio = where(both, divNoNan(head(p), maximum(tail(p), 0)), 1);
-    return sum(divNoNan(mul(slope, add(dTp, mul(intercept, log(ratio)))), maximum(positives, 0)));
+    const areas = mul(slope, add(dTp, mul(intercept, log(ratio))));
+    return sum(divNoNan(areas, maximum(positives, 0)), 0);
   }
 
   getConfig(): MetricConfig {
@@ -177,6 +246,8 @@ type Rates = Record<"precision" | "recall" | "specificity", Tensor>;
 
 export interface OperatingPointOptions {
   numThresholds?: number;
+  /** Only this class counts. */
+  classId?: number;
   name?: string;
 }
 
@@ -189,8 +260,8 @@ class OperatingPoint extends CurveMetric {
     private readonly given: keyof Rates,
     private readonly options: OperatingPointOptions,
   ) {
-    super(kind, options.name ?? kind, options.numThresholds ?? 200);
-    checkOptions(kind, options, ["numThresholds"]);
+    super(kind, options.name ?? kind, options.numThresholds ?? 200, options);
+    checkOptions(kind, options, ["numThresholds", "classId"]);
     checkNumber(`metric ${kind}`, given, value, 0, 1);
   }
 

@@ -3,20 +3,27 @@
  * its options and the formula; the state is that of a weighted mean.
  */
 import { checkInteger, checkNumber, ShapeError } from "../../errors.js";
+import { divNoNan } from "../../ops/composed.js";
 import {
+  add,
   cast,
+  div,
   equal,
   greater,
   isFinite,
   less,
+  lessEqual,
   logicalAnd,
+  logicalNot,
   mul,
   neg,
   sqrt,
   square,
   sub,
+  where,
 } from "../../ops/elementwise.js";
 import { oneHot } from "../../ops/gather.js";
+import { moments } from "../../ops/normalization.js";
 import { mean, sum } from "../../ops/reduce.js";
 import { argMax } from "../../ops/select.js";
 import { logitsOfSoftmax } from "../../ops/softmax.js";
@@ -80,6 +87,15 @@ export function predictedClass(yPred: Tensor): Tensor {
 
 const hit = (a: Tensor, b: Tensor): Tensor => cast(equal(a, b), "float32");
 
+/** Share of predictions that equal their labels exactly. (The name "accuracy" picks one by the shapes.) */
+export function accuracy(options: { name?: string } = {}): FunctionMetric {
+  checkOptions("accuracy", options, []);
+  const { name = "accuracy" } = options;
+  return new FunctionMetric("accuracy", name, (yTrue, yPred) =>
+    hit(...sameRank(name, yTrue, yPred)),
+  );
+}
+
 /** Share of elements on the right side of `threshold`. */
 export function binaryAccuracy(
   options: { threshold?: number; name?: string } = {},
@@ -123,11 +139,12 @@ export function sparseCategoricalAccuracy(options: { name?: string } = {}): Func
   );
 }
 
-/** 1 where fewer than `k` classes have a larger prediction than the label's. */
+/** 1 where the label's prediction is finite and fewer than `k` classes have a larger one (or NaN). */
 function inTopK(labels: Tensor, yPred: Tensor, k: number): Tensor {
   const classes = yPred.shape[yPred.rank - 1]!;
-  const own = sum(mul(oneHot(labels, classes), yPred), -1, true);
-  const larger = sum(cast(greater(yPred, own), "float32"), -1);
+  // Not a product, in which 0 times the infinite prediction of another class would be NaN.
+  const own = sum(where(equal(oneHot(labels, classes), 1), yPred, 0), -1, true);
+  const larger = sum(cast(logicalNot(lessEqual(yPred, own)), "float32"), -1);
   const finite = isFinite(sum(own, -1));
   return cast(logicalAnd(less(larger, k), finite), "float32");
 }
@@ -170,6 +187,51 @@ export function cosineSimilarity(options: { name?: string } = {}): FunctionMetri
     options.name ?? "cosineSimilarity",
     (yTrue, yPred) => neg(negativeCosine(yTrue, yPred)),
   );
+}
+
+interface CorrelationOptions {
+  /** The axis of the values that are correlated; the last by default, so one coefficient per sample. */
+  axis?: number;
+  name?: string;
+}
+
+/** A coefficient of covariance, variances and means along an axis, averaged over all else. */
+function correlation(
+  kind: string,
+  { axis = -1, name = kind }: CorrelationOptions,
+  coefficient: (covariance: Tensor, t: Moments, p: Moments) => Tensor,
+): FunctionMetric {
+  checkInteger(`metric ${kind}`, "axis", axis);
+  return new FunctionMetric(
+    kind,
+    name,
+    (yTrue, yPred) => {
+      const [t, p] = sameRank(name, yTrue, yPred);
+      const apart = (x: Tensor): Tensor => sub(x, mean(x, axis, true));
+      const covariance = mean(mul(apart(t), apart(p)), axis);
+      return coefficient(covariance, moments(t, axis), moments(p, axis));
+    },
+    { axis },
+  );
+}
+
+type Moments = ReturnType<typeof moments>;
+
+/** How well a straight line maps predictions to labels, −1 … 1 (Pearson's r); 0 for constants. */
+export function pearsonCorrelation(options: CorrelationOptions = {}): FunctionMetric {
+  checkOptions("pearsonCorrelation", options, ["axis"]);
+  return correlation("pearsonCorrelation", options, (covariance, t, p) =>
+    divNoNan(covariance, mul(sqrt(t.variance), sqrt(p.variance))),
+  );
+}
+
+/** How well predictions agree with labels, −1 … 1: correlation, less for another mean or scale (Lin 1989). */
+export function concordanceCorrelation(options: CorrelationOptions = {}): FunctionMetric {
+  checkOptions("concordanceCorrelation", options, ["axis"]);
+  return correlation("concordanceCorrelation", options, (covariance, t, p) => {
+    const spread = add(add(t.variance, p.variance), square(sub(t.mean, p.mean)));
+    return div(mul(covariance, 2), add(spread, 1e-7));
+  });
 }
 
 /** Square root of the mean squared error. */

@@ -19,7 +19,7 @@ import { sum } from "../../ops/reduce.js";
 import { type Shape, sizeOf } from "../../tensor/shape.js";
 import { type Tensor, type TensorLike, zerosLeaf } from "../../tensor/tensor.js";
 import { type Variable, variable } from "../../tensor/variable.js";
-import { alignWeights } from "../losses.js";
+import { alignWeights, perWeight } from "../losses.js";
 
 /** Options of a metric as they are saved with a model. */
 export type MetricConfig = Readonly<Record<string, unknown>>;
@@ -148,7 +148,7 @@ export abstract class MeanMetric extends Metric {
 
   /** Adds values, each with its weight (or 1). */
   protected average(values: Tensor, weights: Tensor | null): void {
-    const numbers = cast(values, "float32");
+    const numbers = perWeight(cast(values, "float32"), weights);
     if (weights) {
       const w = broadcastTo(alignWeights(weights, numbers), numbers.shape);
       this.#sum.add(sum(mul(numbers, w)));
@@ -182,6 +182,42 @@ export class Mean extends MeanMetric {
     sampleWeight?: TensorLike | null,
   ): void {
     super.updateState(values, values, sampleWeight);
+  }
+
+  getConfig(): MetricConfig {
+    return {};
+  }
+}
+
+/** The weighted sum of whatever is passed to `updateState(values)`. */
+export class Sum extends Metric {
+  #sum!: RunningSum;
+
+  constructor(options: { name?: string } = {}) {
+    checkOptions("sum", options, []);
+    super(options.name ?? "sum", "sum");
+  }
+
+  protected build(): void {
+    this.#sum = new RunningSum(this.addState("total", []), this.addState("totalCarry", []));
+  }
+
+  protected update(values: Tensor, _predictions: Tensor, weights: Tensor | null): void {
+    const numbers = perWeight(cast(values, "float32"), weights);
+    this.#sum.add(sum(weights ? mul(numbers, alignWeights(weights, numbers)) : numbers));
+  }
+
+  /** Adds values; unlike other metrics, a sum takes no predictions. */
+  override updateState(
+    values: TensorLike,
+    _unused?: unknown,
+    sampleWeight?: TensorLike | null,
+  ): void {
+    super.updateState(values, values, sampleWeight);
+  }
+
+  result(): Tensor {
+    return this.#sum.value();
   }
 
   getConfig(): MetricConfig {

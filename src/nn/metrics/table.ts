@@ -4,6 +4,7 @@ import type { Shape } from "../../tensor/shape.js";
 import {
   type LossFunction,
   lossConfig,
+  lossFactoryName,
   lossNamed,
   lossNames,
   resolveLoss,
@@ -12,11 +13,11 @@ import {
 import * as confusion from "./confusion.js";
 import * as curves from "./curves.js";
 import * as mean from "./mean.js";
-import { Mean, Metric, type MetricConfig } from "./metric.js";
+import { Mean, Metric, type MetricConfig, Sum } from "./metric.js";
 import { type R2Options, R2Score } from "./regression.js";
 
-/** What `compile` takes as a metric. */
-export type MetricIdentifier = string | Metric | LossFunction;
+/** What `compile` takes as a metric; a factory of this library stands for what it makes by default. */
+export type MetricIdentifier = string | Metric | LossFunction | (() => Metric);
 
 /** Harmonic mean of precision and recall. */
 export function f1Score(options: confusion.FScoreOptions = {}): Metric {
@@ -39,11 +40,6 @@ export function confusionMatrix(options: confusion.ClassTableOptions = {}): Metr
   return new confusion.ConfusionMatrix(options);
 }
 
-/** Mean over classes of overlap / union. */
-export function meanIoU(options: confusion.ClassTableOptions = {}): Metric {
-  return new confusion.MeanIoU(options);
-}
-
 /** Coefficient of determination. */
 export function r2Score(options: R2Options = {}): Metric {
   return new R2Score(options);
@@ -54,30 +50,44 @@ export function rootMeanSquaredError(options: { name?: string } = {}): Metric {
   return new mean.RootMeanSquaredError(options);
 }
 
+/** Plain weighted sum of values. */
+export function sumOf(options: { name?: string } = {}): Sum {
+  return new Sum(options);
+}
+
 /** Plain weighted mean of values. */
 export function meanOf(options: { name?: string } = {}): Mean {
   return new Mean(options);
 }
 
-type Factory = (config: MetricConfig & { name: string }) => Metric;
+interface Row {
+  /** The function that users call. */
+  readonly factory: unknown;
+  make(config: MetricConfig & { name: string }): Metric;
+}
 
 /** A factory whose options are checked by itself, called with options that came out of a file. */
-const checked = <O>(make: (options: O) => Metric): Factory => {
-  return (config) => make(config as unknown as O);
-};
+const checked = <O>(factory: (options: O) => Metric): Row => ({
+  factory,
+  make: (config) => factory(config as unknown as O),
+});
 
-const point = (make: (value: number, options: curves.OperatingPointOptions) => Metric): Factory => {
-  return ({ value, ...rest }) =>
-    make(value as number, rest as unknown as curves.OperatingPointOptions);
-};
+const point = (factory: (value: number, options: curves.OperatingPointOptions) => Metric): Row => ({
+  factory,
+  make: ({ value, ...rest }) =>
+    factory(value as number, rest as unknown as curves.OperatingPointOptions),
+});
 
-const table: Readonly<Record<string, Factory>> = {
+const table: Readonly<Record<string, Row>> = {
+  accuracy: checked(mean.accuracy),
   binaryAccuracy: checked(mean.binaryAccuracy),
   categoricalAccuracy: checked(mean.categoricalAccuracy),
   sparseCategoricalAccuracy: checked(mean.sparseCategoricalAccuracy),
   topKCategoricalAccuracy: checked(mean.topKCategoricalAccuracy),
   sparseTopKCategoricalAccuracy: checked(mean.sparseTopKCategoricalAccuracy),
   cosineSimilarity: checked(mean.cosineSimilarity),
+  pearsonCorrelation: checked(mean.pearsonCorrelation),
+  concordanceCorrelation: checked(mean.concordanceCorrelation),
   rootMeanSquaredError: checked(rootMeanSquaredError),
   precision: checked(confusion.precision),
   recall: checked(confusion.recall),
@@ -93,9 +103,15 @@ const table: Readonly<Record<string, Factory>> = {
   f1Score: checked(f1Score),
   fBetaScore: checked(fBetaScore),
   confusionMatrix: checked(confusionMatrix),
-  meanIoU: checked(meanIoU),
+  iou: checked(confusion.iou),
+  binaryIoU: checked(confusion.binaryIoU),
+  meanIoU: checked(confusion.meanIoU),
+  oneHotIoU: checked(confusion.oneHotIoU),
+  oneHotMeanIoU: checked(confusion.oneHotMeanIoU),
   r2Score: checked(r2Score),
 };
+
+const factories = new Map(Object.entries(table).map(([name, { factory }]) => [factory, name]));
 
 const aliases: Readonly<Record<string, string>> = {
   AUC: "auc",
@@ -139,7 +155,11 @@ export function resolveMetric(
 ): Metric {
   if (identifier instanceof Metric) return identifier;
   if (typeof identifier === "function") {
-    const loss = resolveLoss(where_, identifier);
+    // `metrics.auc` itself rather than `metrics.auc()`: take its defaults.
+    const factory = factoryName(identifier);
+    if (factory !== undefined) return make(where_, factory, { name: factory });
+    // Any other function computes values, as losses do.
+    const loss = resolveLoss(where_, identifier as LossFunction);
     const own = lossConfig(loss);
     const name = own?.name ?? (loss.name || "metric");
     return mean.metricOfFunction(name, name, loss, own?.options);
@@ -165,7 +185,7 @@ export function checkMetricName(where_: string, identifier: unknown): void {
 
 function make(where_: string, className: string, config: MetricConfig & { name: string }): Metric {
   const full = Object.hasOwn(aliases, className) ? aliases[className]! : className;
-  if (Object.hasOwn(table, full)) return table[full]!(config);
+  if (Object.hasOwn(table, full)) return table[full]!.make(config);
   const loss = lossNamed(full);
   if (!loss) throw unknownName(where_, "metric", className, metricNames());
   const { name, ...options } = config;
@@ -183,6 +203,11 @@ export function metricNames(): string[] {
     ...Object.keys(aliases),
     ...lossNames(),
   ];
+}
+
+/** The name of a factory of this library (or of a loss, which is a metric too): how it is saved. */
+export function factoryName(identifier: unknown): string | undefined {
+  return factories.get(identifier) ?? lossFactoryName(identifier);
 }
 
 /** Makes a metric from what `saveMetric` wrote. */
