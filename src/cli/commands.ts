@@ -30,6 +30,13 @@ const commands: Readonly<Record<string, Command>> = {
       return { help: demoHelp, run: runDemo };
     },
   },
+  build: {
+    summary: "compile the native addon on this machine",
+    load: async () => {
+      const { buildHelp, runBuild } = await import("./build.js");
+      return { help: buildHelp, run: runBuild };
+    },
+  },
   doctor: {
     summary: "say what runs on this machine, why, and what could be better",
     load: async () => ({ help: doctorHelp, run: runDoctor }),
