@@ -6,6 +6,18 @@ import { describe, expect, it } from "vitest";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 
+describe("an install of the checkout", () => {
+  it("has a decision for every dependency with an install script, so that npm does not warn", () => {
+    const read = (name: string) => JSON.parse(readFileSync(`${root}${name}`, "utf8"));
+    const locked = read("package-lock.json").packages as Record<string, object>;
+    const scripted = Object.entries(locked).filter(([, about]) => "hasInstallScript" in about);
+    expect(scripted.length).toBeGreaterThan(0);
+    expect(Object.keys(read("package.json").allowScripts)).toEqual(
+      expect.arrayContaining(scripted.map(([path]) => path.slice("node_modules/".length))),
+    );
+  });
+});
+
 describe("the published package", () => {
   const packed = spawnSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], {
     cwd: root,
