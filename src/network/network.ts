@@ -220,6 +220,15 @@ export class Network<O extends Tensor | Tensor[] = Tensor> extends Layer {
     };
   }
 
+  override toString(): string {
+    const names = this.layers.slice(0, 8).map((layer) => layer.name);
+    if (names.length < this.layers.length) names.push("…");
+    const flow = this.built
+      ? `; ${listed(this.inputs)} → ${listed(this.outputs)}`
+      : "; its input shape is not known yet";
+    return `${super.toString()}, ${this.layers.length} layers: ${names.join(", ")}${flow}`;
+  }
+
   /** The table of layers with shapes, parameters, operations and memory, as text. */
   summaryText(options: Omit<SummaryOptions, "print"> = {}): string {
     return summaryText(this, options);
@@ -280,6 +289,10 @@ export class Network<O extends Tensor | Tensor[] = Tensor> extends Layer {
       }
     });
   }
+}
+
+function listed(tensors: readonly SymbolicTensor[]): string {
+  return tensors.map((t) => showShape(t.shape)).join(", ");
 }
 
 /** Same rank, and no two known sizes that differ. */

@@ -14,6 +14,7 @@ import {
   storesDType,
   type TypedArray,
 } from "./dtype.js";
+import { inspect } from "./inspect.js";
 import { checkRank, checkShape, type Shape, sameShape, showShape, sizeOf } from "./shape.js";
 
 /** Shape and dtype: what is known of a tensor before its data. */
@@ -153,6 +154,11 @@ export class Tensor implements TensorSpec {
     const tensor = this.current();
     if (tensor.values === undefined) return `${head} (not computed yet)`;
     return `${head}\n${print(tensor.values, this.shape, this.dtype)}`;
+  }
+
+  /** What `console.log` shows. */
+  [inspect](): string {
+    return this.toString();
   }
 
   /** @internal The immutable tensor this stands for now: itself, or a variable's present value. */
