@@ -62,6 +62,11 @@ Options
 `;
 }
 
+/** One line, so that the error above it stays in sight. */
+function seeHelp(command: string): string {
+  return `\`${command} --help\` lists what there is.\n`;
+}
+
 /** The version in layerwise's package.json. */
 export function packageVersion(): string {
   const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
@@ -92,7 +97,7 @@ export async function runCommand(
     const near = nearest(name, Object.keys(commands));
     const hint = near ? `; did you mean ${near}?` : "";
     const what = name.startsWith("-") ? "option" : "command";
-    stderr.write(`layerwise: unknown ${what} ${name}${hint}\n\n${usage()}`);
+    stderr.write(`layerwise: unknown ${what} ${name}${hint}\n${seeHelp("layerwise")}`);
     return 2;
   }
   const { help, run } = await command.load();
@@ -104,7 +109,7 @@ export async function runCommand(
     return await run(rest, stdout);
   } catch (error) {
     if (error instanceof UsageError) {
-      stderr.write(`layerwise ${name}: ${error.message}\n\n${help}`);
+      stderr.write(`layerwise ${name}: ${error.message}\n${seeHelp(`layerwise ${name}`)}`);
       return 2;
     }
     // What layerwise or the file system says is meant for users; anything else is a bug to report.

@@ -3,6 +3,7 @@
  * user's program would, prints what came out and writes the HTML report. Everything here is an option,
  * a call of the library or a line of output; what text and report look like is in text.ts and report.ts.
  */
+import { existsSync } from "node:fs";
 import { access, constants } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import * as lw from "../index.js";
@@ -99,7 +100,11 @@ function readOptions(argv: readonly string[]): DemoOptions {
 export async function runDemo(argv: readonly string[], out: OutputStream): Promise<number> {
   const options = readOptions(argv);
   // Better now than after the training.
-  await access(dirname(options.report), constants.W_OK);
+  const folder = dirname(options.report);
+  await access(folder, constants.W_OK).catch(() => {
+    const why = existsSync(folder) ? "is not writable" : "does not exist";
+    throw new lw.ArgumentError(`can't write ${options.report}: its directory ${why}`);
+  });
   const style = styleOf(out);
   const say = (text = "") => out.write(`${text}\n`);
 

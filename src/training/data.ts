@@ -267,12 +267,18 @@ function checkLabelShape(
     const indices = output.slice(0, -1);
     if (dimensionsFit(shape, indices) || dimensionsFit(shape, [...indices, 1])) return;
     const oneHot = dimensionsFit(shape, output);
+    const perSample = shape.length === 1 || (shape.length === 2 && shape[1] === 1);
     throw new ShapeError(
       expected(
         `${where}: ${what}`,
         `class indices of shape ${showShape(indices)} for ${name}`,
         showShape(shape),
-        oneHot ? "for one-hot labels use the loss categoricalCrossentropy" : undefined,
+        oneHot
+          ? "for one-hot labels use the loss categoricalCrossentropy"
+          : perSample && output.length > 2
+            ? `the output has shape ${showShape(output)}, while there is one label per sample: a flatten ` +
+              "layer before the dense ones makes one row of each sample"
+            : undefined,
       ),
     );
   }

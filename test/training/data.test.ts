@@ -3,6 +3,8 @@ import { describe, expect, test } from "vitest";
 import { LayerwiseError } from "../../src/errors.js";
 import { dense } from "../../src/layers/layers.js";
 import { sequential } from "../../src/models/sequential.js";
+import { zeros } from "../../src/ops/creation.js";
+import { adam, sgd } from "../../src/optimizers/factories.js";
 import { leaf, tensor } from "../../src/tensor/tensor.js";
 import type { CompileOptions } from "../../src/training/objective.js";
 import type { FitOptions } from "../../src/training/trainer.js";
@@ -36,6 +38,14 @@ async function message(run: () => unknown): Promise<string> {
 
 const refusal = (a: unknown, b: unknown, options: FitOptions = {}, model = classifier()) =>
   message(() => model.fit(a as never, b as never, { verbose: 0, ...options }));
+
+test("labels per sample for an output per pixel: a flatten layer is missing", async () => {
+  const pictures = sequential([dense({ units: 3, inputShape: [4, 4, 1] })]);
+  pictures.compile({ loss: "sparseCategoricalCrossentropy" });
+  expect(await refusal(zeros([2, 4, 4, 1]), [0, 1], {}, pictures)).toMatch(
+    /got \[2\]; the output has shape \[null, 4, 4, 3\], .*: a flatten layer before the dense ones/,
+  );
+});
 
 describe("inputs", () => {
   test("shapes, dtypes and counts", async () => {
@@ -171,6 +181,24 @@ describe("options", () => {
         "ArgumentError: fit(): expected \`callbacks\` to be objects with hooks, got a function",
       ]
     `);
+  });
+
+  test("of an optimizer, in the words of other libraries too", async () => {
+    const named = (optimizer: string) => message(() => classifier({ optimizer }));
+    expect(await named("adma")).toMatch(/"adma"; did you mean "adam"\?$/);
+    expect(await named("Nesterov")).toMatch(
+      /lw\.optimizers\.sgd\(\{ momentum: 0\.9, nesterov: true \}\)$/,
+    );
+    expect(await named("amsgrad")).toMatch(/lw\.optimizers\.adam\(\{ amsgrad: true \}\)$/);
+    expect(await named("best")).toMatch(
+      /the names are sgd, .*, lion; .*nesterov: true.* are options$/,
+    );
+    const option = (given: object) => message(() => adam(given));
+    expect(await option({ lr: 0.1 })).toMatch(/`lr`; did you mean `learningRate`\?$/);
+    expect(await option({ eps: 1e-8 })).toMatch(/`eps`; did you mean `epsilon`\?$/);
+    expect(await option({ weight_decay: 0.1 })).toMatch(/did you mean `weightDecay`\?$/);
+    // sgd has no such option, whatever it is called
+    expect(await message(() => sgd({ eps: 1 } as never))).toMatch(/the options are momentum/);
   });
 
   test("of compile", async () => {
