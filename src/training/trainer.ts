@@ -37,6 +37,7 @@ import {
   settle,
   sliceData,
 } from "./data.js";
+import { checkMeasured, nonFiniteInput } from "./nonfinite.js";
 import type { Objective, OutputMetric } from "./objective.js";
 import { epochOrder } from "./order.js";
 import { ExecutableCache, inferenceBatch, rowsPerBatch } from "./predictor.js";
@@ -347,9 +348,12 @@ export class Trainer {
         const batch = record.finished - 1;
         const loss = record.values[0]![batch]!;
         if (!quiet) {
+          const seen = order.subarray(batch * rows, (batch + 1) * rows);
+          const help =
+            nonFiniteInput(data.x, seen) ??
+            "a smaller learning rate, gradient clipping (clipNorm) or scaled inputs may help, or set terminateOnNaN: false to go on";
           throw new NonFiniteError(
-            `${where}: the loss became ${loss} in epoch ${epoch + last + 1}, batch ${(batch % steps) + 1} of ${steps}; ` +
-              "a smaller learning rate, gradient clipping (clipNorm) or scaled inputs may help, or set terminateOnNaN: false to go on",
+            `${where}: the loss became ${loss} in epoch ${epoch + last + 1}, batch ${(batch % steps) + 1} of ${steps}; ${help}`,
           );
         }
         model.stopTraining = true;
@@ -359,6 +363,7 @@ export class Trainer {
       if (validation && finite) {
         const batch = options.validationBatchSize ?? rows;
         const results = await this.#measure(where, objective, validation, batch, callbacks, signal);
+        if (watch) checkMeasured(`${where}: validation`, results.loss, validation.x);
         for (const [key, value] of Object.entries(results)) logs[`val_${key}`] = value;
       }
       await callbacks.at("onEpochEnd", epoch + last, logs);
@@ -585,6 +590,7 @@ export class Trainer {
       const progress = new Progress(verbose);
       progress.begin("", steps);
       const logs = await this.#measure(where, objective, data, size, callbacks, options.signal);
+      checkMeasured(where, logs.loss, data.x);
       progress.end(logs);
       return logs;
     });
