@@ -22,6 +22,7 @@ import { type CompileOptions, Objective } from "../training/objective.js";
 import { type PredictOptions, Predictor } from "../training/predictor.js";
 import type { TrainableNetwork } from "../training/step.js";
 import { type EvaluateOptions, type FitOptions, Trainer } from "../training/trainer.js";
+import { warnOfLogits } from "./advice.js";
 import { readWeights, type SaveOptions, saveModel, writeWeights } from "./saving.js";
 
 /** What a model gives: a tensor, or an array of them where it has several outputs. */
@@ -75,7 +76,10 @@ export class Model<O extends ModelOutput = Tensor> extends Network<O> implements
   }
 
   #objective(options: CompileOptions): Objective {
-    return new Objective(`compile() of ${this.where}`, slotsOf(this.outputs), options);
+    const where = `compile() of ${this.where}`;
+    const objective = new Objective(where, slotsOf(this.outputs), options);
+    warnOfLogits(where, this.outputs, objective.losses);
+    return objective;
   }
 
   /**

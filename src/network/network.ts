@@ -296,7 +296,7 @@ function listed(tensors: readonly SymbolicTensor[]): string {
 }
 
 /** Same rank, and no two known sizes that differ. */
-function agrees(a: BatchShape, b: BatchShape): boolean {
+export function agrees(a: BatchShape, b: BatchShape): boolean {
   return a.length === b.length && a.every((d, i) => d === null || b[i] === null || b[i] === d);
 }
 

@@ -318,6 +318,15 @@ function checkLabelValues(
       }
     }
   }
+  if (loss !== null && /^binary.*Crossentropy$/.test(lossConfig(loss)?.name ?? "")) {
+    const wrong = values.findIndex((label) => label < 0 || label > 1);
+    if (wrong >= 0) {
+      throw new ArgumentError(
+        `${where}: ${what}: ${at(wrong)} has label ${values[wrong]}, but ${lossConfig(loss)!.name} takes ` +
+          "labels from 0 to 1; for more classes use sparseCategoricalCrossentropy, for labels of -1 and 1 hinge",
+      );
+    }
+  }
   const classes = slot.shape[slot.shape.length - 1];
   if (!sparse || typeof classes !== "number") return;
   const options = lossConfig(loss!)!.options;
@@ -423,7 +432,7 @@ function weightsOf(
   }
   const samples = labels[0];
   if (!samples) throw new ArgumentError(`${where}: classWeight needs labels`);
-  return [timesClassWeights(where, samples, own[0]!, classWeight)];
+  return [timesClassWeights(where, outputs[0]!, samples, own[0]!, classWeight)];
 }
 
 function sampleWeights(where: string, value: TensorLike, labels: Samples, count: number): Samples {
@@ -443,6 +452,7 @@ function sampleWeights(where: string, value: TensorLike, labels: Samples, count:
 
 function timesClassWeights(
   where: string,
+  output: Slot,
   labels: Samples,
   weights: Samples | null,
   classWeight: ClassWeights,
@@ -454,6 +464,15 @@ function timesClassWeights(
       );
     }
     checkNumber(`${where}: classWeight`, label, weight, 0);
+    const last = output.shape[output.shape.length - 1];
+    // One value per sample tells two classes apart.
+    const classes = last === 1 ? 2 : last;
+    if (typeof classes === "number" && Number(label) >= classes) {
+      throw new ArgumentError(
+        `${where}: classWeight: there is no class ${label}; output ${show(output.name)} has ${classes} ` +
+          `classes, 0 to ${classes - 1}`,
+      );
+    }
   }
   const { shape, rowSize, values } = labels;
   if (shape.length > 2) {
