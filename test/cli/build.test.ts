@@ -14,6 +14,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { runBuild } from "../../src/cli/build.js";
 
 const addon = fileURLToPath(new URL("../../build/Release/layerwise.node", import.meta.url));
+const absent = existsSync(addon) ? "" : " (skipped: the addon is not built)";
 let folder: string;
 
 beforeEach(() => {
@@ -43,7 +44,7 @@ async function build(...argv: string[]): Promise<string> {
 }
 
 // CMake itself takes minutes and is what test/native's targets use; here it is a script.
-describe.skipIf(process.platform === "win32")("layerwise build", () => {
+describe.skipIf(process.platform === "win32")("layerwise build (not on Windows)", () => {
   beforeEach(() => {
     tool("make", "");
     tool("c++", "");
@@ -65,7 +66,7 @@ describe.skipIf(process.platform === "win32")("layerwise build", () => {
   });
 
   it.skipIf(!existsSync(addon))(
-    "puts the addon where the backend looks, with this Node's headers and node-addon-api",
+    `puts the addon where the backend looks, with this Node's headers and node-addon-api${absent}`,
     async () => {
       const release = join(folder, "native/build/Release");
       tool("cmake", `echo "$@" >> ${folder}/calls; cp ${addon} ${release}/layerwise.node`);

@@ -87,7 +87,7 @@ describe("layerwise demo", () => {
 
   // Windows has no signal that one process can send another as Ctrl-C.
   it.skipIf(process.platform === "win32")(
-    "ends at Ctrl-C with a report of what was learnt",
+    "ends at Ctrl-C with a report of what was learnt (not on Windows)",
     async () => {
       const report = join(directory, "interrupted.html");
       let interrupted = false;
