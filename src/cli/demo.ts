@@ -19,6 +19,7 @@ import {
   showsBraille,
   sideBySide,
   styleOf,
+  sureness,
 } from "./text.js";
 
 export const demoHelp = `Usage: layerwise demo [options]
@@ -330,7 +331,7 @@ function picturesText(results: Results, { classNames }: DemoData, style: Style):
   const braille = showsBraille();
   const block = ({ pixels, width, height, predicted, label, probabilities }: ReportSample) => {
     const sure = typeof probabilities === "number" ? probabilities : probabilities[predicted]!;
-    const name = `${classNames[predicted]} ${percent(sure)}`;
+    const name = `${classNames[predicted]} ${sureness(sure)}`;
     return {
       lines: pictureText(pixels, width, height, braille),
       captions:

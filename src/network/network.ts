@@ -226,7 +226,7 @@ export class Network<O extends Tensor | Tensor[] = Tensor> extends Layer {
     const flow = this.built
       ? `; ${listed(this.inputs)} → ${listed(this.outputs)}`
       : "; its input shape is not known yet";
-    return `${super.toString()}, ${this.layers.length} layers: ${names.join(", ")}${flow}`;
+    return `${super.toString()}, ${this.layers.length} layer${this.layers.length === 1 ? "" : "s"}: ${names.join(", ")}${flow}`;
   }
 
   /** The table of layers with shapes, parameters, operations and memory, as text. */

@@ -225,6 +225,14 @@ describe("mistakes", () => {
     );
   });
 
+  test("a dtype in the place of the shape", () => {
+    const wrong = { dtype: "int32" } as never;
+    expect(told(() => lw.tensor([1], wrong))).toMatch(
+      /an object with a dtype as its shape; .* lw\.tensor\(values, undefined, "int32"\)$/,
+    );
+    expect(told(() => lw.tensor([1], "int32" as never))).toMatch(/got "int32" as its shape/);
+  });
+
   test("what makes tensors of nothing names itself", () => {
     expect(told(() => lw.zeros([-1]))).toMatch(/^\w+: zeros: /);
     expect(told(() => lw.ones([1.5]))).toMatch(/^\w+: ones: /);
