@@ -88,8 +88,9 @@ const checks: Record<string, (out: string) => void> = {
     expect(share(/Test accuracy: ([\d.]+ %)/.exec(out)?.[1])).toBeGreaterThan(70);
   },
   "09-custom-layer-and-loop": (out) => {
-    const [, programs, , accuracy] = out.split("\n")[2]!.trim().split(/ {2,}/);
+    const [, programs, loss, accuracy] = out.split("\n")[2]!.trim().split(/ {2,}/);
     expect(programs).toBe("1");
+    expect(loss).toMatch(/[1-9]/);
     expect(share(accuracy)).toBeGreaterThan(90);
   },
   "10-http-service": (out) => {
@@ -132,7 +133,11 @@ describe("the examples", () => {
     const { status, stdout } = run();
     expect(status).toBe(0);
     for (const name of names) expect(stdout).toMatch(new RegExp(`^${name} {2,}[A-Z]`, "m"));
-    expect(run("no-such")).toMatchObject({ status: 2, stdout: "" });
-    expect(run("mlp").stderr).toContain("these match: 02-xor-mlp, 08-mnist-mlp");
+    const unknown = run("no-such");
+    expect(unknown).toMatchObject({ status: 2, stdout: "" });
+    expect(unknown.stderr).toMatch(
+      /^There is no example "no-such"; the examples are 01-perceptron, /,
+    );
+    expect(run("mlp").stderr).toContain("fits several examples: 02-xor-mlp, 08-mnist-mlp;");
   });
 });

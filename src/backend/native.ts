@@ -251,7 +251,7 @@ class NativeProgram implements LoadedProgram {
 /** What the addon threw, in the family: values that a kernel refused are the caller's arguments. */
 function translated(error: unknown): Error {
   const message = error instanceof Error ? error.message : String(error);
-  return message.startsWith("Program call ")
+  return /\(Program call \d+\)$/.test(message)
     ? new ArgumentError(message)
     : new BackendError(message);
 }

@@ -69,7 +69,8 @@ class Turns {
 /** One prepared call with its arrays; those that live in bindings change from run to run. */
 interface Step {
   /** For messages. */
-  readonly where: string;
+  readonly kernel: string;
+  readonly index: number;
   readonly run: KernelRun;
   readonly inputs: TypedArray[];
   readonly outputs: TypedArray[];
@@ -279,7 +280,8 @@ function makeState(program: Program, runs: readonly KernelRun[]): State {
     return arrays;
   };
   const steps = program.calls.map((call: Call, i) => ({
-    where: `Program call ${i} (${call.kernel})`,
+    kernel: call.kernel,
+    index: i,
     run: runs[i]!,
     inputs: resolve(call.inputs),
     outputs: resolve(call.outputs),
@@ -288,13 +290,13 @@ function makeState(program: Program, runs: readonly KernelRun[]): State {
   return { steps, slots };
 }
 
-/** Runs one call; what it finds wrong in the data is reported with the call's index and kernel. */
+/** Runs one call; what it finds wrong in the data is reported with the kernel and the call's index. */
 function execute(step: Step): void {
   try {
     step.run(step.inputs, step.outputs);
   } catch (error) {
     if (!(error instanceof ArgumentError)) throw error;
-    throw new ArgumentError(`${step.where}: ${error.message}`);
+    throw new ArgumentError(`${step.kernel}: ${error.message} (Program call ${step.index})`);
   }
 }
 

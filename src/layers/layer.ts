@@ -28,6 +28,7 @@ import { mul } from "../ops/elementwise.js";
 import { asTensor } from "../ops/op.js";
 import { freshSource } from "../ops/random.js";
 import type { DType } from "../tensor/dtype.js";
+import { inspect } from "../tensor/inspect.js";
 import type { RandomSource } from "../tensor/random.js";
 import { checkShape, type Shape, sameShape, showShape } from "../tensor/shape.js";
 import { Tensor, type TensorLike, tensor } from "../tensor/tensor.js";
@@ -424,6 +425,18 @@ export abstract class Layer<D extends Declaration = NoOptions> {
       }
     }
     return outputs;
+  }
+
+  /** Name and size in one line; a model adds its layers. */
+  toString(): string {
+    return this.built
+      ? `${this.where}, ${this.countParams()} parameters`
+      : `${this.where}, not built`;
+  }
+
+  /** What `console.log` shows. */
+  [inspect](): string {
+    return this.toString();
   }
 
   /** The options as JSON, from which `fromConfig` makes an equal layer (with fresh weights). */

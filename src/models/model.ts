@@ -22,6 +22,7 @@ import {
   Trainer,
   type TrainOnBatchOptions,
 } from "../training/trainer.js";
+import { warnOfLogits } from "./advice.js";
 import { readWeights, type SaveOptions, saveModel, writeWeights } from "./saving.js";
 import { ModelServer, type ServerOptions } from "./server.js";
 
@@ -76,7 +77,10 @@ export class Model<O extends ModelOutput = Tensor> extends Network<O> implements
   }
 
   #objective(options: CompileOptions): Objective {
-    return new Objective(`compile() of ${this.where}`, slotsOf(this.outputs), options);
+    const where = `compile() of ${this.where}`;
+    const objective = new Objective(where, slotsOf(this.outputs), options);
+    warnOfLogits(where, this.outputs, objective.losses);
+    return objective;
   }
 
   /**

@@ -315,12 +315,18 @@ function checkLabelShape(
     const indices = output.slice(0, -1);
     if (dimensionsFit(shape, indices) || dimensionsFit(shape, [...indices, 1])) return;
     const oneHot = dimensionsFit(shape, output);
+    const perSample = shape.length === 1 || (shape.length === 2 && shape[1] === 1);
     throw new ShapeError(
       expected(
         `${where}: ${what}`,
         `class indices of shape ${showShape(indices)} for ${name}`,
         showShape(shape),
-        oneHot ? "for one-hot labels use the loss categoricalCrossentropy" : undefined,
+        oneHot
+          ? "for one-hot labels use the loss categoricalCrossentropy"
+          : perSample && output.length > 2
+            ? `the output has shape ${showShape(output)}, while there is one label per sample: a flatten ` +
+              "layer before the dense ones makes one row of each sample"
+            : undefined,
       ),
     );
   }
@@ -358,6 +364,15 @@ function checkLabelValues(
       if (Number.isNaN(values[i]!)) {
         throw new NonFiniteError(`${where}: ${what} contain NaN at ${at(i)}`);
       }
+    }
+  }
+  if (loss !== null && /^binary.*Crossentropy$/.test(lossConfig(loss)?.name ?? "")) {
+    const wrong = values.findIndex((label) => label < 0 || label > 1);
+    if (wrong >= 0) {
+      throw new ArgumentError(
+        `${where}: ${what}: ${at(wrong)} has label ${values[wrong]}, but ${lossConfig(loss)!.name} takes ` +
+          "labels from 0 to 1; for more classes use sparseCategoricalCrossentropy, for labels of -1 and 1 hinge",
+      );
     }
   }
   const classes = slot.shape[slot.shape.length - 1];
@@ -461,6 +476,7 @@ function weightsOf(
 /** The samples with their weights times those of their classes; only training counts classes so. */
 export function withClassWeights(
   where: string,
+  { outputs }: DataRequest,
   data: Data,
   classWeight: ClassWeights | undefined,
 ): Data {
@@ -472,9 +488,10 @@ export function withClassWeights(
   }
   const samples = data.y[0];
   if (!samples) throw new ArgumentError(`${where}: classWeight needs labels`);
+  const weights = data.weights[0] ?? null;
   return {
     ...data,
-    weights: [timesClassWeights(where, samples, data.weights[0] ?? null, classWeight)],
+    weights: [timesClassWeights(where, outputs[0]!, samples, weights, classWeight)],
   };
 }
 
@@ -495,6 +512,7 @@ function sampleWeights(where: string, value: TensorLike, labels: Samples, count:
 
 function timesClassWeights(
   where: string,
+  output: Slot,
   labels: Samples,
   weights: Samples | null,
   classWeight: ClassWeights,
@@ -506,6 +524,15 @@ function timesClassWeights(
       );
     }
     checkNumber(`${where}: classWeight`, label, weight, 0);
+    const last = output.shape[output.shape.length - 1];
+    // One value per sample tells two classes apart.
+    const classes = last === 1 ? 2 : last;
+    if (typeof classes === "number" && Number(label) >= classes) {
+      throw new ArgumentError(
+        `${where}: classWeight: there is no class ${label}; output ${show(output.name)} has ${classes} ` +
+          `classes, 0 to ${classes - 1}`,
+      );
+    }
   }
   const { shape, rowSize, values } = labels;
   if (shape.length > 2) {

@@ -65,6 +65,11 @@ export class Objective {
       throw new ArgumentError(expected(where, "an object with options", show(options)));
     }
     checkKeys(where, options, compileKeys);
+    for (const key of ["optimizer", "loss"] as const) {
+      if (Object.hasOwn(options, key) && options[key] === undefined) {
+        throw new ArgumentError(`${where}: \`${key}\` is undefined; leave it out for the default`);
+      }
+    }
     this.options = options;
     this.outputs = outputs;
     this.optimizer = resolveOptimizer(where, options.optimizer ?? "rmsprop");

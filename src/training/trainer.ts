@@ -38,6 +38,7 @@ import {
   sliceData,
   withClassWeights,
 } from "./data.js";
+import { checkMeasured, nonFiniteInput } from "./nonfinite.js";
 import type { Objective, OutputMetric } from "./objective.js";
 import { epochOrder } from "./order.js";
 import { ExecutableCache, inferenceBatch, rowsPerBatch } from "./predictor.js";
@@ -292,7 +293,7 @@ export class Trainer {
     const request = this.#request(objective);
     const all = gatherData(where, request, x, y, options.sampleWeight);
     const { data: kept, validation } = splitData(where, request, all, options);
-    const data = withClassWeights(where, kept, options.classWeight);
+    const data = withClassWeights(where, request, kept, options.classWeight);
     const rows = rowsPerBatch(where, "batchSize", options.batchSize ?? 32, data.count);
     const batches = Math.ceil(data.count / rows);
     const steps = options.stepsPerEpoch ?? batches;
@@ -362,7 +363,8 @@ export class Trainer {
         const loss = record.values[0]![batch]!;
         if (!quiet) {
           const when = ` in epoch ${epoch + last + 1}, batch ${(batch % steps) + 1} of ${steps}`;
-          throw nonFinite(where, loss, when);
+          const seen = order.subarray(batch * rows, (batch + 1) * rows);
+          throw nonFinite(where, loss, nonFiniteInput(data.x, seen), when);
         }
         model.stopTraining = true;
       }
@@ -371,6 +373,7 @@ export class Trainer {
       if (validation && finite) {
         const batch = options.validationBatchSize ?? rows;
         const results = await this.#measure(where, objective, validation, batch, callbacks, signal);
+        if (watch) checkMeasured(`${where}: validation`, results.loss, validation.x);
         for (const [key, value] of Object.entries(results)) logs[`val_${key}`] = value;
       }
       await callbacks.at("onEpochEnd", epoch + last, logs);
@@ -562,6 +565,7 @@ export class Trainer {
       const request = this.#request(objective);
       const data = withClassWeights(
         where,
+        request,
         gatherData(where, request, x, y, options.sampleWeight),
         options.classWeight,
       );
@@ -571,7 +575,7 @@ export class Trainer {
       const outputs = await step.run(arraysOf(data).map((s) => s.values));
       const means = outputs.map((o) => o[0]!);
       if (options.terminateOnNaN !== false && !Number.isFinite(means[0])) {
-        throw nonFinite(where, means[0]!);
+        throw nonFinite(where, means[0]!, nonFiniteInput(data.x));
       }
       return { ...this.#logs(objective, means), ...this.#metricLogs(metrics) };
     });
@@ -601,6 +605,7 @@ export class Trainer {
       const progress = new Progress(verbose);
       progress.begin("", steps);
       const logs = await this.#measure(where, objective, data, size, callbacks, options.signal);
+      checkMeasured(where, logs.loss, data.x);
       progress.end(logs);
       return logs;
     });
@@ -688,11 +693,12 @@ export class Trainer {
   }
 }
 
-function nonFinite(where: string, loss: number, when = ""): NonFiniteError {
-  return new NonFiniteError(
-    `${where}: the loss became ${loss}${when}; ` +
-      "a smaller learning rate, gradient clipping (clipNorm) or scaled inputs may help, or set terminateOnNaN: false to go on",
-  );
+/** `cause` is what the data have wrong, if anything. */
+function nonFinite(where: string, loss: number, cause?: string, when = ""): NonFiniteError {
+  const help =
+    cause ??
+    "a smaller learning rate, gradient clipping (clipNorm) or scaled inputs may help, or set terminateOnNaN: false to go on";
+  return new NonFiniteError(`${where}: the loss became ${loss}${when}; ${help}`);
 }
 
 /** The first `used` samples of each of `count` epochs' orders, one after the other. */

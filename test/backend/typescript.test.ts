@@ -271,7 +271,7 @@ describe("refusals", () => {
     const x = Float32Array.of(1, 2, 3, 4);
     const y = new Float32Array(2);
     expect(() => loaded.runSync([x, Int32Array.of(3, 4), y])).toThrowErrorMatchingInlineSnapshot(
-      `[ArgumentError: Program call 0 (gather): index 4 at position 1 lies outside [0, 4)]`,
+      `[ArgumentError: gather: index 4 at position 1 lies outside [0, 4) (Program call 0)]`,
     );
     await expect(loaded.run([x, Int32Array.of(-1, 0), y])).rejects.toThrow(ArgumentError);
     await loaded.run([x, Int32Array.of(3, 0), y]);

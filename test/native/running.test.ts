@@ -96,7 +96,7 @@ describe("run", () => {
     const handle = p.load();
     const bindings = [new Float32Array(3), Int32Array.of(-1), new Float32Array(1)];
     await expect(run(handle, bindings)).rejects.toThrow(
-      "Program call 0 (gather): index -1 at position 0",
+      "gather: index -1 at position 0 lies outside [0, 3) (Program call 0)",
     );
     await expect(loop(handle, bindings, [0, 0, 0], 3)).rejects.toThrow("index -1");
     bindings[1]![0] = 2;

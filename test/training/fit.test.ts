@@ -294,6 +294,29 @@ describe("a run", () => {
     );
   });
 
+  test("names the input value that made the loss NaN", async () => {
+    const { x, y, model } = line();
+    model.compile({ optimizer: "sgd", loss: "mse" });
+    const name = model.inputNames[0];
+    const bad = x.map(([v], i) => [i === 7 ? Number.NaN : v!]);
+    const options = { batchSize: 2, verbose: 0, shuffle: false } as const;
+    await expect(model.fit(bad, y, options)).rejects.toThrow(
+      `batch 4 of 5; input "${name}" is NaN at sample 7, position 0`,
+    );
+    const clean = line().model;
+    clean.compile({ optimizer: "sgd", loss: "mse" });
+    const infinite = x.map(([v], i) => [i === 2 ? -Infinity : v!]);
+    await expect(clean.evaluate(infinite, y)).rejects.toThrow(
+      /^evaluate\(\): the loss is (NaN|Infinity) because input ".*" is -Infinity at sample 2, position 0$/,
+    );
+    await expect(clean.fit(x, y, { verbose: 0, validationData: [infinite, y] })).rejects.toThrow(
+      /^fit\(\): validation: .* is -Infinity at sample 2/,
+    );
+    // Weights that ran away are not the data's fault.
+    clean.setWeights([[[Infinity]], [0]]);
+    expect((await clean.evaluate(x, y)).loss).not.toBeLessThan(Infinity);
+  });
+
   test("goes on after NaN when told to", async () => {
     const { x, y, model } = line();
     model.compile({ optimizer: optimizers.sgd({ learningRate: 1e20 }), loss: "mse" });
