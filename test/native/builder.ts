@@ -39,7 +39,7 @@ export interface Addon {
     callback: LoopCallback,
   ): void;
   peak(isa: string, milliseconds: number): number;
-  bandwidth(threads: number, milliseconds: number): number;
+  bandwidth(sweep: string, threads: number, milliseconds: number, aroundCaches: boolean): number;
 }
 
 export const addonPath =
