@@ -68,7 +68,9 @@ class Train:
         self.optimizer = adam(self.model.parameters(), spec["learningRate"], options)
         # The loss and its gradients become one graph each; the optimizer's loop over parameters another.
         self.forward = maybe_compiled(lambda x, y: self.loss(self.model(x), y), options)
-        self.update = maybe_compiled(self.optimizer.step, options)
+        self.optimizer_step = self.optimizer.step
+        self.compiled = "compile" in options
+        self.rate = spec["learningRate"]
         self.per_epoch = None
         self.last_loss = float("nan")
         self.steps = max(1, self.samples // self.batch)
@@ -77,8 +79,26 @@ class Train:
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.forward(x, y)
         loss.backward()
-        self.update()
+        self.optimizer_step()
         return loss.detach()
+
+    def choose_optimizer(self):
+        """Keeps the faster of the compiled optimizer and the fused one: which it is depends on the size."""
+        self.forward(self.x[: self.batch], self.y[: self.batch]).backward()
+        fused = adam(self.model.parameters(), self.rate, {"adam": "fused"})
+        steps = [torch.compile(self.optimizer.step, dynamic=False), fused.step]
+        best = {}
+        for step in steps:
+            for _ in range(3):
+                step()
+            best[step] = min(self.timed(step) for _ in range(10))
+        self.optimizer_step = min(steps, key=best.get)
+
+    @staticmethod
+    def timed(call):
+        begin = time.perf_counter()
+        call()
+        return time.perf_counter() - begin
 
     def epoch(self):
         total = torch.zeros(())
@@ -92,6 +112,8 @@ class Train:
         return total.item() / self.steps
 
     def measure(self, seconds):
+        if self.compiled and self.per_epoch is None:
+            self.choose_optimizer()
         epochs = 1 if self.per_epoch is None else max(1, round(seconds / self.per_epoch))
         begin = time.perf_counter()
         for _ in range(epochs):

@@ -42,6 +42,9 @@ export async function probeMachine(
 export const peakOf = ({ peaks, isa }: ProbedMachine, threads: number): number =>
   threads * peaks[isa]!;
 
+/** Share of the peak that a BLAS-like library reaches with the right kernels on a quiet machine. */
+const knownLevel = 0.8;
+
 /** The machine in some lines of text. */
 export function describeMachine(machine: Machine): string {
   const { cpu, isa, peaks, bandwidth, levels, versions, memoryGiB, loadBefore } = machine;
@@ -57,6 +60,15 @@ export function describeMachine(machine: Machine): string {
     ([name, rate]) =>
       `${name} ${rate.toFixed(1)} (${((100 * rate) / peakOf(machine, 1)).toFixed(0)} %)`,
   );
+  const reached = (name: string): number => {
+    // OpenBLAS has several sets of kernels, and the best one is used.
+    const own = Object.entries(levels).filter(([level]) => level.startsWith(name));
+    return Math.max(...own.map(([, rate]) => rate)) / peakOf(machine, 1);
+  };
+  const libraries = new Set(Object.keys(levels).map((level) => level.split(",")[0]!));
+  const below = [...libraries]
+    .filter((name) => reached(name) < knownLevel)
+    .map((name) => `${name} is below its known level: ratios to it flatter us.`);
   const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   const busy =
     loadBefore > machine.cpus / 4 ? " (other work was running: figures are provisional)" : "";
@@ -67,6 +79,7 @@ export function describeMachine(machine: Machine): string {
     ...(peers.length > 0
       ? [`Peers at 1024x1024x1024 on one thread, GFLOP/s: ${peers.join(", ")}.`]
       : []),
+    ...below,
     `${named.join(", ")}; load before the run ${loadBefore.toFixed(1)}${busy}.`,
   ].join("\n");
 }
