@@ -62,13 +62,13 @@ class Case {
     perCall_ = best;
   }
 
-  // Seconds per call: the median of ten parts, as the others report.
+  // Seconds per call: the median of ten parts, as the others report; of fewer if calls are long.
   double measure(double aim) {
-    const int count = std::max(1, (int)std::lround(aim / 10 / perCall_));
-    std::vector<double> parts(10);
+    std::vector<double> parts((size_t)std::clamp((int)std::lround(aim / perCall_), 3, 10));
+    const int count = std::max(1, (int)std::lround(aim / (double)parts.size() / perCall_));
     for (double& part : parts) part = timed(way_, count);
     std::sort(parts.begin(), parts.end());
-    return perCall_ = (parts[4] + parts[5]) / 2;
+    return perCall_ = (parts[(parts.size() - 1) / 2] + parts[parts.size() / 2]) / 2;
   }
 
   // The largest error of some elements against double, as a multiple of what rounding explains.
