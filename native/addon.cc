@@ -8,7 +8,10 @@
 
 #include <string.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <map>
 #include <thread>
 
 #if !defined(_WIN32)
@@ -560,41 +563,61 @@ napi_value peak(napi_env env, napi_callback_info callbackInfo) {
                              availableNames());
 }
 
-napi_value bandwidth(napi_env env, napi_callback_info callbackInfo) {
-  napi_value args[2];
-  double threads = 0, milliseconds = 0;
-  if (arguments(env, callbackInfo, args) < 2 || napi_get_value_double(env, args[0], &threads) != napi_ok ||
-      napi_get_value_double(env, args[1], &milliseconds) != napi_ok ||
-      !(threads >= 1 && threads <= 1024) || !(milliseconds > 0 && milliseconds <= 60000)) {
-    return throwType(env, "bandwidth: expected (threads, milliseconds)");
-  }
-  constexpr int64_t kFloats = int64_t{8} << 20;  // 32 MiB per array and thread
-  const int n = (int)threads;
-  std::vector<Arena> arenas((size_t)n);
-  std::vector<double> rates((size_t)n, 0.0);
-  std::vector<std::thread> workers;
+// Runs `sweep` on all threads at once for the given time; GB/s of all together, 0 without the memory.
+double sweepRate(Sweep sweep, bool aroundCaches, int threads, double milliseconds) {
+  // Per array 128 MiB in all, far more than a cache holds, but no thread less than 16 MiB.
+  constexpr int64_t kAllFloats = int64_t{32} << 20, kLeastFloats = int64_t{4} << 20;
+  const int64_t n = std::max(kLeastFloats, kAllFloats / threads / 128 * 128);
+  std::vector<Arena> arenas((size_t)threads);
   for (Arena& arena : arenas) {
-    if (!arena.allocate(3 * kFloats * 4)) return throwError(env, "bandwidth: not enough memory");
+    if (!arena.allocate((size_t)(4 * n * 4))) return 0;
   }
-  for (int w = 0; w < n; w++) {
+  std::vector<double> rates((size_t)threads, 0.0);
+  std::vector<std::thread> workers;
+  std::atomic<int> ready{0};
+  for (int w = 0; w < threads; w++) {
     workers.emplace_back([&, w] {
-      float* a = reinterpret_cast<float*>(arenas[(size_t)w].data());
-      memset(a, 0, 3 * kFloats * 4);
+      float* data = reinterpret_cast<float*>(arenas[(size_t)w].data());
+      memset(data, 0, (size_t)(4 * n * 4));
+      ready++;
+      while (ready < threads) std::this_thread::yield();
       const auto start = std::chrono::steady_clock::now();
       double bytes = 0, passed = 0;
       do {
-        bytes += currentTable()->triad(a, a + kFloats, a + 2 * kFloats, kFloats);
+        bytes += currentTable()->sweep(sweep, aroundCaches, data, n);
         passed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
       } while (passed * 1e3 < milliseconds);
       rates[(size_t)w] = bytes / passed * 1e-9;
     });
   }
   double total = 0;
-  for (int w = 0; w < n; w++) {
+  for (int w = 0; w < threads; w++) {
     workers[(size_t)w].join();
     total += rates[(size_t)w];
   }
-  return toNumber(env, total);
+  return total;
+}
+
+napi_value bandwidth(napi_env env, napi_callback_info callbackInfo) {
+  static const std::map<std::string, Sweep> sweeps = {{"read", Sweep::kRead},
+                                                      {"copy", Sweep::kCopy},
+                                                      {"triad", Sweep::kTriad},
+                                                      {"update", Sweep::kUpdate}};
+  napi_value args[4];
+  double threads = 0, milliseconds = 0;
+  bool around = false;
+  const size_t count = arguments(env, callbackInfo, args);
+  const auto sweep = sweeps.find(count > 0 ? fromText(env, args[0]) : "");
+  if (count < 4 || sweep == sweeps.end() ||
+      napi_get_value_double(env, args[1], &threads) != napi_ok ||
+      napi_get_value_double(env, args[2], &milliseconds) != napi_ok ||
+      napi_get_value_bool(env, args[3], &around) != napi_ok || !(threads >= 1 && threads <= 1024) ||
+      !(milliseconds > 0 && milliseconds <= 60000)) {
+    return throwType(env, "bandwidth: expected (\"read\", \"copy\", \"triad\" or \"update\", "
+                          "threads, milliseconds, aroundCaches)");
+  }
+  const double rate = sweepRate(sweep->second, around, (int)threads, milliseconds);
+  return rate > 0 ? toNumber(env, rate) : throwError(env, "bandwidth: not enough memory");
 }
 
 // The addon must stay mapped: its threads outlive the environment that loaded it first.

@@ -151,12 +151,23 @@ struct KernelEntry {
   RunFunction run;
 };
 
+// What a pass of the bandwidth probe does with arrays a, b, c, d, and the bytes per element that count:
+// those that the formula names, not the line that an ordinary store to c or b reads first.
+enum class Sweep {
+  kRead,    // Σ a: 4
+  kCopy,    // b = a: 8
+  kTriad,   // c = a + s·b, as STREAM's: 12
+  kUpdate,  // a, b, c from a, b, c and d, in place, as an optimizer: 28
+};
+
 // All kernels of one instruction set.
 struct KernelTable {
   const char* name;
   KernelEntry kernels[kKernelCount];
   double (*peak)(double milliseconds);  // GFLOP/s of one thread
-  double (*triad)(float* a, const float* b, const float* c, int64_t n);  // one STREAM-triad pass
+  // One pass of a bandwidth probe over the four arrays of n floats at `data`, 64-byte aligned, n a multiple
+  // of 128; gives the bytes that count. `aroundCaches`: by non-temporal stores.
+  double (*sweep)(Sweep sweep, bool aroundCaches, float* data, int64_t n);
 };
 
 }  // namespace layerwise

@@ -57,8 +57,13 @@ export interface Addon {
   resume(): void;
   /** GFLOP/s of a register-only FMA loop on one thread. */
   peak(isa: string, milliseconds: number): number;
-  /** GB/s of a stream triad. */
-  bandwidth(threads: number, milliseconds: number): number;
+  /** GB/s of passes over memory on some threads; `aroundCaches`: by non-temporal stores. */
+  bandwidth(
+    sweep: "read" | "copy" | "triad" | "update",
+    threads: number,
+    milliseconds: number,
+    aroundCaches: boolean,
+  ): number;
 }
 
 export interface Attempt {

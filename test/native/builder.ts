@@ -42,7 +42,7 @@ export interface Addon {
   pause(): void;
   resume(): void;
   peak(isa: string, milliseconds: number): number;
-  bandwidth(threads: number, milliseconds: number): number;
+  bandwidth(sweep: string, threads: number, milliseconds: number, aroundCaches: boolean): number;
 }
 
 export const addonPath =
