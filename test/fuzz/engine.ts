@@ -65,7 +65,7 @@ export async function fuzz(target: Target, options: Options): Promise<Progress> 
     try {
       await target.execute(bytes);
       for (const feature of trace.features()) seen.add(feature);
-      if (seen.size === known) return;
+      if (seen.size === known && corpus.length > 0) return;
       corpus.push(bytes);
       trace.allocationLimit = Infinity;
       await target.examine?.(bytes);

@@ -13,7 +13,7 @@ export class PropertyError extends Error {
 type Compared = string | number;
 
 const edgeCount = 1 << 16;
-const mostSteps = 20_000_000;
+const mostSteps = 2_000_000;
 const keptPairs = 64;
 
 export class Trace implements Record<Comparison, (id: number, a: never, b: never) => boolean> {
