@@ -1,6 +1,7 @@
-// moments: mean and population variance over the middle axis of [outer, axis, inner], in two passes.
-// Columns (inner > 1) go through chunks of rows whose number depends on the shape alone; each chunk's
-// mean and squared deviations are merged in float64 (Chan, Golub, LeVeque 1979).
+// moments: mean and population variance over the middle axis of [outer, axis, inner]. Rows are summed
+// twice, the second time out of L1. Columns (inner > 1) go through blocks of rows that stay in L2: a
+// block's means, then its squared deviations, are merged in float64 (Chan, Golub, LeVeque 1979), so that
+// memory is read once. Chunks of blocks, whose number depends on the shape alone, are for threads.
 #include "kernels.h"
 
 namespace layerwise {
@@ -8,6 +9,7 @@ namespace LAYERWISE_ISA_NAMESPACE {
 namespace {
 
 constexpr int64_t kGrain = 64;
+constexpr int64_t kBlockRows = 64;  // × kTileLanes floats: 128 KiB
 enum { kChunks = 0, kLength = 1 };
 
 struct Shape {
@@ -44,40 +46,74 @@ void momentsOfRow(const float* x, int64_t n, float* mean, float* variance) {
   *variance = (float)(v < 0 ? 0 : v);
 }
 
-// Column sums over rows [begin, end): of x into totals, or with `center` of d = x − center into totals
-// and of d² into squares.
+// sums[i] += Σ d, with `Centered` squares[i] += Σ d² too, over R rows of n columns; d = x − center.
+template <bool Centered, int R>
+LW_INLINE void addRows(const float* x, int64_t stride, int64_t n, const float* center, float* sums,
+                       float* squares) {
+  for (int64_t i = 0; i < n; i += W) {
+    const int64_t rest = n - i;
+    VF d[R];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) {
+      d[r] = rest >= W ? load(x + r * stride + i) : loadPartial(x + r * stride + i, rest);
+      if (Centered) d[r] -= load(center + i);
+    }
+    if (Centered) {
+      VF q = d[0] * d[0];
+#pragma GCC unroll 8
+      for (int r = 1; r < R; r++) q += d[r] * d[r];
+      store(squares + i, load(squares + i) + q);
+    }
+    VF sum = d[0];
+#pragma GCC unroll 8
+    for (int r = 1; r < R; r++) sum += d[r];
+    store(sums + i, load(sums + i) + sum);
+  }
+}
+
 template <bool Centered>
-void columnSums(const float* x, int64_t stride, int64_t begin, int64_t end, int64_t n,
-                const float* center, double* totals, double* squares) {
-  float lanes[W], lanes2[W];
-  for (int64_t i = 0; i < n; i++) totals[i] = squares[i] = 0;
-  for (int64_t a = begin; a < end; a += 256) {
-    const int64_t stop = minOf(end, a + 256);
-    for (int64_t i = 0; i < n; i += W) {
-      const int64_t rest = minOf(n - i, W);
-      const float* p = x + a * stride + i;
-      VF sum = zero(), sum2 = zero();
-      if (rest == W) {
-        const VF c = Centered ? load(center + i) : zero();
-        for (int64_t r = a; r < stop; r++, p += stride) {
-          const VF d = Centered ? load(p) - c : load(p);
-          sum += d;
-          if (Centered) sum2 += d * d;
-        }
-      } else {
-        const VF c = Centered ? loadPartial(center + i, rest) : zero();
-        for (int64_t r = a; r < stop; r++, p += stride) {
-          const VF d = Centered ? loadPartial(p, rest) - c : loadPartial(p, rest);
-          sum += d;
-          if (Centered) sum2 += d * d;
-        }
+void addBlock(const float* x, int64_t stride, int64_t rows, int64_t n, const float* center, float* sums,
+              float* squares) {
+  for (int64_t i = 0; i < n; i += W) {
+    store(sums + i, zero());
+    if (Centered) store(squares + i, zero());
+  }
+  int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    if (!Centered) {  // the pass that comes from memory: rows are too short for the hardware's prefetcher
+      for (int64_t i = 0; i < n; i += 16) {
+        for (int k = 4; k < 8; k++) __builtin_prefetch(x + (r + k) * stride + i);
       }
-      store(lanes, sum);
-      store(lanes2, sum2);
-      for (int64_t l = 0; l < rest; l++) {
-        totals[i + l] += lanes[l];
-        if (Centered) squares[i + l] += lanes2[l];
-      }
+    }
+    addRows<Centered, 4>(x + r * stride, stride, n, center, sums, squares);
+  }
+  for (; r < rows; r++) addRows<Centered, 1>(x + r * stride, stride, n, center, sums, squares);
+}
+
+// Scratch of one thread: kTileLanes columns each, with room for a vector past the end.
+struct ColumnState {
+  double mean[kTileLanes], squares[kTileLanes];  // of all rows so far
+  float center[kTileLanes + 16], sums[kTileLanes + 16], deviations[kTileLanes + 16];
+};
+
+// Mean and squared deviations of n ≤ kTileLanes columns over `rows` rows.
+void momentsOfColumns(const float* x, int64_t stride, int64_t rows, int64_t n, ColumnState& s) {
+  for (int64_t i = 0; i < n; i++) s.mean[i] = s.squares[i] = 0;
+  for (int64_t at = 0; at < rows; at += kBlockRows) {
+    const int64_t count = minOf(kBlockRows, rows - at);
+    const float* block = x + at * stride;
+    addBlock<false>(block, stride, count, n, nullptr, s.sums, nullptr);
+    const float share = 1.0f / (float)count;
+    for (int64_t i = 0; i < n; i++) s.center[i] = s.sums[i] * share;
+    // The second pass also measures how far the first mean was off.
+    addBlock<true>(block, stride, count, n, s.center, s.sums, s.deviations);
+    const double here = (double)count, before = (double)at, after = before + here;
+    const double inverse = 1 / here, weight = here / after, cross = before * weight;
+    for (int64_t i = 0; i < n; i++) {
+      const double sum = s.sums[i], shift = sum * inverse;
+      const double delta = s.center[i] + shift - s.mean[i];
+      s.mean[i] += delta * weight;
+      s.squares[i] += s.deviations[i] - sum * shift + delta * delta * cross;
     }
   }
 }
@@ -103,7 +139,7 @@ void plan_moments(Call& call) {
   call.custom[kLength] = length;
   call.phases = 2;
   call.maxParts = maxOf(1, maxOf(s.outer * chunks, ceilDiv(s.inner, kGrain)));
-  call.scratchBytes = kTileLanes * (4 + 8 + 8);
+  call.scratchBytes = sizeof(ColumnState);
   call.sharedBytes = s.outer * chunks * s.inner * 2 * 8;
 }
 
@@ -127,25 +163,18 @@ void run_moments(const Call& call, const Run& run, int phase, int64_t part, int6
     Range units = {0, s.outer * chunks}, columns = {0, inner};
     if (s.outer * chunks >= parts) units = split(s.outer * chunks, 1, part, parts);
     else columns = split(inner, kGrain, part, parts);
-    double* totals = (double*)run.scratch;
-    double* squares = totals + kTileLanes;
-    float* center = (float*)(squares + kTileLanes);
+    ColumnState& state = *(ColumnState*)run.scratch;
     for (int64_t unit = units.begin; unit < units.end; unit++) {
       const int64_t o = unit / chunks, chunk = unit % chunks;
       const int64_t begin = chunk * length, end = minOf(s.axis, begin + length);
-      const double rows = (double)(end - begin);
       double* means = shared + unit * 2 * inner;
       for (int64_t c = columns.begin; c < columns.end; c += kTileLanes) {
         const int64_t n = minOf(kTileLanes, columns.end - c);
-        const float* base = x + o * s.axis * inner + c;
-        columnSums<false>(base, inner, begin, end, n, nullptr, totals, squares);
-        for (int64_t i = 0; i < n; i++) center[i] = (float)(totals[i] / rows);
-        // The second pass also measures how far the first mean was off.
-        columnSums<true>(base, inner, begin, end, n, center, totals, squares);
+        const float* base = x + (o * s.axis + begin) * inner + c;
+        momentsOfColumns(base, inner, end - begin, n, state);
         for (int64_t i = 0; i < n; i++) {
-          const double shift = totals[i] / rows;
-          means[c + i] = center[i] + shift;
-          means[inner + c + i] = squares[i] - rows * shift * shift;
+          means[c + i] = state.mean[i];
+          means[inner + c + i] = state.squares[i];
         }
       }
     }
