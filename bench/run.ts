@@ -1,10 +1,12 @@
 /**
  * `npm run bench`: times kernels, training steps and what a server notices of them.
  *
- *   npm run bench -- [words…] [--peers] [--threads 1,2] [--repeats 5] [--seconds 0.5] [--json FILE] [--list]
+ *   npm run bench -- [words…] [--peers | --against NAME,…] [--threads 1,2] [--quick]
+ *                    [--repeats 5] [--seconds 0.25] [--json FILE] [--list]
  *
  * Words pick the cases whose names contain all of them. `--peers` adds other libraries in the same run,
- * in turns with ours; `npm run bench:peers` installs them. How to read the tables: docs/performance.md.
+ * in turns with ours, `--against` only those whose names contain one of the words; `npm run bench:peers`
+ * installs them. How to read the tables: docs/performance.md.
  */
 import { writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
@@ -16,7 +18,8 @@ import { cases as runtime } from "./cases/runtime.js";
 import { DataFiles } from "./lib/data.js";
 import { describeMachine, probeMachine } from "./lib/machine.js";
 import { measureCase, type Result } from "./lib/measure.js";
-import { checkTable, failures, figureTable, timeTable } from "./lib/report.js";
+import { checkTable, failures, figureTable, summaryText, timeTables } from "./lib/report.js";
+import { summarize } from "./lib/summary.js";
 
 const allCases = [...models, ...matmul, ...elementwise, ...runtime];
 
@@ -24,16 +27,18 @@ const { values, positionals: words } = parseArgs({
   allowPositionals: true,
   options: {
     peers: { type: "boolean", default: false },
+    against: { type: "string" },
     threads: { type: "string", default: defaultThreads() },
-    repeats: { type: "string", default: "5" },
-    seconds: { type: "string", default: "0.5" },
+    quick: { type: "boolean", default: false },
+    repeats: { type: "string" },
+    seconds: { type: "string" },
     json: { type: "string" },
     list: { type: "boolean", default: false },
   },
 });
 
-const repeats = positive("repeats", values.repeats);
-const seconds = positive("seconds", values.seconds);
+const repeats = positive("repeats", values.repeats ?? (values.quick ? "3" : "5"));
+const seconds = positive("seconds", values.seconds ?? (values.quick ? "0.05" : "0.25"));
 const threads = values.threads.split(",").map((text) => positive("threads", text));
 const wanted = words.map((word) => word.toLowerCase());
 const chosen = allCases.filter(({ name }) =>
@@ -44,19 +49,30 @@ if (chosen.length === 0) {
   console.error(`no case has ${words.join(" and ")} in its name; --list shows all`);
   process.exit(2);
 }
+const rivals = values.against?.toLowerCase().split(",");
+const wants = (peer: string): boolean =>
+  rivals ? rivals.some((word) => peer.toLowerCase().includes(word)) : values.peers;
+const peers = new Set(chosen.flatMap((row) => row.peers).filter(wants));
+if (rivals && peers.size === 0) {
+  const names = [...new Set(chosen.flatMap((row) => row.peers))];
+  console.error(
+    `no peer of these cases is called ${values.against}; there are: ${names.join("; ")}`,
+  );
+  process.exit(2);
+}
 if (values.list) {
   for (const { name } of chosen) console.log(name);
   process.exit(0);
 }
 
-const machine = await probeMachine(threads);
+const machine = await probeMachine(threads, peers);
 const data = new DataFiles();
 const results: Result[] = [];
 try {
   for (const row of chosen) {
     for (const count of row.threads ?? threads) {
       process.stderr.write(`${row.name}, ${count} thread${count === 1 ? "" : "s"}\n`);
-      const options = { threads: count, repeats, seconds, peers: values.peers, data };
+      const options = { threads: count, repeats, seconds, wants, data };
       results.push(await measureCase(row, options));
     }
   }
@@ -69,7 +85,13 @@ const versions = Object.assign(
   ...results.flatMap(({ ours, peers }) => [ours, ...peers].map((outcome) => outcome.versions)),
 );
 const described = describeMachine({ ...machine, versions });
-const tables = [timeTable(results, machine), figureTable(results), checkTable(results)];
+const summaries = summarize(results);
+const tables = [
+  ...timeTables(results, machine),
+  summaryText(summaries),
+  figureTable(results),
+  checkTable(results),
+];
 console.log([described, ...tables.filter((text) => text !== "")].join("\n\n"));
 const problems = failures(results);
 if (problems.length > 0) console.log(`\nNot run, or stopped:\n${problems.join("\n")}`);
@@ -79,6 +101,7 @@ if (values.json !== undefined) {
     date: new Date().toISOString(),
     command,
     machine: { ...machine, versions },
+    summaries,
     results,
   };
   await writeFile(values.json, `${JSON.stringify(report, null, 1)}\n`);

@@ -75,7 +75,7 @@ const logits = model.apply(x);
 const right = lw.equal(logits.greater(0).cast("float32"), y).cast("float32").mean().item();
 printTable(
   ["epochs", "programs compiled", "last loss", "accuracy"],
-  [[epochs, step.programs, Number(losses.at(-1)!.toFixed(4)), `${(100 * right).toFixed(1)} %`]],
+  [[epochs, step.programs, losses.at(-1)!.toPrecision(2), `${(100 * right).toFixed(1)} %`]],
 );
 
 const [range, cells] = [[-1.15, 1.15] as const, 120];

@@ -1,4 +1,4 @@
-// The whole N-API surface: names, info, settings, load, runSync, run, loop, probes. The only file that
+// The whole N-API surface: names, info, settings, load, runSync, bind, run, loop, probes. The only file that
 // includes napi.h. No C++ exceptions cross or enter it (NAPI_DISABLE_CPP_EXCEPTIONS): every failure is
 // a pending JavaScript exception and a null return.
 //
@@ -8,7 +8,10 @@
 
 #include <string.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <map>
 #include <thread>
 
 #if !defined(_WIN32)
@@ -30,6 +33,7 @@ struct Environment {
   napi_env env = nullptr;
   napi_threadsafe_function deliver = nullptr;
   int pending = 0;  // submitted and not yet delivered; JavaScript thread only
+  int pauses = 0;   // pause() without resume() yet; JavaScript thread only
 };
 
 struct Handle {
@@ -39,9 +43,16 @@ struct Handle {
 
 constexpr napi_type_tag kHandleTag = {0x6c617965727769ull, 0x736570726f6772ull};
 
+// A Program with its bindings settled, run by the function that bind() made; that function holds the
+// arrays.
+struct Bound {
+  std::shared_ptr<Program> program;
+  std::vector<void*> bases;
+};
+
 struct NodeJob : Job {
   Environment* environment = nullptr;
-  napi_ref kept = nullptr;  // [callback, handle, progress, ...bindings]
+  napi_ref kept = nullptr;  // [callback, handle, bindings, progress]
 };
 
 napi_value throwError(napi_env env, const std::string& message) {
@@ -305,6 +316,52 @@ napi_value runSync(napi_env env, napi_callback_info callbackInfo) {
   return undefined(env);
 }
 
+napi_value runBound(napi_env env, napi_callback_info callbackInfo) {
+  void* data = nullptr;
+  napi_get_cb_info(env, callbackInfo, nullptr, nullptr, nullptr, &data);
+  Bound& bound = *static_cast<Bound*>(data);
+  const std::string problem = runHere(*bound.program, bound.bases.data());
+  if (!problem.empty()) return throwError(env, problem);
+  return nullptr;
+}
+
+// A function without arguments that does runSync(handle, bindings): what a call costs apart from its
+// work is getting at the arrays, so they are looked at once. None of them may be detached, transferred
+// or resized while the function is in use; the caller sees to that.
+napi_value bind(napi_env env, napi_callback_info callbackInfo) {
+  napi_value args[2];
+  if (arguments(env, callbackInfo, args) < 2) return throwType(env, "bind: expected (handle, bindings)");
+  Handle* handle = handleOf(env, args[0]);
+  if (!handle) return nullptr;
+  const Program& program = *handle->program;
+  const size_t count = program.bindings().size();
+  Bound* bound = new Bound{handle->program, std::vector<void*>(count)};
+  if (!readBindings(env, program, args[1], true,
+                    [&](uint32_t b) { return program.bindings()[b].size; }, bound->bases.data())) {
+    delete bound;
+    return nullptr;
+  }
+  // A frozen list of its own keeps the arrays alive as long as the function.
+  napi_value function, kept;
+  napi_create_array_with_length(env, count, &kept);
+  for (uint32_t b = 0; b < count; b++) {
+    napi_value item;
+    napi_get_element(env, args[1], b, &item);
+    napi_set_element(env, kept, b, item);
+  }
+  const auto drop = [](napi_env, void* data, void*) { delete static_cast<Bound*>(data); };
+  napi_property_descriptor property = {"bindings", nullptr,      nullptr, nullptr,
+                                       nullptr,    kept,         napi_default, nullptr};
+  if (napi_object_freeze(env, kept) != napi_ok ||
+      napi_create_function(env, "run", NAPI_AUTO_LENGTH, runBound, bound, &function) != napi_ok ||
+      napi_define_properties(env, function, 1, &property) != napi_ok ||
+      napi_add_finalizer(env, function, bound, drop, nullptr, nullptr) != napi_ok) {
+    delete bound;
+    return throwError(env, "bind: the function could not be created");
+  }
+  return function;
+}
+
 // On the JavaScript thread: calls back and lets go of what the job held.
 void deliver(napi_env env, napi_value, void*, void* data) {
   NodeJob* job = static_cast<NodeJob*>(data);
@@ -350,22 +407,18 @@ void complete(Job* job) {
   }
 }
 
-// Keeps callback, handle, progress and every typed array alive, and queues the job.
+// Keeps callback, handle, progress and the list of typed arrays alive, and queues the job. The list is
+// the caller's: it must stay as it is until the callback.
 napi_value submit(napi_env env, NodeJob* job, napi_value handle, napi_value bindings,
                   napi_value callback, napi_value progress) {
   Environment* environment = nullptr;
   napi_get_instance_data(env, reinterpret_cast<void**>(&environment));
-  const size_t count = job->windows.size();
   napi_value kept;
-  napi_create_array_with_length(env, 3 + count, &kept);
+  napi_create_array_with_length(env, 4, &kept);
   napi_set_element(env, kept, 0, callback);
   napi_set_element(env, kept, 1, handle);
-  if (progress) napi_set_element(env, kept, 2, progress);
-  for (size_t b = 0; b < count; b++) {
-    napi_value item;
-    napi_get_element(env, bindings, (uint32_t)b, &item);
-    napi_set_element(env, kept, (uint32_t)(3 + b), item);
-  }
+  napi_set_element(env, kept, 2, bindings);
+  if (progress) napi_set_element(env, kept, 3, progress);
   if (napi_create_reference(env, kept, 1, &job->kept) != napi_ok) {
     delete job;
     return throwError(env, "the run could not be queued");
@@ -477,6 +530,23 @@ napi_value loop(napi_env env, napi_callback_info callbackInfo) {
   return submit(env, job, args[0], args[1], args[6], progress ? args[4] : nullptr);
 }
 
+napi_value pause(napi_env env, napi_callback_info) {
+  Environment* environment = nullptr;
+  napi_get_instance_data(env, reinterpret_cast<void**>(&environment));
+  environment->pauses++;
+  pauseJobs();
+  return undefined(env);
+}
+
+napi_value resume(napi_env env, napi_callback_info) {
+  Environment* environment = nullptr;
+  napi_get_instance_data(env, reinterpret_cast<void**>(&environment));
+  if (environment->pauses == 0) return throwError(env, "resume: there was no pause()");
+  environment->pauses--;
+  resumeJobs();
+  return undefined(env);
+}
+
 napi_value peak(napi_env env, napi_callback_info callbackInfo) {
   napi_value args[2];
   double milliseconds = 0;
@@ -493,41 +563,61 @@ napi_value peak(napi_env env, napi_callback_info callbackInfo) {
                              availableNames());
 }
 
-napi_value bandwidth(napi_env env, napi_callback_info callbackInfo) {
-  napi_value args[2];
-  double threads = 0, milliseconds = 0;
-  if (arguments(env, callbackInfo, args) < 2 || napi_get_value_double(env, args[0], &threads) != napi_ok ||
-      napi_get_value_double(env, args[1], &milliseconds) != napi_ok ||
-      !(threads >= 1 && threads <= 1024) || !(milliseconds > 0 && milliseconds <= 60000)) {
-    return throwType(env, "bandwidth: expected (threads, milliseconds)");
-  }
-  constexpr int64_t kFloats = int64_t{8} << 20;  // 32 MiB per array and thread
-  const int n = (int)threads;
-  std::vector<Arena> arenas((size_t)n);
-  std::vector<double> rates((size_t)n, 0.0);
-  std::vector<std::thread> workers;
+// Runs `sweep` on all threads at once for the given time; GB/s of all together, 0 without the memory.
+double sweepRate(Sweep sweep, bool aroundCaches, int threads, double milliseconds) {
+  // Per array 128 MiB in all, far more than a cache holds, but no thread less than 16 MiB.
+  constexpr int64_t kAllFloats = int64_t{32} << 20, kLeastFloats = int64_t{4} << 20;
+  const int64_t n = std::max(kLeastFloats, kAllFloats / threads / 128 * 128);
+  std::vector<Arena> arenas((size_t)threads);
   for (Arena& arena : arenas) {
-    if (!arena.allocate(3 * kFloats * 4)) return throwError(env, "bandwidth: not enough memory");
+    if (!arena.allocate((size_t)(4 * n * 4))) return 0;
   }
-  for (int w = 0; w < n; w++) {
+  std::vector<double> rates((size_t)threads, 0.0);
+  std::vector<std::thread> workers;
+  std::atomic<int> ready{0};
+  for (int w = 0; w < threads; w++) {
     workers.emplace_back([&, w] {
-      float* a = reinterpret_cast<float*>(arenas[(size_t)w].data());
-      memset(a, 0, 3 * kFloats * 4);
+      float* data = reinterpret_cast<float*>(arenas[(size_t)w].data());
+      memset(data, 0, (size_t)(4 * n * 4));
+      ready++;
+      while (ready < threads) std::this_thread::yield();
       const auto start = std::chrono::steady_clock::now();
       double bytes = 0, passed = 0;
       do {
-        bytes += currentTable()->triad(a, a + kFloats, a + 2 * kFloats, kFloats);
+        bytes += currentTable()->sweep(sweep, aroundCaches, data, n);
         passed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
       } while (passed * 1e3 < milliseconds);
       rates[(size_t)w] = bytes / passed * 1e-9;
     });
   }
   double total = 0;
-  for (int w = 0; w < n; w++) {
+  for (int w = 0; w < threads; w++) {
     workers[(size_t)w].join();
     total += rates[(size_t)w];
   }
-  return toNumber(env, total);
+  return total;
+}
+
+napi_value bandwidth(napi_env env, napi_callback_info callbackInfo) {
+  static const std::map<std::string, Sweep> sweeps = {{"read", Sweep::kRead},
+                                                      {"copy", Sweep::kCopy},
+                                                      {"triad", Sweep::kTriad},
+                                                      {"update", Sweep::kUpdate}};
+  napi_value args[4];
+  double threads = 0, milliseconds = 0;
+  bool around = false;
+  const size_t count = arguments(env, callbackInfo, args);
+  const auto sweep = sweeps.find(count > 0 ? fromText(env, args[0]) : "");
+  if (count < 4 || sweep == sweeps.end() ||
+      napi_get_value_double(env, args[1], &threads) != napi_ok ||
+      napi_get_value_double(env, args[2], &milliseconds) != napi_ok ||
+      napi_get_value_bool(env, args[3], &around) != napi_ok || !(threads >= 1 && threads <= 1024) ||
+      !(milliseconds > 0 && milliseconds <= 60000)) {
+    return throwType(env, "bandwidth: expected (\"read\", \"copy\", \"triad\" or \"update\", "
+                          "threads, milliseconds, aroundCaches)");
+  }
+  const double rate = sweepRate(sweep->second, around, (int)threads, milliseconds);
+  return rate > 0 ? toNumber(env, rate) : throwError(env, "bandwidth: not enough memory");
 }
 
 // The addon must stay mapped: its threads outlive the environment that loaded it first.
@@ -543,6 +633,7 @@ void pinLibrary() {
 void cleanup(void* data) {
   Environment* environment = static_cast<Environment*>(data);
   cancelJobs(environment);
+  for (; environment->pauses > 0; environment->pauses--) resumeJobs();  // ended in mid-pause
 }
 
 Napi::Object init(Napi::Env napiEnv, Napi::Object exports) {
@@ -567,9 +658,10 @@ Napi::Object init(Napi::Env napiEnv, Napi::Object exports) {
       {"kernelNames", kernelNames}, {"instructionNames", instructionNames},
       {"info", info},               {"setIsa", setIsa},
       {"setThreads", setThreads},   {"load", load},
-      {"runSync", runSync},         {"run", run},
-      {"loop", loop},               {"peak", peak},
-      {"bandwidth", bandwidth},
+      {"runSync", runSync},         {"bind", bind},
+      {"run", run},                 {"loop", loop},
+      {"pause", pause},             {"resume", resume},
+      {"peak", peak},               {"bandwidth", bandwidth},
   };
   for (const auto& f : functions) {
     napi_value function;

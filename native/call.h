@@ -50,8 +50,25 @@ struct TileInput {
   int64_t strides[8];  // element strides of the outer dimensions
 };
 
+// What a TileOp runs. An instruction whose second argument (mask bit 1; select: second, third) is the
+// same for all lanes has a variant that reads one lane of it; bit 0 of an instruction of two arguments
+// stands for its first. Two instructions in a row whose value in between nobody else reads run as one
+// pair: second(first(a, b), c), with both roundings, so a pair gives the same bits.
+enum FirstId : int32_t { kFirstAdd, kFirstSub, kFirstRsub, kFirstMul, kFirstDiv, kFirstSquare, kFirstSqrt, kFirsts };
+enum SecondId : int32_t { kSecondAdd, kSecondSub, kSecondRsub, kSecondMul, kSecondDiv, kSecondRdiv, kSeconds };
+enum : int32_t { kUniformFirst = 1, kUniformSecond = 2 };     // of an instruction with two arguments
+enum : int32_t { kUniformChosen = 1, kUniformOther = 2 };     // of select
+enum : int32_t { kPairUniformB = 1, kPairUniformC = 2 };      // of a pair
+constexpr int32_t kMasks = 4;
+constexpr int32_t functionOf(int32_t instruction, int32_t mask) { return instruction * kMasks + mask; }
+constexpr int32_t kFirstPair = kInstructionCount * kMasks;
+constexpr int32_t functionOfPair(int32_t first, int32_t second, int32_t mask) {
+  return kFirstPair + (first * kSeconds + second) * kMasks + mask;
+}
+constexpr int32_t kTileFunctions = functionOfPair(kFirsts - 1, kSeconds - 1, kMasks - 1) + 1;
+
 struct TileOp {
-  int16_t op, dst, a, b, c;
+  int16_t function, dst, a, b, c;
   int16_t unused;
   uint32_t k0, k1;  // constant bits; philox: key word, counter word
 };
@@ -134,12 +151,23 @@ struct KernelEntry {
   RunFunction run;
 };
 
+// What a pass of the bandwidth probe does with arrays a, b, c, d, and the bytes per element that count:
+// those that the formula names, not the line that an ordinary store to c or b reads first.
+enum class Sweep {
+  kRead,    // Σ a: 4
+  kCopy,    // b = a: 8
+  kTriad,   // c = a + s·b, as STREAM's: 12
+  kUpdate,  // a, b, c from a, b, c and d, in place, as an optimizer: 28
+};
+
 // All kernels of one instruction set.
 struct KernelTable {
   const char* name;
   KernelEntry kernels[kKernelCount];
   double (*peak)(double milliseconds);  // GFLOP/s of one thread
-  double (*triad)(float* a, const float* b, const float* c, int64_t n);  // one STREAM-triad pass
+  // One pass of a bandwidth probe over the four arrays of n floats at `data`, 64-byte aligned, n a multiple
+  // of 128; gives the bytes that count. `aroundCaches`: by non-temporal stores.
+  double (*sweep)(Sweep sweep, bool aroundCaches, float* data, int64_t n);
 };
 
 }  // namespace layerwise

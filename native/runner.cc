@@ -40,7 +40,7 @@ class Runner {
       std::thread([this] { threadLoop(); }).detach();
     }
     queue_.push_back(job);
-    waiting_.store((int)queue_.size(), std::memory_order_relaxed);
+    countWaiting();
     wake_.notify_one();
   }
 
@@ -55,22 +55,39 @@ class Runner {
           ++it;
         }
       }
-      waiting_.store((int)queue_.size(), std::memory_order_relaxed);
+      countWaiting();
       if (!current_ || current_->owner != owner) return;
       current_->abort.store(true);
       idle_.wait(lock);
     }
   }
 
+  void pause() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    paused_++;
+    countWaiting();
+    idle_.wait(lock, [this] { return !current_; });
+  }
+
+  void resume() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    paused_--;
+    countWaiting();
+    wake_.notify_one();
+  }
+
  private:
+  // Jobs and threads that the running job lets go first when its step is done.
+  void countWaiting() { waiting_.store((int)queue_.size() + paused_, std::memory_order_relaxed); }
+
   void threadLoop() {
     flushDenormals();
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
-      wake_.wait(lock, [this] { return !queue_.empty(); });
+      wake_.wait(lock, [this] { return !queue_.empty() && paused_ == 0; });
       Job* job = queue_.front();
       queue_.pop_front();
-      waiting_.store((int)queue_.size(), std::memory_order_relaxed);
+      countWaiting();
       current_ = job;
       lock.unlock();
       const bool over = turn(*job);
@@ -78,7 +95,7 @@ class Runner {
       lock.lock();
       current_ = nullptr;
       if (!over) queue_.push_back(job);
-      waiting_.store((int)queue_.size(), std::memory_order_relaxed);
+      countWaiting();
       idle_.notify_all();
     }
   }
@@ -110,7 +127,7 @@ class Runner {
         over = true;
         break;
       }
-      // Let others go first between steps: waiting jobs, and threads that want the pool.
+      // Let others go first between steps: waiting jobs, and threads that asked for a pause.
       if (!first && waiting_.load(std::memory_order_relaxed) > 0) break;
       first = false;
       for (size_t b = 0; b < bases.size(); b++) {
@@ -148,6 +165,7 @@ class Runner {
   std::condition_variable wake_, idle_;
   std::deque<Job*> queue_;
   std::atomic<int> waiting_{0};
+  int paused_ = 0;
   Job* current_ = nullptr;
   bool started_ = false;
 };
@@ -156,6 +174,8 @@ class Runner {
 
 void submitJob(Job* job) { Runner::instance().submit(job); }
 void cancelJobs(const void* owner) { Runner::instance().cancel(owner); }
+void pauseJobs() { Runner::instance().pause(); }
+void resumeJobs() { Runner::instance().resume(); }
 
 std::string runHere(Program& program, void* const* bases) {
   std::unique_ptr<ExecutionState> state = program.takeState();

@@ -45,6 +45,10 @@ void submitJob(Job* job);
 // Dropped jobs are deleted without complete().
 void cancelJobs(const void* owner);
 
+// Holds every job between two steps until as many resumeJobs() follow; returns when no step is running.
+void pauseJobs();
+void resumeJobs();
+
 // Runs once on this thread, with the pool if it is free. Empty string, or what went wrong.
 std::string runHere(Program& program, void* const* bases);
 

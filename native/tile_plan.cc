@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <string>
+#include <utility>
 
 #include "program.h"
 
@@ -34,9 +35,68 @@ struct Value {
   bool uniform = false;
   bool column = false;  // the same in every row, but not uniform
   bool needed = false;
+  int uses = 0;      // how often ops and results read it
   int lastUse = -1;  // index of the last op that reads it; results count as after all ops
   int slot = -1;
+  int first = -1;    // the value that this one computes on the way, as the first of a pair
+  int pairedBy = -1; // the value that does so for this one, which then has no slot and no op
+  int firstId = -1, secondId = -1;
+  int mask = 0;                   // which arguments are uniform, as the variant wants it
+  int reads[3] = {-1, -1, -1};    // the values that the op reads, of a pair both instructions' together
 };
+
+int firstIdOf(int op) {
+  switch (op) {
+    case i_add: return kFirstAdd;
+    case i_sub: return kFirstSub;
+    case i_mul: return kFirstMul;
+    case i_div: return kFirstDiv;
+    case i_square: return kFirstSquare;
+    case i_sqrt: return kFirstSqrt;
+    default: return -1;
+  }
+}
+// `argument`: which argument of the second the first is.
+int secondIdOf(int op, int argument) {
+  switch (op) {
+    case i_add: return kSecondAdd;
+    case i_sub: return argument == 0 ? kSecondSub : kSecondRsub;
+    case i_mul: return kSecondMul;
+    case i_div: return argument == 0 ? kSecondDiv : kSecondRdiv;
+    default: return -1;
+  }
+}
+bool hasVariants(int op) {
+  const char* lanes = kRows[op].lanes;
+  return strcmp(lanes, "F_FF") == 0 || strcmp(lanes, "B_FF") == 0 || strcmp(lanes, "X_IXX") == 0;
+}
+
+// Joins instructions into pairs: one pass over the lanes instead of two.
+void findPairs(std::vector<Value>& values, int nInputs) {
+  for (size_t v = (size_t)nInputs; v < values.size(); v++) {
+    Value& value = values[v];
+    if (!value.needed || value.uniform) continue;
+    for (int argument = 0; argument < 2 && value.first < 0; argument++) {
+      const int f = value.args[argument];
+      if (f < nInputs || secondIdOf(value.op, argument) < 0) continue;
+      Value& first = values[(size_t)f];
+      const int firstId = firstIdOf(first.op);
+      if (firstId < 0 || first.uses != 1 || first.uniform || first.first >= 0 ||
+          first.column != value.column) {
+        continue;
+      }
+      // The argument that may be uniform comes second.
+      const bool swap = first.args[1] >= 0 && values[(size_t)first.args[0]].uniform;
+      if (swap && firstId == kFirstDiv) continue;
+      value.first = f;
+      value.firstId = swap && firstId == kFirstSub ? kFirstRsub : firstId;
+      value.secondId = secondIdOf(value.op, argument);
+      if (swap) std::swap(first.args[0], first.args[1]);
+      if (argument == 1) std::swap(value.args[0], value.args[1]);  // the first is argument 0 now
+      first.pairedBy = (int)v;
+    }
+  }
+}
 
 std::string text(int64_t n) { return std::to_string(n); }
 
@@ -269,7 +329,17 @@ std::string TilePlanner::build() {
   for (size_t v = nInputs; v < values.size(); v++) {
     if (!values[v].needed) continue;
     for (int arg : values[v].args) {
-      if (arg >= 0) values[arg].lastUse = (int)v;
+      if (arg >= 0) values[arg].uses++;
+    }
+  }
+  for (int r = 0; r < nResults; r++) values[resultValue[r]].uses++;
+  findPairs(values, nInputs);
+  // Where an op reads what value v reads: at its pair's second, if it has one.
+  const auto placeOf = [&](size_t v) { return values[v].pairedBy >= 0 ? values[v].pairedBy : (int)v; };
+  for (size_t v = nInputs; v < values.size(); v++) {
+    if (!values[v].needed) continue;
+    for (int arg : values[v].args) {
+      if (arg >= 0 && placeOf(v) > values[arg].lastUse) values[arg].lastUse = placeOf(v);
     }
   }
   constexpr int kAtEnd = 1 << 20;
@@ -290,21 +360,36 @@ std::string TilePlanner::build() {
   }
   std::vector<int> freeSlots;
   std::vector<bool> spread(values.size(), false);  // uniform values read by the loop
+  const auto isUniform = [&](int v) { return v >= 0 && values[(size_t)v].uniform; };
   for (size_t v = nInputs; v < values.size(); v++) {
     Value& value = values[v];
-    if (!value.needed) continue;
+    if (!value.needed || value.pairedBy >= 0) continue;
     if (value.uniform) {
       value.slot = nSlots++;
       continue;
     }
-    for (int a = 0; a < 3; a++) {
-      const int arg = value.args[a];
-      if (arg < 0) continue;
-      if (values[arg].uniform) {
-        // philox reads one lane of its seeds.
-        if (value.op != i_philox) spread[arg] = true;
-        continue;
+    // What the op reads: up to three arguments, of a pair a and b of its first and c.
+    int reads[3] = {value.args[0], value.args[1], value.args[2]};
+    if (value.first >= 0) {
+      const Value& first = values[(size_t)value.first];
+      reads[0] = first.args[0];
+      reads[2] = value.args[1];
+      reads[1] = first.args[1];
+      value.mask = (isUniform(reads[1]) ? kPairUniformB : 0) | (isUniform(reads[2]) ? kPairUniformC : 0);
+      if (isUniform(reads[0])) spread[(size_t)reads[0]] = true;  // of a square or a root: not in practice
+    } else if (hasVariants(value.op)) {
+      const bool select = value.op == i_select;
+      const int x = select ? reads[1] : reads[0], y = select ? reads[2] : reads[1];
+      value.mask = (isUniform(x) ? 1 : 0) | (isUniform(y) ? 2 : 0);
+      if (select && isUniform(reads[0])) spread[(size_t)reads[0]] = true;
+    } else if (value.op != i_philox) {  // which reads one lane of its seeds
+      for (int arg : reads) {
+        if (isUniform(arg)) spread[(size_t)arg] = true;
       }
+    }
+    for (int a = 0; a < 3; a++) value.reads[a] = reads[a];
+    for (int arg : reads) {
+      if (arg < 0 || values[arg].uniform) continue;
       if (values[arg].column) continue;  // keeps its slot for the rows to come
       const bool scratch = values[arg].slot >= nInputs + nResults;
       // Each slot is freed once even where one value is both arguments.
@@ -329,13 +414,17 @@ std::string TilePlanner::build() {
     const Value& value = values[v];
     if (!value.needed) continue;
     if (spread[v]) fills.push_back(value.slot);
-    if (value.op < 0) continue;
+    if (value.op < 0 || value.pairedBy >= 0) continue;
+    const int* reads = value.uniform ? value.args : value.reads;
+    const auto slotOf = [&](int arg) { return (int16_t)(arg >= 0 ? values[(size_t)arg].slot : 0); };
     TileOp op{};
-    op.op = (int16_t)value.op;
+    op.function = (int16_t)(value.first >= 0
+                                ? functionOfPair(value.firstId, value.secondId, value.mask)
+                                : functionOf(value.op, value.mask));
     op.dst = (int16_t)value.slot;
-    op.a = (int16_t)(value.args[0] >= 0 ? values[value.args[0]].slot : 0);
-    op.b = (int16_t)(value.args[1] >= 0 ? values[value.args[1]].slot : 0);
-    op.c = (int16_t)(value.args[2] >= 0 ? values[value.args[2]].slot : 0);
+    op.a = slotOf(reads[0]);
+    op.b = slotOf(reads[1]);
+    op.c = slotOf(reads[2]);
     op.k0 = value.k0;
     op.k1 = value.k1;
     (value.uniform ? uniformOps : value.column ? columnOps : ops).push_back(op);
@@ -343,8 +432,8 @@ std::string TilePlanner::build() {
 
   // In place: an output written straight to memory must not destroy an input that is read later.
   const auto readAfter = [&](int input, int value) {
-    for (size_t v = (size_t)value + 1; v < values.size(); v++) {
-      if (!values[v].needed || values[v].uniform) continue;
+    for (size_t v = (size_t)nInputs; v < values.size(); v++) {
+      if (!values[v].needed || values[v].uniform || placeOf(v) <= value) continue;
       for (int arg : values[v].args) {
         if (arg == input) return true;
       }

@@ -46,6 +46,8 @@ function buildNative() {
     // The running Node's own headers, so that nothing is downloaded.
     const prefix = dirname(dirname(process.execPath));
     const headers = existsSync(join(prefix, "include/node/node_api.h"));
+    // On standard error, which npm shows at once; the compiler's own output is in the log.
+    console.error("layerwise: compiling the native addon (about 2 minutes)");
     const args = [gyp, "rebuild", "--jobs", "2", ...(headers ? [`--nodedir=${prefix}`] : [])];
     const result = spawnSync(process.execPath, args, {
       cwd: root,

@@ -31,8 +31,11 @@ if (word === undefined || word.startsWith("-")) {
 } else {
   const found = names.filter((name) => name.includes(word.toLowerCase()));
   if (found.length !== 1) {
-    const which = found.length === 0 ? "there is none" : `these match: ${found.join(", ")}`;
-    console.error(`No single example for "${word}"; ${which}. All: ${names.join(", ")}`);
+    console.error(
+      found.length === 0
+        ? `There is no example "${word}"; the examples are ${names.join(", ")}`
+        : `"${word}" fits several examples: ${found.join(", ")}; say which`,
+    );
     process.exit(2);
   }
   const script = fileURLToPath(new URL(`${found[0]}.ts`, directory));

@@ -43,6 +43,18 @@ export class BackendError extends LayerwiseError {
   override name = "BackendError";
 }
 
+/** A server has as many requests waiting as it may have; the request was not taken. */
+export class OverloadError extends LayerwiseError {
+  override name = "OverloadError";
+  /** Milliseconds in which what waits now should be done, at the present pace; at least 1. */
+  readonly retryAfter: number;
+
+  constructor(message: string, retryAfter: number) {
+    super(message);
+    this.retryAfter = retryAfter;
+  }
+}
+
 /** Prints any value as it should stand in a message: short, quoted, shapes as `[2, 3]`. */
 export function show(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value);
@@ -141,11 +153,20 @@ export function checkChoice<T extends string>(
   }
 }
 
-/** Throws an {@link ArgumentError} if `options` has a key that is not in `known`. */
-export function checkKeys(where: string, options: object, known: readonly string[]): void {
+/**
+ * Throws an {@link ArgumentError} if `options` has a key that is not in `known`; `aliases` are other
+ * libraries' words for some of them, for the hint.
+ */
+export function checkKeys(
+  where: string,
+  options: object,
+  known: readonly string[],
+  aliases: Readonly<Record<string, string>> = {},
+): void {
   for (const key of Object.keys(options)) {
     if (!known.includes(key)) {
-      const near = nearest(key, known);
+      const alias = Object.hasOwn(aliases, key) ? aliases[key]! : undefined;
+      const near = alias && known.includes(alias) ? alias : nearest(key, known);
       throw new ArgumentError(
         `${where}: unknown option \`${key}\`; ${
           near ? `did you mean \`${near}\`?` : `the options are ${known.join(", ")}`
@@ -155,7 +176,7 @@ export function checkKeys(where: string, options: object, known: readonly string
   }
 }
 
-/** The choice closest to `word` by edit distance, if any is close enough to be a likely slip. */
+/** The choice closest to `word` by edit distance (swapped neighbours are one edit), if any is close enough to be a likely slip. */
 export function nearest(word: string, choices: readonly string[]): string | undefined {
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
@@ -170,13 +191,18 @@ export function nearest(word: string, choices: readonly string[]): string | unde
 }
 
 function editDistance(a: string, b: string): number {
+  let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
     for (let j = 1; j <= b.length; j++) {
       const substitution = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
       next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, substitution);
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
+        next[j] = Math.min(next[j]!, before[j - 2]! + 1);
+      }
     }
+    before = row;
     row = next;
   }
   return row[b.length]!;

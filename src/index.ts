@@ -15,6 +15,7 @@ export {
   FormatError,
   LayerwiseError,
   NonFiniteError,
+  OverloadError,
   ShapeError,
   StateError,
 } from "./errors.js";
@@ -37,6 +38,7 @@ export {
   type SaveOptions,
 } from "./models/saving.js";
 export { Sequential, sequential } from "./models/sequential.js";
+export type { ModelServer, ServerOptions, ServerStats } from "./models/server.js";
 export { type BatchShape, input, Network, SymbolicTensor } from "./network/network.js";
 export { activations, registerActivation } from "./nn/activations.js";
 export { constraints, registerConstraint } from "./nn/constraints.js";
@@ -186,8 +188,8 @@ export {
   tensor,
 } from "./tensor/tensor.js";
 export { Variable, variable } from "./tensor/variable.js";
-export type { CallbackHooks, History, Logs } from "./training/callbacks.js";
+export type { CallbackHooks, History, Logs, PredictLogs } from "./training/callbacks.js";
 export type { DataLike } from "./training/data.js";
 export type { CompileOptions } from "./training/objective.js";
 export type { PredictOptions } from "./training/predictor.js";
-export type { EvaluateOptions, FitOptions } from "./training/trainer.js";
+export type { EvaluateOptions, FitOptions, TrainOnBatchOptions } from "./training/trainer.js";

@@ -88,9 +88,24 @@ const checks: Record<string, (out: string) => void> = {
     expect(share(/Test accuracy: ([\d.]+ %)/.exec(out)?.[1])).toBeGreaterThan(70);
   },
   "09-custom-layer-and-loop": (out) => {
-    const [, programs, , accuracy] = out.split("\n")[2]!.trim().split(/ {2,}/);
+    const [, programs, loss, accuracy] = out.split("\n")[2]!.trim().split(/ {2,}/);
     expect(programs).toBe("1");
+    expect(loss).toMatch(/[1-9]/);
     expect(share(accuracy)).toBeGreaterThan(90);
+  },
+  "10-http-service": (out) => {
+    for (const name of ["one predict each", "micro-batches"]) {
+      // All requests answered, none refused, and with the answers of a trained network.
+      expect(row(out, name).slice(1, 5).map(Number)).toEqual([400, 400, 0, 0]);
+      expect(share(row(out, name)[8])).toBeGreaterThan(70);
+    }
+    const [, requests, answered, refused, retryAfter] = row(out, "a queue of 4").map(Number);
+    expect(answered! + refused!).toBe(requests);
+    expect(refused).toBeGreaterThan(0);
+    expect(retryAfter).toBe(refused);
+    const [, runs, mean] = /(\d+) runs of ([\d.]+) samples/.exec(out)!.map(Number);
+    expect(Number(runs) * Number(mean)).toBeGreaterThan(380);
+    expect(mean).toBeGreaterThan(1);
   },
 };
 
@@ -118,7 +133,11 @@ describe("the examples", () => {
     const { status, stdout } = run();
     expect(status).toBe(0);
     for (const name of names) expect(stdout).toMatch(new RegExp(`^${name} {2,}[A-Z]`, "m"));
-    expect(run("no-such")).toMatchObject({ status: 2, stdout: "" });
-    expect(run("mlp").stderr).toContain("these match: 02-xor-mlp, 08-mnist-mlp");
+    const unknown = run("no-such");
+    expect(unknown).toMatchObject({ status: 2, stdout: "" });
+    expect(unknown.stderr).toMatch(
+      /^There is no example "no-such"; the examples are 01-perceptron, /,
+    );
+    expect(run("mlp").stderr).toContain("fits several examples: 02-xor-mlp, 08-mnist-mlp;");
   });
 });

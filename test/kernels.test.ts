@@ -152,7 +152,7 @@ for (const { name, load, threadCounts, setThreads, slow } of executors) {
     test.each(dataErrors)("$call.kernel refuses $message", (item) => {
       setThreads(threadCounts[0]!);
       expect(() => run(load, item)).toThrow(
-        `Program call 0 (${item.call.kernel}): ${item.message}`,
+        `${item.call.kernel}: ${item.message} (Program call 0)`,
       );
     });
 

@@ -1,21 +1,35 @@
 /**
- * Passes that memory bounds: element-wise chains, reductions, normalisation and the optimizer. `bytes`
- * is what must be moved if every tensor is touched once per pass that needs it.
+ * Passes that memory bounds: element-wise chains, reductions, normalisation and the optimizer. Their
+ * bytes are those that must be moved if every tensor is touched once per pass that needs it, and the
+ * probe is the one that reads and writes in about the same proportion.
  */
 import type { Case, KernelSpec } from "../lib/spec.js";
 
 const float = 4;
+const million = 1_000_000;
+const eagerAndCompiled = ["PyTorch", "PyTorch, compiled"];
 
-function row(name: string, spec: KernelSpec, bytes?: number, peers = ["PyTorch"]): Case {
-  const shared = { name: `kernel ${name}`, spec, ours: "native", peers, unit: "call" } as const;
-  return bytes === undefined ? shared : { ...shared, bytes };
+function row(
+  name: string,
+  spec: KernelSpec,
+  traffic?: Case["traffic"],
+  peers: readonly string[] = eagerAndCompiled,
+): Case {
+  return {
+    group: "passes",
+    name: `kernel ${name}`,
+    spec,
+    ours: "native",
+    peers,
+    unit: "call",
+    ...(traffic && { traffic }),
+  };
 }
 
 function flat(kernel: "relu" | "exp" | "dropout", size: number): Case {
-  return row(`${kernel} ${size}`, { kind: "kernel", kernel, size }, 2 * float * size);
+  const spec: KernelSpec = { kind: "kernel", kernel, size };
+  return row(`${kernel} ${size}`, spec, { bytes: 2 * float * size, like: "copy" });
 }
-
-const million = 1_000_000;
 
 export const cases: readonly Case[] = [
   flat("relu", 10 * million),
@@ -24,31 +38,43 @@ export const cases: readonly Case[] = [
   row("exp 16384", { kind: "kernel", kernel: "exp", size: 16_384 }),
   flat("dropout", 10 * million),
   row(
+    "dropout forward and backward 10000000",
+    { kind: "kernel", kernel: "dropoutTraining", size: 10 * million },
+    // Reads x and dy, writes y and dx; the mask need not be stored.
+    { bytes: 4 * float * 10 * million, like: "copy" },
+  ),
+  row(
     "adam 10 M parameters",
     { kind: "kernel", kernel: "adam", size: 10 * million },
     // Reads parameter, gradient and both moments; writes all but the gradient.
-    7 * float * 10 * million,
-    ["PyTorch", "PyTorch, fused Adam"],
+    { bytes: 7 * float * 10 * million, like: "update" },
+    ["PyTorch", "PyTorch, fused Adam", "PyTorch, compiled"],
   ),
   row(
     "sum over columns 8192x1024",
     { kind: "kernel", kernel: "sumColumns", rows: 8192, cols: 1024 },
-    float * 8192 * 1024,
+    { bytes: float * 8192 * 1024, like: "read" },
   ),
   row(
     "sum over rows 8192x1024",
     { kind: "kernel", kernel: "sumRows", rows: 8192, cols: 1024 },
-    float * 8192 * 1024,
+    { bytes: float * 8192 * 1024, like: "read" },
   ),
   row(
     "batchNorm training forward 8192x1024",
     { kind: "kernel", kernel: "batchNorm", rows: 8192, cols: 1024 },
     // One reading for the statistics, one reading and one writing to normalise.
-    3 * float * 8192 * 1024,
+    { bytes: 3 * float * 8192 * 1024, like: "triad" },
+  ),
+  row(
+    "batchNorm training forward and backward 8192x1024",
+    { kind: "kernel", kernel: "batchNormTraining", rows: 8192, cols: 1024 },
+    // Backward reads x and dy for the sums, then both again to write dx.
+    { bytes: 8 * float * 8192 * 1024, like: "triad" },
   ),
   row(
     "softmaxCrossEntropy forward and gradient 8192x1000",
     { kind: "kernel", kernel: "softmaxCrossEntropy", rows: 8192, cols: 1000 },
-    2 * float * 8192 * 1000,
+    { bytes: 2 * float * 8192 * 1000, like: "copy" },
   ),
 ];

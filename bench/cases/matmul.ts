@@ -5,6 +5,7 @@ type Size = readonly [m: number, n: number, k: number];
 
 function product([m, n, k]: Size, orientation: "nn" | "nt" | "tn"): Case {
   return {
+    group: "products",
     name: `kernel gemm ${orientation} ${m}x${k}x${n}`,
     spec: {
       kind: "kernel",
@@ -16,11 +17,11 @@ function product([m, n, k]: Size, orientation: "nn" | "nt" | "tn"): Case {
       transposeB: orientation === "nt",
     },
     ours: "native",
-    peers: ["PyTorch"],
+    peers: ["oneDNN", "OpenBLAS", "PyTorch"],
     unit: "call",
     flops: 2 * m * n * k,
     // With few rows it is reading the weights that takes the time.
-    ...(m <= 8 && { bytes: 4 * (m * k + k * n + m * n) }),
+    ...(m <= 8 && { traffic: { bytes: 4 * (m * k + k * n + m * n), like: "read" } }),
   };
 }
 

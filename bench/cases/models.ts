@@ -1,5 +1,5 @@
-/** Whole training steps inside `fit`: networks that people train, at the batch sizes they use. */
-import type { Case, TrainSpec } from "../lib/spec.js";
+/** Whole training steps inside `fit`, at the batch sizes that people use, and single predictions. */
+import type { Case, InferenceSpec, TrainSpec } from "../lib/spec.js";
 
 /** The MNIST classifier with everything on: two hidden layers, batch norm, dropout, Adam. */
 export const mnistMlp: TrainSpec = {
@@ -42,12 +42,32 @@ function trainFlops({ features, hidden, outputs, batchSize }: TrainSpec): number
 
 function step(name: string, spec: TrainSpec): Case {
   return {
+    group: "steps",
     name,
     spec,
     ours: "native",
-    peers: ["PyTorch", "PyTorch, fused Adam"],
+    peers: ["PyTorch", "PyTorch, fused Adam", "PyTorch, compiled"],
     unit: "step",
     flops: trainFlops(spec),
+  };
+}
+
+function inference(batch: number): Case {
+  const spec: InferenceSpec = {
+    kind: "inference",
+    features: 784,
+    hidden: 128,
+    outputs: 10,
+    batch,
+  };
+  return {
+    group: "inference",
+    name: `inference mlp 784-128-10 batch ${batch}`,
+    spec,
+    ours: "native",
+    peers: ["onnxruntime-node", "PyTorch", "PyTorch, compiled", "TensorFlow.js cpu"],
+    unit: "call",
+    flops: 2 * batch * (784 * 128 + 128 * 10),
   };
 }
 
@@ -64,6 +84,7 @@ export const cases: readonly Case[] = [
     batchSize: 256,
   }),
   {
+    group: "typescript",
     name: "model mlp 784-512-512-10 batch 128, TypeScript backend",
     // Few steps: a step takes a second where JavaScript multiplies the matrices.
     spec: { ...mnistMlp, samples: 256 },
@@ -73,4 +94,6 @@ export const cases: readonly Case[] = [
     threads: [1],
     flops: trainFlops(mnistMlp),
   },
+  inference(1),
+  inference(32),
 ];

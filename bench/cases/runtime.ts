@@ -4,6 +4,7 @@ import { mnistMlp } from "./models.js";
 
 export const cases: readonly Case[] = [
   {
+    group: "server",
     name: "lateness of a 10 ms timer while fit runs",
     spec: { kind: "lateness", model: mnistMlp, seconds: 10 },
     ours: "native",
@@ -11,6 +12,7 @@ export const cases: readonly Case[] = [
     unit: "run",
   },
   {
+    group: "server",
     name: "memory of predictSync and concurrent predict",
     spec: {
       kind: "memory",

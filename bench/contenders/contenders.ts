@@ -5,9 +5,12 @@ import { fileURLToPath } from "node:url";
 export interface Contender {
   readonly command: string;
   readonly args: readonly string[];
-  readonly environment: (threads: number) => Readonly<Record<string, string>>;
+  /** Beside what the benchmark itself was given; undefined takes a variable away. */
+  readonly environment: (threads: number) => Readonly<Record<string, string | undefined>>;
   /** Handed over with `setup`. */
   readonly options: Readonly<Record<string, string>>;
+  /** What to say where there is no such command. */
+  readonly missing?: string;
 }
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
@@ -31,27 +34,62 @@ function layerwise(backend: "native" | "typescript"): Contender {
   };
 }
 
+/**
+ * GNU's OpenMP as it is fastest alone: its team spins for some milliseconds between two parallel regions
+ * and parks well within the pause between two contenders. An `active` policy would spin on for ever.
+ */
+const openMp = (threads: number): Readonly<Record<string, string | undefined>> => ({
+  OMP_NUM_THREADS: String(threads),
+  OMP_DYNAMIC: "false",
+  OMP_WAIT_POLICY: undefined,
+  GOMP_SPINCOUNT: undefined,
+});
+
 function torch(options: Readonly<Record<string, string>>): Contender {
   return {
     command: python(),
     args: [here("./torch_worker.py")],
     environment: (threads) => ({
-      OMP_NUM_THREADS: String(threads),
+      ...openMp(threads),
       MKL_NUM_THREADS: String(threads),
+      // Compiling in this process leaves no idle pool of compilers behind.
+      TORCHINDUCTOR_COMPILE_THREADS: "1",
     }),
     options,
+  };
+}
+
+function blas(library: "openblas" | "onednn", environment: Contender["environment"]): Contender {
+  return {
+    command: here(`../peers/bin/${library}`),
+    args: [],
+    environment,
+    options: {},
+    missing: "its worker is not built; see what `npm run bench:peers` says",
+  };
+}
+
+function javascript(worker: string): Contender {
+  return {
+    command: process.execPath,
+    args: [here(worker)],
+    environment: () => ({}),
+    options: {},
   };
 }
 
 export const contenders: Readonly<Record<string, Contender>> = {
   native: layerwise("native"),
   typescript: layerwise("typescript"),
+  oneDNN: blas("onednn", openMp),
+  OpenBLAS: blas("openblas", (threads) => ({
+    OPENBLAS_NUM_THREADS: String(threads),
+    // Idle threads yield for 2^25 cycles, about 10 ms, before they sleep; the default is 2^26.
+    OPENBLAS_THREAD_TIMEOUT: "25",
+  })),
   PyTorch: torch({ adam: "default" }),
   "PyTorch, fused Adam": torch({ adam: "fused" }),
-  "TensorFlow.js cpu": {
-    command: process.execPath,
-    args: [here("./tfjs_worker.mjs")],
-    environment: () => ({}),
-    options: {},
-  },
+  "PyTorch, compiled": torch({ compile: "default" }),
+  "TensorFlow.js cpu": javascript("./tfjs_worker.mjs"),
+  "onnxruntime-node": javascript("./onnx_worker.mjs"),
 };

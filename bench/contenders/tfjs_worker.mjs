@@ -19,7 +19,8 @@ try {
 }
 await tf.setBackend("cpu");
 
-function build({ features, hidden, outputs, activation, batchNorm, dropout, learningRate }) {
+function build(network) {
+  const { features, hidden, outputs, activation, batchNorm, dropout, learningRate } = network;
   const model = tf.sequential();
   let inputShape = [features];
   const add = (maker, options) => {
@@ -45,6 +46,37 @@ function read(path, TypedArray) {
   return new TypedArray(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
 }
 
+function timed(call, count) {
+  const begin = performance.now();
+  for (let i = 0; i < count; i++) call();
+  return (performance.now() - begin) / 1000 / count;
+}
+
+/** A network with given weights; a call ends when the probabilities are an array. */
+function inference({ features, hidden, outputs, batch }, data) {
+  const network = build({ features, hidden: [hidden], outputs, activation: "relu", dropout: 0 });
+  const tensor = (name, shape) => tf.tensor(read(data[name], Float32Array), shape);
+  network.setWeights([
+    tensor("w1", [features, hidden]),
+    tensor("b1", [hidden]),
+    tensor("w2", [hidden, outputs]),
+    tensor("b2", [outputs]),
+  ]);
+  const input = tensor("x", [batch, features]);
+  const predict = () => tf.tidy(() => network.predict(input).dataSync());
+  let perCall;
+  return {
+    measure({ seconds }) {
+      perCall ??= Math.min(timed(predict, 20), timed(predict, 20));
+      const count = Math.max(1, Math.round(seconds / 10 / perCall));
+      const parts = Array.from({ length: 10 }, () => timed(predict, count)).sort((a, b) => a - b);
+      perCall = (parts[4] + parts[5]) / 2;
+      return { perUnit: perCall };
+    },
+    check: () => ({ outputs: [...predict()] }),
+  };
+}
+
 let spec;
 let model;
 let x;
@@ -52,14 +84,15 @@ let y;
 let perEpoch;
 let lastLoss = Number.NaN;
 
-const operations = {
+const versions = { "TensorFlow.js": tf.version.tfjs };
+
+const training = {
   setup({ spec: given, data }) {
-    if (given.kind !== "train") return { skip: "only trains" };
     spec = given;
     model = build(spec);
     x = tf.tensor2d(read(data.x, Float32Array), [spec.samples, spec.features]);
     y = tf.tensor2d(Float32Array.from(read(data.y, Int32Array)), [spec.samples, 1]);
-    return { versions: { "TensorFlow.js": tf.version.tfjs } };
+    return { versions };
   },
   async measure({ seconds }) {
     const epochs = perEpoch ? Math.max(1, Math.round(seconds / perEpoch)) : 1;
@@ -77,10 +110,24 @@ const operations = {
   check: () => ({ check: { loss: lastLoss } }),
 };
 
+let operations = training;
+
+function run(request) {
+  if (request.op === "setup") {
+    const { kind } = request.spec;
+    if (kind === "inference") {
+      operations = inference(request.spec, request.data);
+      return { versions };
+    }
+    if (kind !== "train") return { skip: "only trains and predicts" };
+  }
+  return operations[request.op](request);
+}
+
 for await (const line of createInterface({ input: process.stdin })) {
   const request = JSON.parse(line);
   try {
-    answer(await operations[request.op](request));
+    answer(await run(request));
   } catch (error) {
     answer({ error: String(error?.message ?? error) });
   }

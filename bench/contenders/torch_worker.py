@@ -2,9 +2,11 @@
 
 The fields are those of bench/lib/spec.ts. The training loop is the one a good PyTorch user writes: the
 data are tensors already, batches are index lookups, gradients are set to None, no DataLoader, no metric.
+With the option `compile`, its functions go through torch.compile, which happens while warming up.
 """
 
 import json
+import statistics
 import sys
 import time
 import warnings
@@ -27,6 +29,18 @@ def read(path, dtype):
 
 def adam(parameters, rate, options):
     return torch.optim.Adam(parameters, lr=rate, fused=True if options.get("adam") == "fused" else None)
+
+
+def maybe_compiled(function, options):
+    """The function, compiled by Inductor for the shapes it will meet if the options say so."""
+    return torch.compile(function, dynamic=False) if "compile" in options else function
+
+
+def median_of_parts(run, seconds, per_call):
+    """Seconds per call: the median of ten parts, as the other contenders report; of fewer if calls are long."""
+    parts = min(10, max(3, round(seconds / per_call)))
+    count = max(1, round(seconds / parts / per_call))
+    return statistics.median(run(count) for _ in range(parts))
 
 
 class Train:
@@ -53,16 +67,39 @@ class Train:
         self.model = nn.Sequential(*layers)
         self.model.train()
         self.optimizer = adam(self.model.parameters(), spec["learningRate"], options)
+        # The loss and its gradients become one graph each; the optimizer's loop over parameters another.
+        self.forward = maybe_compiled(lambda x, y: self.loss(self.model(x), y), options)
+        self.optimizer_step = self.optimizer.step
+        self.compiled = "compile" in options
+        self.rate = spec["learningRate"]
         self.per_epoch = None
         self.last_loss = float("nan")
         self.steps = max(1, self.samples // self.batch)
 
     def step(self, x, y):
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.loss(self.model(x), y)
+        loss = self.forward(x, y)
         loss.backward()
-        self.optimizer.step()
+        self.optimizer_step()
         return loss.detach()
+
+    def choose_optimizer(self):
+        """Keeps the faster of the compiled optimizer and the fused one: which it is depends on the size."""
+        self.forward(self.x[: self.batch], self.y[: self.batch]).backward()
+        fused = adam(self.model.parameters(), self.rate, {"adam": "fused"})
+        steps = [torch.compile(self.optimizer.step, dynamic=False), fused.step]
+        best = {}
+        for step in steps:
+            for _ in range(3):
+                step()
+            best[step] = min(self.timed(step) for _ in range(10))
+        self.optimizer_step = min(steps, key=best.get)
+
+    @staticmethod
+    def timed(call):
+        begin = time.perf_counter()
+        call()
+        return time.perf_counter() - begin
 
     def epoch(self):
         total = torch.zeros(())
@@ -76,6 +113,8 @@ class Train:
         return total.item() / self.steps
 
     def measure(self, seconds):
+        if self.compiled and self.per_epoch is None:
+            self.choose_optimizer()
         epochs = 1 if self.per_epoch is None else max(1, round(seconds / self.per_epoch))
         begin = time.perf_counter()
         for _ in range(epochs):
@@ -88,60 +127,11 @@ class Train:
         return {"loss": self.last_loss}
 
 
-class Kernel:
-    def __init__(self, spec, options):
-        torch.manual_seed(1)
-        self.call = getattr(self, spec["kernel"])(spec, options)
-        self.per_call = None
+class Calls:
+    """Times a call again and again."""
 
-    def gemm(self, spec, _):
-        m, n, k = spec["m"], spec["n"], spec["k"]
-        a = torch.rand(k, m).t() if spec["transposeA"] else torch.rand(m, k)
-        b = torch.rand(n, k).t() if spec["transposeB"] else torch.rand(k, n)
-        c = torch.empty(m, n)
-        return lambda: torch.mm(a, b, out=c)
-
-    def relu(self, spec, _):
-        x, y = torch.rand(spec["size"]), torch.empty(spec["size"])
-        zero = torch.zeros(())
-        return lambda: torch.maximum(x, zero, out=y)
-
-    def exp(self, spec, _):
-        x, y = torch.rand(spec["size"]), torch.empty(spec["size"])
-        return lambda: torch.exp(x, out=y)
-
-    def dropout(self, spec, _):
-        x = torch.rand(spec["size"])
-        return lambda: F.dropout(x, 0.5, True)
-
-    def adam(self, spec, options):
-        parameter = nn.Parameter(torch.rand(spec["size"]))
-        parameter.grad = torch.rand(spec["size"])
-        optimizer = adam([parameter], 1e-3, options)
-        return optimizer.step
-
-    def sumRows(self, spec, _):
-        x, y = torch.rand(spec["rows"], spec["cols"]), torch.empty(spec["cols"])
-        return lambda: torch.sum(x, 0, out=y)
-
-    def sumColumns(self, spec, _):
-        x, y = torch.rand(spec["rows"], spec["cols"]), torch.empty(spec["rows"])
-        return lambda: torch.sum(x, 1, out=y)
-
-    def batchNorm(self, spec, _):
-        x = torch.rand(spec["rows"], spec["cols"])
-        mean, variance, gamma, beta = (torch.rand(spec["cols"]) for _ in range(4))
-        return lambda: F.batch_norm(x, mean, variance, gamma, beta, True, 0.1, 1e-3)
-
-    def softmaxCrossEntropy(self, spec, _):
-        x = torch.rand(spec["rows"], spec["cols"], requires_grad=True)
-        y = torch.zeros(spec["rows"], dtype=torch.long)
-
-        def call():
-            x.grad = None
-            F.cross_entropy(x, y, reduction="sum").backward()
-
-        return call
+    call = None
+    per_call = None
 
     def run(self, count):
         call = self.call
@@ -152,31 +142,149 @@ class Kernel:
 
     def measure(self, seconds):
         if self.per_call is None:
-            self.run(2)
+            # Compiles, where it does.
+            self.run(3)
             self.per_call = self.run(3)
-        # The median of ten parts, as the other side reports the median of its samples.
-        count = max(1, round(seconds / 10 / self.per_call))
-        parts = sorted(self.run(count) for _ in range(10))
-        self.per_call = (parts[4] + parts[5]) / 2
+        self.per_call = median_of_parts(self.run, seconds, self.per_call)
         return self.per_call
 
     def check(self):
         return {}
 
 
+class Inference(Calls):
+    def __init__(self, spec, options, data):
+        features, hidden, outputs = spec["features"], spec["hidden"], spec["outputs"]
+        model = nn.Sequential(
+            nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, outputs), nn.Softmax(dim=1)
+        )
+        with torch.no_grad():
+            model[0].weight.copy_(read(data["w1"], torch.float32).view(features, hidden).t())
+            model[0].bias.copy_(read(data["b1"], torch.float32))
+            model[2].weight.copy_(read(data["w2"], torch.float32).view(hidden, outputs).t())
+            model[2].bias.copy_(read(data["b2"], torch.float32))
+        model.eval()
+        self.x = read(data["x"], torch.float32).view(spec["batch"], features)
+        self.model = maybe_compiled(model, options)
+
+    def call(self):
+        return self.model(self.x)
+
+    def run(self, count):
+        with torch.inference_mode():
+            return super().run(count)
+
+    def outputs(self):
+        with torch.inference_mode():
+            return self.call().flatten().tolist()
+
+
+class Kernel(Calls):
+    def __init__(self, spec, options):
+        torch.manual_seed(1)
+        self.call = getattr(self, spec["kernel"])(spec, options)
+
+    def gemm(self, spec, _):
+        m, n, k = spec["m"], spec["n"], spec["k"]
+        a = torch.rand(k, m).t() if spec["transposeA"] else torch.rand(m, k)
+        b = torch.rand(n, k).t() if spec["transposeB"] else torch.rand(k, n)
+        c = torch.empty(m, n)
+        return lambda: torch.mm(a, b, out=c)
+
+    def into(self, function, spec, options):
+        """Calls function(x, y), which fills y."""
+        x, y = torch.rand(spec["size"]), torch.empty(spec["size"])
+        function = maybe_compiled(function, options)
+        return lambda: function(x, y)
+
+    def relu(self, spec, options):
+        zero = torch.zeros(())
+        return self.into(lambda x, y: torch.maximum(x, zero, out=y), spec, options)
+
+    def exp(self, spec, options):
+        return self.into(lambda x, y: torch.exp(x, out=y), spec, options)
+
+    def dropout(self, spec, options):
+        x = torch.rand(spec["size"])
+        drop = maybe_compiled(lambda x: F.dropout(x, 0.5, True), options)
+        return lambda: drop(x)
+
+    def dropoutTraining(self, spec, options):
+        x, dy = torch.rand(spec["size"], requires_grad=True), torch.rand(spec["size"])
+        drop = maybe_compiled(lambda x: F.dropout(x, 0.5, True), options)
+        return lambda: torch.autograd.grad(drop(x), x, dy)
+
+    def adam(self, spec, options):
+        parameter = nn.Parameter(torch.rand(spec["size"]))
+        parameter.grad = torch.rand(spec["size"])
+        optimizer = adam([parameter], 1e-3, options)
+        return maybe_compiled(optimizer.step, options)
+
+    def reduced(self, axis, spec, options):
+        x = torch.rand(spec["rows"], spec["cols"])
+        y = torch.empty(x.shape[1 - axis])
+        function = maybe_compiled(lambda x, y: torch.sum(x, axis, out=y), options)
+        return lambda: function(x, y)
+
+    def sumRows(self, spec, options):
+        return self.reduced(0, spec, options)
+
+    def sumColumns(self, spec, options):
+        return self.reduced(1, spec, options)
+
+    def normalizer(self, spec, options):
+        mean, variance = torch.rand(spec["cols"]), torch.rand(spec["cols"])
+
+        def normalize(x, gamma, beta):
+            return F.batch_norm(x, mean, variance, gamma, beta, True, 0.1, 1e-3)
+
+        return maybe_compiled(normalize, options)
+
+    def batchNorm(self, spec, options):
+        x = torch.rand(spec["rows"], spec["cols"])
+        gamma, beta = torch.rand(spec["cols"]), torch.rand(spec["cols"])
+        normalize = self.normalizer(spec, options)
+        return lambda: normalize(x, gamma, beta)
+
+    def batchNormTraining(self, spec, options):
+        x, dy = torch.rand(spec["rows"], spec["cols"], requires_grad=True), torch.rand(spec["rows"], spec["cols"])
+        gamma, beta = (torch.rand(spec["cols"], requires_grad=True) for _ in range(2))
+        normalize = self.normalizer(spec, options)
+        return lambda: torch.autograd.grad(normalize(x, gamma, beta), (x, gamma, beta), dy)
+
+    def softmaxCrossEntropy(self, spec, options):
+        x = torch.rand(spec["rows"], spec["cols"], requires_grad=True)
+        y = torch.zeros(spec["rows"], dtype=torch.long)
+        loss = maybe_compiled(lambda x, y: F.cross_entropy(x, y, reduction="sum"), options)
+        return lambda: torch.autograd.grad(loss(x, y), x)
+
+
+def set_up(request):
+    torch.set_num_threads(request["threads"])
+    spec, options = request["spec"], request["options"]
+    if spec["kind"] == "train":
+        return Train(spec, options, request["data"])
+    if spec["kind"] == "inference":
+        return Inference(spec, options, request["data"])
+    return Kernel(spec, options)
+
+
+def answer(request):
+    global contender
+    if request["op"] == "setup":
+        contender = set_up(request)
+        return {"versions": {"PyTorch": torch.__version__, "Python": sys.version.split()[0]}}
+    if request["op"] == "measure":
+        return {"perUnit": contender.measure(request["seconds"])}
+    if isinstance(contender, Inference):
+        return {"outputs": contender.outputs()}
+    return {"check": contender.check()}
+
+
 contender = None
 for line in sys.stdin:
-    request = json.loads(line)
     try:
-        if request["op"] == "setup":
-            torch.set_num_threads(request["threads"])
-            spec, options = request["spec"], request["options"]
-            contender = Train(spec, options, request["data"]) if spec["kind"] == "train" else Kernel(spec, options)
-            reply = {"versions": {"PyTorch": torch.__version__, "Python": sys.version.split()[0]}}
-        elif request["op"] == "measure":
-            reply = {"perUnit": contender.measure(request["seconds"])}
-        else:
-            reply = {"check": contender.check()}
+        reply = answer(json.loads(line))
     except Exception as error:  # whatever goes wrong is the harness's to report
         reply = {"error": f"{type(error).__name__}: {error}"}
     print(json.dumps(reply), flush=True)

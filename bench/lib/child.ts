@@ -29,7 +29,9 @@ export class Child {
       if (line.startsWith("{")) this.#deliver(JSON.parse(line) as Reply);
       else this.#noise += `${line}\n`;
     });
-    this.#process.on("error", (error) => this.#end(error.message));
+    this.#process.on("error", (error: NodeJS.ErrnoException) => {
+      this.#end(error.code === "ENOENT" ? (contender.missing ?? error.message) : error.message);
+    });
     this.#process.on("close", (code) => this.#end(`ended with ${code}\n${this.#noise.trim()}`));
     // Writing to a process that is gone is reported by its end.
     this.#process.stdin.on("error", () => {});

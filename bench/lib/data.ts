@@ -1,30 +1,43 @@
 /**
- * Training data for the cases, written once per run as raw files that every contender reads, so that
- * all learn from the same numbers.
+ * Data and weights for the cases, written once per run as raw files that every contender reads, so that
+ * all compute with the same numbers.
  */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { TrainSpec } from "./spec.js";
+import type { DataPaths, InferenceSpec, Spec, TrainSpec } from "./spec.js";
+
+type Arrays = Readonly<Record<string, Float32Array | Int32Array>>;
 
 export class DataFiles {
   #directory: string | undefined;
-  readonly #written = new Map<string, { readonly x: string; readonly y: string }>();
+  readonly #written = new Map<string, DataPaths>();
 
-  /** The files of a case's data. */
-  async of(spec: TrainSpec): Promise<{ readonly x: string; readonly y: string }> {
-    const { data, samples, features, outputs } = spec;
-    const key = [data, samples, features, outputs].join("-");
-    let files = this.#written.get(key);
-    if (!files) {
-      this.#directory ??= await mkdtemp(join(tmpdir(), "layerwise-bench-"));
-      files = { x: join(this.#directory, `${key}.x`), y: join(this.#directory, `${key}.y`) };
-      const { x, y } = data === "xor" ? xorRows(samples) : taught(spec);
-      await writeFile(files.x, x);
-      await writeFile(files.y, y);
-      this.#written.set(key, files);
+  /** The files of a case; none if it needs none. */
+  async of(spec: Spec): Promise<DataPaths | undefined> {
+    if (spec.kind === "train") {
+      const { data, samples, features, outputs } = spec;
+      const make = (): Arrays => (data === "xor" ? xorRows(samples) : taught(spec));
+      return this.#files([data, samples, features, outputs].join("-"), make);
     }
-    return files;
+    if (spec.kind === "inference") {
+      const { features, hidden, outputs, batch } = spec;
+      return this.#files([batch, features, hidden, outputs].join("-"), () => weights(spec));
+    }
+    return undefined;
+  }
+
+  async #files(key: string, make: () => Arrays): Promise<DataPaths> {
+    const known = this.#written.get(key);
+    if (known) return known;
+    this.#directory ??= await mkdtemp(join(tmpdir(), "layerwise-bench-"));
+    const paths: Record<string, string> = {};
+    for (const [name, array] of Object.entries(make())) {
+      paths[name] = join(this.#directory, `${key}.${name}`);
+      await writeFile(paths[name], array);
+    }
+    this.#written.set(key, paths);
+    return paths;
   }
 
   /** Removes the files. */
@@ -33,7 +46,7 @@ export class DataFiles {
   }
 }
 
-function xorRows(samples: number): { x: Float32Array; y: Int32Array } {
+function xorRows(samples: number): Arrays {
   const x = new Float32Array(2 * samples);
   const y = new Int32Array(samples);
   for (let i = 0; i < samples; i++) {
@@ -44,8 +57,22 @@ function xorRows(samples: number): { x: Float32Array; y: Int32Array } {
   return { x, y };
 }
 
+/** Normal inputs and Glorot-sized weights. */
+function weights({ features, hidden, outputs, batch }: InferenceSpec): Arrays {
+  const normal = normals(2);
+  const array = (size: number, scale: number): Float32Array =>
+    new Float32Array(size).map(() => scale * normal());
+  return {
+    x: array(batch * features, 1),
+    w1: array(features * hidden, Math.sqrt(2 / (features + hidden))),
+    b1: array(hidden, 0.1),
+    w2: array(hidden * outputs, Math.sqrt(2 / (hidden + outputs))),
+    b2: array(outputs, 0.1),
+  };
+}
+
 /** Normal inputs; the label is the largest of `outputs` random linear functions of them. */
-function taught({ samples, features, outputs }: TrainSpec): { x: Float32Array; y: Int32Array } {
+function taught({ samples, features, outputs }: TrainSpec): Arrays {
   const normal = normals(1);
   const teacher = new Float32Array(features * outputs).map(normal);
   const x = new Float32Array(samples * features).map(normal);

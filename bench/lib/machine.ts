@@ -1,19 +1,29 @@
-/** The machine line of a report: CPU, instruction set, measured peak and bandwidth, versions, load. */
+/** The machine lines of a report: CPU, instruction set, measured peaks and bandwidth, versions, load. */
 import { cpus, loadavg, totalmem } from "node:os";
 import { contenders } from "../contenders/contenders.js";
+import { type Levels, ownLevels } from "../contenders/levels.js";
 import { Child } from "./child.js";
 import type { ProbedMachine } from "./spec.js";
 
 export interface Machine extends ProbedMachine {
   readonly cpus: number;
   readonly memoryGiB: number;
+  /** What some peers reach by themselves. */
+  readonly levels: Levels;
   /** Processes that wanted a CPU in the minute before the run. */
   readonly loadBefore: number;
   readonly versions: Readonly<Record<string, string>>;
 }
 
-/** Probes the machine in a process of its own; throws where the addon does not load. */
-export async function probeMachine(threads: readonly number[]): Promise<Machine> {
+/**
+ * Probes the machine in a process of its own, and the level of the peers that will be compared with;
+ * throws where the addon does not load.
+ */
+export async function probeMachine(
+  threads: readonly number[],
+  peers: ReadonlySet<string>,
+): Promise<Machine> {
+  const loadBefore = loadavg()[0]!;
   const child = new Child(contenders.native!, 1);
   const { machine, error } = await child.ask({ op: "machine", threads });
   await child.close();
@@ -22,25 +32,54 @@ export async function probeMachine(threads: readonly number[]): Promise<Machine>
     ...machine,
     cpus: cpus().length,
     memoryGiB: Math.round(totalmem() / 2 ** 30),
-    loadBefore: loadavg()[0]!,
+    levels: await ownLevels(peers, machine.isa),
+    loadBefore,
     versions: { "Node.js": process.versions.node },
   };
 }
 
-/** The machine in two lines of text. */
+/** GFLOP/s that `threads` threads could reach with the instruction set that is used. */
+export const peakOf = ({ peaks, isa }: ProbedMachine, threads: number): number =>
+  threads * peaks[isa]!;
+
+/** Share of the peak that a BLAS-like library reaches with the right kernels on a quiet machine. */
+const knownLevel = 0.8;
+
+/** The machine in some lines of text. */
 export function describeMachine(machine: Machine): string {
-  const { cpu, isa, peak, bandwidth, versions, memoryGiB, loadBefore } = machine;
-  const streams = Object.entries(bandwidth)
-    .map(
-      ([threads, rate]) =>
-        `${rate.toFixed(1)} GB/s at ${threads} thread${threads === "1" ? "" : "s"}`,
-    )
-    .join(", ");
+  const { cpu, isa, peaks, bandwidth, levels, versions, memoryGiB, loadBefore } = machine;
+  const list = (rates: Readonly<Record<string, number>>): string =>
+    Object.entries(rates)
+      .map(([name, rate]) => `${name} ${rate.toFixed(1)}`)
+      .join(", ");
+  const streams = Object.entries(bandwidth).map(
+    ([threads, rates]) =>
+      `Bandwidth at ${threads} thread${threads === "1" ? "" : "s"}, GB/s: ${list(rates)}.`,
+  );
+  const peers = Object.entries(levels).map(
+    ([name, rate]) =>
+      `${name} ${rate.toFixed(1)} (${((100 * rate) / peakOf(machine, 1)).toFixed(0)} %)`,
+  );
+  const reached = (name: string): number => {
+    // OpenBLAS has several sets of kernels, and the best one is used.
+    const own = Object.entries(levels).filter(([level]) => level.startsWith(name));
+    return Math.max(...own.map(([, rate]) => rate)) / peakOf(machine, 1);
+  };
+  const libraries = new Set(Object.keys(levels).map((level) => level.split(",")[0]!));
+  const below = [...libraries]
+    .filter((name) => reached(name) < knownLevel)
+    .map((name) => `${name} is below its known level: ratios to it flatter us.`);
   const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   const busy =
     loadBefore > machine.cpus / 4 ? " (other work was running: figures are provisional)" : "";
-  return (
-    `${cpu}, ${machine.cpus} CPUs, ${memoryGiB} GiB; ${isa}: FMA peak ${peak.toFixed(1)} GFLOP/s ` +
-    `per thread, triad ${streams}.\n${named.join(", ")}; load before the run ${loadBefore.toFixed(1)}${busy}.`
-  );
+  return [
+    `${cpu}, ${machine.cpus} CPUs, ${memoryGiB} GiB; ${isa} is used.`,
+    `Peak of one thread, GFLOP/s: ${list(peaks)}.`,
+    ...streams,
+    ...(peers.length > 0
+      ? [`Peers at 1024x1024x1024 on one thread, GFLOP/s: ${peers.join(", ")}.`]
+      : []),
+    ...below,
+    `${named.join(", ")}; load before the run ${loadBefore.toFixed(1)}${busy}.`,
+  ].join("\n");
 }

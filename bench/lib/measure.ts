@@ -34,7 +34,8 @@ export interface MeasureOptions {
   readonly repeats: number;
   /** Aimed-at length of one contender's round. */
   readonly seconds: number;
-  readonly peers: boolean;
+  /** Which of a case's peers take part. */
+  readonly wants: (peer: string) => boolean;
   readonly data: DataFiles;
 }
 
@@ -49,12 +50,12 @@ interface Running {
   spent: number;
   versions: Readonly<Record<string, string>>;
   figures: Readonly<Record<string, number>>;
-  failure?: string;
+  failure?: string | undefined;
 }
 
 /** Runs one case; a contender that fails or can't run is reported, never dropped. */
 export async function measureCase(row: Case, options: MeasureOptions): Promise<Result> {
-  const names = [row.ours, ...(options.peers ? row.peers : [])];
+  const names = [row.ours, ...row.peers.filter(options.wants)];
   const running = names.map((name): Running => {
     const contender: Contender = contenders[name]!;
     const child = new Child(contender, options.threads);
@@ -67,19 +68,24 @@ export async function measureCase(row: Case, options: MeasureOptions): Promise<R
     if (failure !== undefined) one.failure = failure;
     return reply;
   };
-  const data = row.spec.kind === "train" ? await options.data.of(row.spec) : undefined;
+  const data = await options.data.of(row.spec);
   const single = row.unit === "run";
+  // All start at once, as most of this is loading libraries.
+  await Promise.all(
+    running.map(async (one) => {
+      const { versions } = await take(one, () =>
+        one.child.ask({
+          op: "setup",
+          spec: row.spec,
+          threads: options.threads,
+          options: contenders[one.name]!.options,
+          ...(data && { data }),
+        }),
+      );
+      one.versions = versions ?? {};
+    }),
+  );
   for (const one of running) {
-    const { versions } = await take(one, () =>
-      one.child.ask({
-        op: "setup",
-        spec: row.spec,
-        threads: options.threads,
-        options: contenders[one.name]!.options,
-        ...(data && { data }),
-      }),
-    );
-    one.versions = versions ?? {};
     // The first rounds compile, fill caches and tell how many units make a round.
     for (const seconds of single ? [] : [0, options.seconds / 4]) {
       await take(one, () => one.child.ask({ op: "measure", seconds }));
@@ -98,13 +104,20 @@ export async function measureCase(row: Case, options: MeasureOptions): Promise<R
     }
   }
   const outcomes: Outcome[] = [];
+  let expected: readonly number[] | undefined;
   for (const one of running) {
-    const { check = {} } = await take(one, () => one.child.ask({ op: "check" }));
+    const { check = {}, outputs } = await take(one, () => one.child.ask({ op: "check" }));
     await one.child.close();
+    if (outputs) {
+      expected ??= outputs;
+      one.failure ??= disagreement(outputs, expected);
+    }
+    // A time of something else than what was asked for is none.
+    const rounds = one.failure === undefined ? one.rounds : [];
     outcomes.push({
       contender: one.name,
-      rounds: one.rounds,
-      ...middle(one.rounds),
+      rounds,
+      ...middle(rounds),
       figures: one.figures,
       check,
       versions: one.versions,
@@ -112,6 +125,14 @@ export async function measureCase(row: Case, options: MeasureOptions): Promise<R
     });
   }
   return { case: row, threads: options.threads, ours: outcomes[0]!, peers: outcomes.slice(1) };
+}
+
+/** What is wrong with probabilities that should be those of the first contender; undefined if nothing. */
+function disagreement(got: readonly number[], expected: readonly number[]): string | undefined {
+  if (got.length !== expected.length) return `gave ${got.length} outputs, not ${expected.length}`;
+  const worst = Math.max(...got.map((value, i) => Math.abs(value - expected[i]!)));
+  // Sums of a thousand float32 products in different orders.
+  return worst <= 1e-5 ? undefined : `its outputs differ from ours by up to ${worst}`;
 }
 
 /** Median and half the distance of the quartiles, relative to it. */

@@ -1,49 +1,58 @@
 /** Results as Markdown tables that also read well in a terminal. */
-import type { Machine } from "./machine.js";
+import { type Machine, peakOf } from "./machine.js";
 import type { Outcome, Result } from "./measure.js";
+import type { Group } from "./spec.js";
+import { ratioOf, type Summary } from "./summary.js";
 
-const columns = [
+/** Headings of the tables, in order. */
+const groups: Readonly<Record<Group, string>> = {
+  steps: "Training steps",
+  typescript: "TypeScript backend",
+  inference: "Inference",
+  products: "Matrix products",
+  passes: "Passes over memory",
+  server: "Event loop and memory",
+};
+
+const ownColumns = [
   "case",
   "threads",
   "ours",
-  "theirs",
-  "",
-  "ratio",
   "GFLOP/s",
   "% of peak",
   "GB/s",
   "% of bandwidth",
 ] as const;
 
-/** Cells of the rows of one result: one per peer, or one without. */
-function rowsOf(result: Result, machine: Machine): string[][] {
-  const { case: row, threads, ours, peers } = result;
-  const peak = machine.peak * threads;
-  const stream = machine.bandwidth[threads];
+/** Our cells of a result's row. */
+function ownCells({ case: row, threads, ours }: Result, machine: Machine): string[] {
   const perSecond = (work: number | undefined): number | undefined =>
     work === undefined || ours.rounds.length === 0 ? undefined : work / ours.median / 1e9;
   const gflops = perSecond(row.flops);
-  const rate = perSecond(row.bytes);
-  const first = [row.name, String(threads), showTime(ours)];
-  const work = [
+  const rate = perSecond(row.traffic?.bytes);
+  const limit = row.traffic && machine.bandwidth[threads]?.[row.traffic.like];
+  return [
+    row.name,
+    String(threads),
+    showTime(ours),
     gflops === undefined ? "" : gflops.toFixed(1),
-    gflops === undefined ? "" : percent(gflops / peak),
+    gflops === undefined ? "" : percent(gflops / peakOf(machine, threads)),
     rate === undefined ? "" : rate.toFixed(1),
-    rate === undefined || stream === undefined ? "" : percent(rate / stream),
+    rate === undefined || limit === undefined ? "" : percent(rate / limit),
   ];
-  if (peers.length === 0) return [[...first, "", "", "", ...work]];
-  return peers.map((peer, i) => {
-    const compared = [showTime(peer), peer.contender, ratioOf(ours, peer)];
-    return i === 0 ? [...first, ...compared, ...work] : ["", "", "", ...compared, "", "", "", ""];
-  });
 }
 
-function ratioOf(ours: Outcome, peer: Outcome): string {
-  const ratio = peer.median / ours.median;
-  if (Number.isNaN(ratio)) return "";
-  return `${ratio >= 10 ? ratio.toFixed(1) : ratio.toFixed(2)}×`;
+/** The ratio to a peer, bold where ours is slower, and the peer's time. */
+function peerCell(ours: Outcome, peer: Outcome | undefined): string {
+  if (!peer) return "";
+  const ratio = ratioOf(ours, peer);
+  if (ratio === undefined) return showTime(peer);
+  const text = showRatio(ratio);
+  return `${ratio < 1 ? `**${text}**` : text} (${showTime(peer)})`;
 }
 
+const showRatio = (ratio: number): string =>
+  `${ratio >= 10 ? ratio.toFixed(1) : ratio.toFixed(2)}×`;
 const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
 
 function showTime({ median, spread, rounds, failure }: Outcome): string {
@@ -59,15 +68,53 @@ function showTime({ median, spread, rounds, failure }: Outcome): string {
   return `${(median * factor).toPrecision(4)} ${unit} ± ${percent(spread)}`;
 }
 
-/** The table of timed cases; empty text if there are none. */
-export function timeTable(results: readonly Result[], machine: Machine): string {
+/** Tables of timed cases, one per group, with a column per peer. */
+export function timeTables(results: readonly Result[], machine: Machine): string[] {
   const timed = results.filter((r) => r.case.unit !== "run");
-  if (timed.length === 0) return "";
-  const rows = timed.flatMap((result) => rowsOf(result, machine));
-  // Columns that no row fills are left out.
-  const used = columns.map((_, i) => i === 0 || rows.some((row) => row[i] !== ""));
-  const keep = (row: readonly string[]): string[] => row.filter((_, i) => used[i]);
-  return table(keep(columns), rows.map(keep));
+  return Object.entries(groups).flatMap(([group, title]) => {
+    const members = timed.filter((r) => r.case.group === group);
+    if (members.length === 0) return [];
+    const peers = [...new Set(members.flatMap((r) => r.peers.map((p) => p.contender)))];
+    const head = [...ownColumns, ...peers];
+    const rows = members.map((result) => [
+      ...ownCells(result, machine),
+      ...peers.map((name) =>
+        peerCell(
+          result.ours,
+          result.peers.find((p) => p.contender === name),
+        ),
+      ),
+    ]);
+    // Columns that no row fills are left out.
+    const used = head.map((_, i) => i === 0 || rows.some((row) => row[i] !== ""));
+    const keep = (row: readonly string[]): string[] => row.filter((_, i) => used[i]);
+    return [`### ${title}\n\n${table(keep(head), rows.map(keep))}`];
+  });
+}
+
+/** The summary: a table, and the cases in which some peer is faster. */
+export function summaryText(summaries: readonly Summary[]): string {
+  if (summaries.length === 0) return "";
+  const rows = summaries.map(({ group, threads, cases, geometricMean, worst }) => [
+    groups[group],
+    String(threads),
+    String(cases),
+    showRatio(geometricMean),
+    `${showRatio(worst.ratio)} (${worst.peer})`,
+    worst.case,
+  ]);
+  const head = ["against the best peer of each case", "threads", "cases", "mean", "worst", "in"];
+  const lost = summaries.flatMap(({ threads, losses }) =>
+    losses.map(
+      ({ case: name, ratio, peer }) =>
+        `- ${name}, ${threads} thread${threads === 1 ? "" : "s"}: ${showRatio(ratio)} (${peer})`,
+    ),
+  );
+  const list =
+    lost.length === 0
+      ? "No peer is faster in any case."
+      : `Where a peer is faster:\n\n${lost.join("\n")}`;
+  return `### Summary\n\n${table(head, rows)}\n\n${list}`;
 }
 
 /** The table of figures of the cases that are not times. */

@@ -1,7 +1,7 @@
 /**
  * What the benchmark cases and the contenders agree on: specs as plain data, and the JSON lines that a
- * contender's process reads and writes. Knows no contender; torch_worker.py and tfjs_worker.mjs read
- * the same fields.
+ * contender's process reads and writes. Knows no contender; the workers in Python, JavaScript and C++
+ * read the same fields.
  */
 
 /** A network, its data and how it is trained; the unit that is timed is one step. */
@@ -31,13 +31,30 @@ export type KernelSpec = { readonly kind: "kernel" } & (
       readonly transposeA: boolean;
       readonly transposeB: boolean;
     }
-  | { readonly kernel: "relu" | "exp" | "dropout" | "adam"; readonly size: number }
   | {
-      readonly kernel: "sumRows" | "sumColumns" | "batchNorm" | "softmaxCrossEntropy";
+      readonly kernel: "relu" | "exp" | "dropout" | "dropoutTraining" | "adam";
+      readonly size: number;
+    }
+  | {
+      readonly kernel:
+        | "sumRows"
+        | "sumColumns"
+        | "batchNorm"
+        | "batchNormTraining"
+        | "softmaxCrossEntropy";
       readonly rows: number;
       readonly cols: number;
     }
 );
+
+/** Prediction by a network of one hidden layer (relu, then softmax); the unit is one call. */
+export interface InferenceSpec {
+  readonly kind: "inference";
+  readonly features: number;
+  readonly hidden: number;
+  readonly outputs: number;
+  readonly batch: number;
+}
 
 /** How late a 10 ms timer fires while `fit` runs. */
 export interface LatenessSpec {
@@ -56,23 +73,29 @@ export interface MemorySpec {
   readonly concurrentCalls: number;
 }
 
-export type Spec = TrainSpec | KernelSpec | LatenessSpec | MemorySpec;
+export type Spec = TrainSpec | KernelSpec | InferenceSpec | LatenessSpec | MemorySpec;
+
+/**
+ * Paths of raw arrays: x (float32) and y (int32) for `train`; x [batch, features] and the weights w1
+ * [features, hidden], b1, w2 [hidden, outputs], b2 for `inference`.
+ */
+export type DataPaths = Readonly<Record<string, string>>;
 
 /** The JSON lines that a contender reads, one reply each. */
 export type Request =
-  /** Builds everything; `data` holds the paths of raw x (float32) and y (int32) for `train`. */
+  /** Builds everything. */
   | {
       readonly op: "setup";
       readonly spec: Spec;
       readonly threads: number;
       readonly options: Readonly<Record<string, string>>;
-      readonly data?: { readonly x: string; readonly y: string };
+      readonly data?: DataPaths;
     }
   /** Runs for about this long and says how many seconds a unit took. */
   | { readonly op: "measure"; readonly seconds: number }
   /** Says whether what was computed is right. */
   | { readonly op: "check" }
-  /** Peak and bandwidth at these numbers of threads (ours only). */
+  /** Peaks and bandwidths at these numbers of threads (ours only). */
   | { readonly op: "machine"; readonly threads: readonly number[] };
 
 /** A contender's reply: the fields of its request's kind, or why there is none. */
@@ -87,21 +110,31 @@ export interface Reply {
   readonly figures?: Readonly<Record<string, number>>;
   /** Figures of the check, such as the last loss. */
   readonly check?: Readonly<Record<string, number>>;
+  /** With the check: what an inference gave, which must be the same for all contenders. */
+  readonly outputs?: readonly number[];
   readonly machine?: ProbedMachine;
 }
+
+/** Passes of the bandwidth probe; what they do stands in native/call.h. */
+export type Sweep = "read" | "copy" | "triad" | "update";
 
 /** What our own probes measure. */
 export interface ProbedMachine {
   readonly cpu: string;
+  /** The instruction set that is used. */
   readonly isa: string;
-  /** GFLOP/s of a register-only FMA loop on one thread. */
-  readonly peak: number;
-  /** GB/s of a stream triad, by number of threads. */
-  readonly bandwidth: Readonly<Record<string, number>>;
+  /** GFLOP/s of a register-only FMA loop on one thread, by instruction set. */
+  readonly peaks: Readonly<Record<string, number>>;
+  /** GB/s by number of threads. */
+  readonly bandwidth: Readonly<Record<string, Readonly<Record<Sweep, number>>>>;
 }
+
+/** Which table and summary a case belongs to. */
+export type Group = "steps" | "typescript" | "inference" | "products" | "passes" | "server";
 
 /** One row of a case table. */
 export interface Case {
+  readonly group: Group;
   /** Words of the name are what the command line filters by. */
   readonly name: string;
   readonly spec: Spec;
@@ -115,6 +148,6 @@ export interface Case {
   readonly threads?: readonly number[];
   /** Floating-point operations per unit. */
   readonly flops?: number;
-  /** Bytes that one unit must move at least. */
-  readonly bytes?: number;
+  /** Where memory is the limit: bytes that one unit must move at least, and the probe that moves alike. */
+  readonly traffic?: { readonly bytes: number; readonly like: Sweep };
 }

@@ -1,5 +1,5 @@
 /**
- * Second half of `npm run bench:peers`: PyTorch, from requirements.txt into bench/peers/.venv, unless the
+ * Part of `npm run bench:peers`: PyTorch, from requirements.txt into bench/peers/.venv, unless the
  * system's Python has it already. Without Python the other peers still run.
  */
 import { spawnSync } from "node:child_process";

@@ -37,18 +37,34 @@ inline int32_t floorModulo(int32_t a, int32_t b) {
 
 #define DEFINE_1(name, T, A, VA, expression)                                  \
   LW_INLINE auto apply_##name(VA a) { return expression; }                    \
+  template <int>                                                              \
   void run_##name(SIGNATURE) {                                                \
     const A* x = (const A*)pa;                                                \
     LOOP(T, store(d + i, apply_##name(load(x + i))),                          \
          storePartial(d + i, apply_##name(loadPartial(x + i, rest)), rest))   \
   }
-#define DEFINE_2(name, T, A, VA, expression)                                              \
-  LW_INLINE auto apply_##name(VA a, VA b) { return expression; }                          \
-  void run_##name(SIGNATURE) {                                                            \
-    const A *x = (const A*)pa, *y = (const A*)pb;                                         \
-    LOOP(T, store(d + i, apply_##name(load(x + i), load(y + i))),                         \
-         storePartial(d + i, apply_##name(loadPartial(x + i, rest), loadPartial(y + i, rest)), \
-                      rest))                                                              \
+// Arguments that are uniform are read once.
+template <bool Uniform, class T>
+LW_INLINE auto argument(const T* p, int64_t i) {
+  if constexpr (Uniform) return set1(*p);
+  else return load(p + i);
+}
+template <bool Uniform, class T>
+LW_INLINE auto argumentPartial(const T* p, int64_t i, int64_t rest) {
+  if constexpr (Uniform) return set1(*p);
+  else return loadPartial(p + i, rest);
+}
+
+#define DEFINE_2(name, T, A, VA, expression)                                                   \
+  LW_INLINE auto apply_##name(VA a, VA b) { return expression; }                               \
+  template <int Mask>                                                                          \
+  void run_##name(SIGNATURE) {                                                                 \
+    constexpr bool U = (Mask & kUniformFirst) != 0, V = (Mask & kUniformSecond) != 0;          \
+    const A *x = (const A*)pa, *y = (const A*)pb;                                              \
+    LOOP(T, store(d + i, apply_##name(argument<U>(x, i), argument<V>(y, i))),                  \
+         storePartial(d + i,                                                                   \
+                      apply_##name(argumentPartial<U>(x, i, rest), argumentPartial<V>(y, i, rest)), \
+                      rest))                                                                   \
   }
 #define DEFINE_F_F(name, expression) DEFINE_1(name, float, float, VF, expression)
 #define DEFINE_B_F(name, expression) DEFINE_1(name, int32_t, float, VF, expression)
@@ -57,19 +73,22 @@ inline int32_t floorModulo(int32_t a, int32_t b) {
 #define DEFINE_F_FF(name, expression) DEFINE_2(name, float, float, VF, expression)
 #define DEFINE_B_FF(name, expression) DEFINE_2(name, int32_t, float, VF, expression)
 #define DEFINE_I_II(name, expression) DEFINE_2(name, int32_t, int32_t, VI, expression)
-#define DEFINE_X_IXX(name, expression)                                                        \
-  LW_INLINE VI apply_##name(VI a, VI b, VI c) { return expression; }                          \
-  void run_##name(SIGNATURE) {                                                                \
-    const int32_t *x = (const int32_t*)pa, *y = (const int32_t*)pb, *z = (const int32_t*)pc; \
-    LOOP(int32_t, store(d + i, apply_##name(load(x + i), load(y + i), load(z + i))),          \
-         storePartial(d + i,                                                                  \
-                      apply_##name(loadPartial(x + i, rest), loadPartial(y + i, rest),        \
-                                   loadPartial(z + i, rest)),                                 \
-                      rest))                                                                  \
+#define DEFINE_X_IXX(name, expression)                                                          \
+  LW_INLINE VI apply_##name(VI a, VI b, VI c) { return expression; }                            \
+  template <int Mask>                                                                           \
+  void run_##name(SIGNATURE) {                                                                  \
+    constexpr bool U = (Mask & kUniformChosen) != 0, V = (Mask & kUniformOther) != 0;           \
+    const int32_t *x = (const int32_t*)pa, *y = (const int32_t*)pb, *z = (const int32_t*)pc;    \
+    LOOP(int32_t, store(d + i, apply_##name(load(x + i), argument<U>(y, i), argument<V>(z, i))), \
+         storePartial(d + i,                                                                    \
+                      apply_##name(loadPartial(x + i, rest), argumentPartial<U>(y, i, rest),    \
+                                   argumentPartial<V>(z, i, rest)),                             \
+                      rest))                                                                    \
   }
 // Constants are uniform: always one lane, spread by the tile machine.
 #define DEFINE_F_K(name, expression) DEFINE_I_K(name, expression)
 #define DEFINE_I_K(name, expression) \
+  template <int>                     \
   void run_##name(SIGNATURE) {       \
     for (int64_t i = 0; i < n; i++) memcpy((int32_t*)dst + i, &op.k0, 4); \
   }
@@ -79,40 +98,57 @@ inline int32_t floorModulo(int32_t a, int32_t b) {
 #include "../elementwise.def"
 #undef INSTRUCTION
 
-// First half of a and b, lane by lane in turn; second half.
-template <int Half>
-LW_INLINE VI interleave(VI a, VI b) {
-  VI pick = {};
-  for (int l = 0; l < W; l++) pick[l] = Half * W / 2 + l / 2 + (l % 2 ? W : 0);
-  return __builtin_shuffle(a, b, pick);
+// One Philox multiplication for the counters in the low halves of 64-bit lanes; what stands in the high
+// halves is ignored and may be anything.
+LW_INLINE VL wideProduct(VL a, VL multiplier) { return mulEven((VU)a, (VU)multiplier); }
+
+// Four words a counter, in order: counter i's in 128 bits of their own.
+LW_INLINE void storeWords(VL c0, VL c1, VL c2, VL c3, int32_t* out) {
+  const VL low = 0xffffffffull - (VL){};
+  const VL a = (c0 & low) | c1 << 32, b = (c2 & low) | c3 << 32;
+  VI pick0 = {}, pick1 = {};  // interleaves 64-bit lanes: the first and the second half
+  for (int l = 0; l < W; l++) {
+    const int pair = l / 2, from = pair / 2 * 2 + l % 2 + (pair % 2 ? W : 0);
+    pick0[l] = from;
+    pick1[l] = from + W / 2;
+  }
+  store(out, __builtin_shuffle((VI)a, (VI)b, pick0));
+  store(out + W, __builtin_shuffle((VI)a, (VI)b, pick1));
 }
 
-// Philox 4×32-10 (Salmon et al., SC 2011) for W counters at once; 4·W lanes.
+// Philox 4×32-10 (Salmon et al., SC 2011) for W counters at once, 4·W words: two vectors of counters,
+// one in each 64-bit lane, so that a product's halves need no shuffling.
 LW_INLINE void philoxBlock(uint32_t counter, uint32_t word1, uint32_t step, uint32_t seed,
                            uint32_t keyWord, int32_t* out) {
-  VI lane = {};
-  for (int l = 0; l < W; l++) lane[l] = l;
-  VU c0 = (VU)lane + counter, c1 = (VU)set1((int32_t)word1), c2 = (VU)set1((int32_t)step), c3 = {};
-  const VU m0 = (VU)set1((int32_t)0xd2511f53u), m1 = (VU)set1((int32_t)0xcd9e8d57u);
-  uint32_t k0 = seed, k1 = keyWord;
+  VL lane = {};
+  for (int l = 0; l < W / 2; l++) lane[l] = (uint64_t)l;
+  const VL m0 = 0xd2511f53ull - (VL){}, m1 = 0xcd9e8d57ull - (VL){};
+  // Sums may run into the high halves, which never matter.
+  VL c0[2] = {lane + counter, lane + (counter + W / 2)};
+  VL c1[2], c2[2], c3[2];
+  for (int v = 0; v < 2; v++) {
+    c1[v] = (uint64_t)word1 - (VL){};
+    c2[v] = (uint64_t)step - (VL){};
+    c3[v] = (VL){};
+  }
+  VL k0 = (uint64_t)seed - (VL){}, k1 = (uint64_t)keyWord - (VL){};
 #pragma GCC unroll 10
   for (int round = 0; round < 10; round++) {
-    VU high0 = mulHigh(c0, m0), low0 = c0 * m0, high1 = mulHigh(c2, m1), low1 = c2 * m1;
-    c0 = high1 ^ c1 ^ k0;
-    c1 = low1;
-    c2 = high0 ^ c3 ^ k1;
-    c3 = low0;
-    k0 += 0x9e3779b9u;
-    k1 += 0xbb67ae85u;
+#pragma GCC unroll 2
+    for (int v = 0; v < 2; v++) {
+      const VL p0 = wideProduct(c0[v], m0), p1 = wideProduct(c2[v], m1);
+      c0[v] = (p1 >> 32) ^ c1[v] ^ k0;
+      c1[v] = p1;
+      c2[v] = (p0 >> 32) ^ c3[v] ^ k1;
+      c3[v] = p0;
+    }
+    k0 += 0x9e3779b9ull - (VL){};
+    k1 += 0xbb67ae85ull - (VL){};
   }
-  VI a = interleave<0>((VI)c0, (VI)c2), b = interleave<0>((VI)c1, (VI)c3);
-  store(out, interleave<0>(a, b));
-  store(out + W, interleave<1>(a, b));
-  a = interleave<1>((VI)c0, (VI)c2), b = interleave<1>((VI)c1, (VI)c3);
-  store(out + 2 * W, interleave<0>(a, b));
-  store(out + 3 * W, interleave<1>(a, b));
+  for (int v = 0; v < 2; v++) storeWords(c0[v], c1[v], c2[v], c3[v], out + v * 2 * W);
 }
 
+template <int>
 void run_philox(SIGNATURE) {
   uint32_t seed, step;
   memcpy(&seed, pa, 4);
@@ -139,12 +175,68 @@ void run_philox(SIGNATURE) {
   }
 }
 
+template <int First>
+LW_INLINE VF firstOf(VF a, VF b) {
+  if constexpr (First == kFirstAdd) return a + b;
+  else if constexpr (First == kFirstSub) return a - b;
+  else if constexpr (First == kFirstRsub) return b - a;
+  else if constexpr (First == kFirstMul) return a * b;
+  else if constexpr (First == kFirstDiv) return a / b;
+  else if constexpr (First == kFirstSquare) return a * a;
+  else return sqrt(a);
+}
+template <int Second>
+LW_INLINE VF secondOf(VF x, VF c) {
+  if constexpr (Second == kSecondAdd) return x + c;
+  else if constexpr (Second == kSecondSub) return x - c;
+  else if constexpr (Second == kSecondRsub) return c - x;
+  else if constexpr (Second == kSecondMul) return x * c;
+  else if constexpr (Second == kSecondDiv) return x / c;
+  else return c / x;
+}
+
+template <int First, int Second, int Mask>
+void runPair(SIGNATURE) {
+  // A first of one argument has no b.
+  constexpr bool one = First == kFirstSquare || First == kFirstSqrt;
+  constexpr bool U = one || (Mask & kPairUniformB) != 0, V = (Mask & kPairUniformC) != 0;
+  const float *x = (const float*)pa, *y = one ? x : (const float*)pb, *z = (const float*)pc;
+  LOOP(float,
+       store(d + i, secondOf<Second>(firstOf<First>(load(x + i), argument<U>(y, i)), argument<V>(z, i))),
+       storePartial(d + i,
+                    secondOf<Second>(firstOf<First>(loadPartial(x + i, rest), argumentPartial<U>(y, i, rest)),
+                                     argumentPartial<V>(z, i, rest)),
+                    rest))
+}
+
 }  // namespace
 
-const InstructionFunction kInstructions[kInstructionCount] = {
-#define INSTRUCTION(name, lanes, expression) run_##name,
+// The variants of a line of elementwise.def, by its lanes.
+#define ONLY(name) run_##name<0>, nullptr, nullptr, nullptr
+#define EITHER(name) run_##name<0>, run_##name<1>, run_##name<2>, nullptr
+#define VARIANTS_F_F ONLY
+#define VARIANTS_B_F ONLY
+#define VARIANTS_I_I ONLY
+#define VARIANTS_F_I ONLY
+#define VARIANTS_I_II ONLY
+#define VARIANTS_F_K ONLY
+#define VARIANTS_I_K ONLY
+#define VARIANTS_I_P ONLY
+#define VARIANTS_F_FF EITHER
+#define VARIANTS_B_FF EITHER
+#define VARIANTS_X_IXX(name) run_##name<0>, run_##name<1>, run_##name<2>, run_##name<3>
+#define PAIR(first, second) \
+  runPair<first, second, 0>, runPair<first, second, 1>, runPair<first, second, 2>, runPair<first, second, 3>
+#define PAIRS(first)                                                                   \
+  PAIR(first, kSecondAdd), PAIR(first, kSecondSub), PAIR(first, kSecondRsub),          \
+      PAIR(first, kSecondMul), PAIR(first, kSecondDiv), PAIR(first, kSecondRdiv)
+
+const InstructionFunction kInstructions[kTileFunctions] = {
+#define INSTRUCTION(name, lanes, expression) VARIANTS_##lanes(name),
 #include "../elementwise.def"
 #undef INSTRUCTION
+    PAIRS(kFirstAdd), PAIRS(kFirstSub),    PAIRS(kFirstRsub), PAIRS(kFirstMul),
+    PAIRS(kFirstDiv), PAIRS(kFirstSquare), PAIRS(kFirstSqrt),
 };
 
 }  // namespace LAYERWISE_ISA_NAMESPACE

@@ -10,7 +10,8 @@ namespace LAYERWISE_ISA_NAMESPACE {
 // Nothing beyond n lanes is read or written.
 using InstructionFunction = void (*)(void* dst, const void* a, const void* b, const void* c, int64_t n,
                                      const TileOp& op, int64_t index);
-extern const InstructionFunction kInstructions[kInstructionCount];
+// By functionOf and functionOfPair; null where there is no such variant.
+extern const InstructionFunction kInstructions[kTileFunctions];
 
 }  // namespace LAYERWISE_ISA_NAMESPACE
 }  // namespace layerwise

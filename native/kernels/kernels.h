@@ -14,7 +14,7 @@ namespace LAYERWISE_ISA_NAMESPACE {
 #undef KERNEL
 
 double measurePeak(double milliseconds);
-double triadPass(float* a, const float* b, const float* c, int64_t n);
+double sweepPass(Sweep sweep, bool aroundCaches, float* data, int64_t n);
 
 LW_INLINE int64_t minOf(int64_t a, int64_t b) { return a < b ? a : b; }
 LW_INLINE int64_t maxOf(int64_t a, int64_t b) { return a > b ? a : b; }

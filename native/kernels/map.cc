@@ -28,7 +28,7 @@ void run_map(const Call& call, const Run& run, int, int64_t part, int64_t parts)
     if (range.begin >= range.end) return;
     TileRun t(tile, run.ptr, run.scratch, minOf(blockCols, range.end - range.begin), false);
     for (int64_t c = range.begin; c < range.end; c += blockCols) {
-      t.block(0, 1, c, minOf(blockCols, range.end - c));
+      t.block(0, 1, c, minOf(blockCols, range.end - c), blockCols);
     }
     return;
   }
@@ -39,7 +39,7 @@ void run_map(const Call& call, const Run& run, int, int64_t part, int64_t parts)
             many ? minOf(blockRows, range.end - range.begin) * tile.cols : blockCols, many);
   if (many) {
     for (int64_t r = range.begin; r < range.end; r += blockRows) {
-      t.block(r, minOf(blockRows, range.end - r), 0, tile.cols);
+      t.block(r, minOf(blockRows, range.end - r), 0, tile.cols, blockRows * tile.cols);
     }
     return;
   }
@@ -49,7 +49,7 @@ void run_map(const Call& call, const Run& run, int, int64_t part, int64_t parts)
   for (int64_t r0 = range.begin; r0 < range.end; r0 += rowsAtOnce) {
     for (int64_t c = 0; c < tile.cols; c += blockCols) {
       for (int64_t r = r0; r < r0 + rowsAtOnce; r++) {
-        t.block(r, 1, c, minOf(blockCols, tile.cols - c));
+        t.block(r, 1, c, minOf(blockCols, tile.cols - c), rowsAtOnce > 1 ? tile.cols : blockCols);
       }
     }
   }

@@ -1,6 +1,7 @@
-// gemm: C[b] = op(A[b])·op(B[b]), with a tile program (the epilogue) run over each strip of rows while
-// it is hot. Blocking: columns in blocks of kBlockN, k in blocks of kBlockK, rows in near-equal strips.
-// B is packed when it is transposed or many rows reuse it; of A only strips of a transposed one.
+// gemm: C[b] = op(A[b])·op(B[b]), with a tile program (the epilogue) run over rows of C while they are
+// hot. From outside in: blocks of columns, blocks of k (kBlockK), blocks of rows (A packed, in L2), panels
+// of columns (B packed, in L1), strips of rows, one register tile. With AVX-512 a block of rows is one
+// strip, which then stays in L1 while B streams from L2.
 #include "gemm_tile.h"
 #include "kernels.h"
 #include "tile.h"
@@ -9,18 +10,33 @@ namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
 namespace {
 
-// A packed block of B is kBlockK × kBlockN floats: 512 KiB, a quarter of a 2 MiB L2.
-constexpr int64_t kBlockN = 512;
-// Rows of C in scratch where no output can hold it: 256 × kBlockN floats.
-constexpr int64_t kScratchRows = 256;
-// Fewer rows than this do not pay for packing an untransposed B; where its rows are whole pages apart
-// and evict each other, packing pays sooner.
+// Block sizes, measured on a Sapphire Rapids core (AVX-512) and on Zen 3 (the others).
+#if defined(__AVX512F__)
+constexpr int64_t kBlockM = kRows;
+constexpr int64_t kBlockN = 512;          // × kBlockK floats of packed B: a quarter of a 2 MiB L2
+constexpr int64_t kBlockNEpilogue = 512;
+constexpr int64_t kScratchRows = 256, kScratchColumns = 512;
 constexpr int64_t kPackRows = 384;
+#else
+constexpr int64_t kBlockM = 192;          // × kBlockK floats of packed A: 192 KiB of L2
+constexpr int64_t kBlockN = 1024;
+constexpr int64_t kBlockNEpilogue = 512;  // C must still be in L2 when the epilogue comes
+constexpr int64_t kScratchRows = 192, kScratchColumns = 256;
+constexpr int64_t kPackRows = 48;
+#endif
+// Fewer rows than kPackRows do not pay for packing an untransposed B; where its rows are whole pages
+// apart and evict each other, packing pays sooner.
 constexpr int64_t kPackRowsAliased = 128;
-constexpr int64_t packRowsFrom(int64_t ldb) { return ldb % 1024 == 0 ? kPackRowsAliased : kPackRows; }
+constexpr int64_t packRowsFrom(int64_t ldb) {
+  return ldb % 1024 == 0 && kPackRowsAliased < kPackRows ? kPackRowsAliased : kPackRows;
+}
+// So many rows of A against a transposed B go panel by panel: a transposed panel is used from L1 and
+// never goes to L2.
 constexpr int64_t kPanelRows = 256;
-// A strip of a transposed A is packed if it meets at least so many panels of B.
+// A is packed if it meets at least so many panels of B; an untransposed one only if it has many rows
+// or rows that lie on the same cache sets.
 constexpr int64_t kPackPanels = 4;
+constexpr int64_t kPackRowsOfA = 128, kPackStrideOfA = 256;
 // Vector products with k below this are left to the tiles.
 constexpr int64_t kDotK = 64;
 
@@ -51,14 +67,14 @@ struct Epilogue {
       const int64_t step = kTileLanes / n;
       for (int64_t i = 0; i < rows; i += step) {
         run.slot[0] = c + i * ldc;
-        run.block(row + i, minOf(step, rows - i), 0, n);
+        run.block(row + i, minOf(step, rows - i), 0, n, step * n);
       }
       return;
     }
     for (int64_t j = 0; j < cols; j += kTileLanes) {
       for (int64_t i = 0; i < rows; i++) {
         run.slot[0] = c + i * ldc + j;
-        run.block(row + i, 1, col + j, minOf(kTileLanes, cols - j));
+        run.block(row + i, 1, col + j, minOf(kTileLanes, cols - j), n);
       }
     }
   }
@@ -122,6 +138,88 @@ LW_INLINE void dots(const float* rows, int64_t stride, const float* x, int64_t n
   for (int r = 0; r < R; r++) y[r * step] = (float)total[r];
 }
 
+// How a piece of C is computed, from its shape alone.
+struct Strategy {
+  bool byDots, packA, packB;
+  int64_t rowBlock;  // rows of a block of A
+  int64_t panel;     // columns of a panel of B
+  Strategy(const Shape& s, int64_t rows, int64_t cols) {
+    const int64_t panels = ceilDiv(cols, kColumns);
+    byDots = s.byDots();
+    packB = s.tb || (rows >= packRowsFrom(s.ldb()) && panels > 1);
+    const bool scattered = kBlockM > kRows && rows > kRows &&
+                           (rows > kPackRowsOfA || s.lda() % kPackStrideOfA == 0);
+    packA = panels >= kPackPanels && (scattered || (s.ta && kBlockM == kRows));
+    const bool byPanels = s.tb && !s.ta && rows <= kPanelRows;
+    rowBlock = byPanels ? maxOf(kBlockM, kPanelRows) : kBlockM;
+    panel = (!packB && rows <= kRows ? maxVectors((int)rows) : kVectors) * W;
+  }
+};
+
+// One row or one column of C, by dot products of rows that are contiguous in k.
+void multiplyByDots(const Shape& s, const float* a, const float* b, float* c, int64_t ldc,
+                    int64_t rows, int64_t cols) {
+  const float* const x = s.n == 1 ? b : a;
+  const float* const from = s.n == 1 ? a : b;
+  const int64_t count = s.n == 1 ? rows : cols, step = s.n == 1 ? ldc : 1;
+  int64_t r = 0;
+  for (; r + 4 <= count; r += 4) dots<4>(from + r * s.k, s.k, x, s.k, c + r * step, step);
+  for (; r < count; r++) dots<1>(from + r * s.k, s.k, x, s.k, c + r * step, step);
+}
+
+// Scratch memory of one thread.
+struct Packed {
+  float *a, *b;
+};
+
+// C (rows×cols at c) = or += A·B over one block of k: `a` and `b` are the stored matrices at this piece's
+// first element. `done(row, rows)` is called for rows that are finished.
+template <class Done>
+LW_INLINE void multiplyBlock(const Shape& s, const Strategy& how, const Packed& packed, const float* a,
+                             const float* b, float* c, int64_t ldc, int64_t rows, int64_t cols,
+                             int64_t kc, bool add, Done done) {
+  const int64_t lda = s.lda(), ldb = s.ldb(), panel = how.panel;
+  const int64_t blocks = ceilDiv(rows, how.rowBlock), sizeA = kRows * packedStride(kc);
+  // Later blocks of rows find B packed; with one block only a group of panels is kept.
+  const bool keepB = blocks > 1;
+  for (int64_t block = 0; block < blocks; block++) {
+    const int64_t i0 = rows * block / blocks, mc = rows * (block + 1) / blocks - i0;
+    const int64_t strips = ceilDiv(mc, kRows);
+    const float* const ai = s.ta ? a + i0 : a + i0 * lda;
+    if (how.packA) {
+      for (int64_t strip = 0; strip < strips; strip++) {
+        const int64_t i = mc * strip / strips, mr = mc * (strip + 1) / strips - i;
+        float* const to = packed.a + strip * sizeA;
+        if (s.ta) packTransposedStrip(ai + i, lda, kc, mr, to);
+        else packStrip(ai + i * lda, lda, kc, mr, to);
+      }
+    }
+    for (int64_t j = 0; j < cols; j += panel) {
+      const int64_t width = minOf(panel, cols - j), vectors = ceilDiv(width, W);
+      const int64_t tail = width - (vectors - 1) * W;
+      const float* bp = b + j;
+      if (how.packB) {
+        const int64_t inGroup = j % (kGroup * kColumns);
+        float* const to = packed.b + (keepB ? j : s.tb ? 0 : inGroup) * kc;
+        if (block == 0 && s.tb) packColumns(b + j * ldb, ldb, kc, width, to);
+        else if (block == 0 && inGroup == 0) {
+          packRows(b + j, ldb, kc, minOf(kGroup * kColumns, cols - j), to);
+        }
+        bp = to;
+      }
+      const auto& tiles = kTiles[s.ta][tail != W];
+      for (int64_t strip = 0; strip < strips; strip++) {
+        const int64_t i = mc * strip / strips, mr = mc * (strip + 1) / strips - i;
+        const float* const as = how.packA ? packed.a + strip * sizeA : s.ta ? ai + i : ai + i * lda;
+        const int64_t strideA = !how.packA ? lda : s.ta ? kRows : packedStride(kc);
+        tiles[mr - 1][vectors - 1](kc, as, strideA, bp, how.packB ? kColumns : ldb,
+                                   c + (i0 + i) * ldc + j, ldc, add, tail);
+      }
+    }
+    done(i0, mc);
+  }
+}
+
 void multiply(const Call& call, const Run& run, const Shape& s, const Piece& piece,
               Epilogue* epilogue) {
   const Range rows = piece.rows, cols = piece.cols;
@@ -129,86 +227,36 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
   const float* const A = (const float*)run.ptr[call.inputs[0]];
   const float* const B = (const float*)run.ptr[call.inputs[1]];
   float* const stored = call.custom[0] >= 0 ? (float*)run.ptr[call.custom[0]] : nullptr;
-  float* const packed = (float*)(run.scratch + call.custom[1]);
-  float* const packedA = (float*)(run.scratch + call.custom[4]);
+  const Packed packed = {(float*)(run.scratch + call.custom[4]), (float*)(run.scratch + call.custom[1])};
   float* const scratchC = (float*)(run.scratch + call.custom[2]);
   const int64_t lda = s.lda(), ldb = s.ldb();
-  const int64_t ldc = stored ? s.n : call.custom[3];
-
-  const int64_t rowBlock = stored ? nRows : minOf(kScratchRows, nRows);
-  const bool byDots = s.byDots();
-  const bool pack = !byDots && (s.tb || (nRows >= packRowsFrom(ldb) && cols.end - cols.begin > kColumns));
-  const int64_t nv = !pack && nRows <= kRows ? maxVectors((int)nRows) : kVectors;
-  const int64_t panel = nv * W;
+  const int64_t blockN = call.custom[3];
+  const int64_t ldc = stored ? s.n : minOf(blockN, s.n);  // an epilogue on whole rows wants them dense
+  const int64_t rowsAtOnce = stored ? nRows : minOf(kScratchRows, nRows);
+  const Strategy how(s, nRows, cols.end - cols.begin);
   const int64_t kBlocks = maxOf(1, ceilDiv(s.k, kBlockK));
 
   for (int64_t b = piece.batch.begin; b < piece.batch.end; b++) {
-    const float* const Ab = A + b * s.strideA;
-    const float* const Bb = B + b * s.strideB;
-    for (int64_t j0 = cols.begin; j0 < cols.end; j0 += kBlockN) {
-      const int64_t nc = minOf(kBlockN, cols.end - j0);
-      for (int64_t i0 = rows.begin; i0 < rows.end; i0 += rowBlock) {
-        const int64_t mc = minOf(rowBlock, rows.end - i0);
-        float* const C = stored ? stored + (b * s.m + i0) * s.n + j0 : scratchC;
-        if (byDots) {
-          // One column of C against rows of A, or one row of C against rows of the transposed B.
-          const float* const x = s.n == 1 ? Bb : Ab;
-          const float* const from = s.n == 1 ? Ab + i0 * s.k : Bb + j0 * s.k;
-          const int64_t count = s.n == 1 ? mc : nc, step = s.n == 1 ? ldc : 1;
-          int64_t r = 0;
-          for (; r + 4 <= count; r += 4) dots<4>(from + r * s.k, s.k, x, s.k, C + r * step, step);
-          for (; r < count; r++) dots<1>(from + r * s.k, s.k, x, s.k, C + r * step, step);
-          if (epilogue) epilogue->apply(C, ldc, b * s.m + i0, mc, j0, nc);
+    for (int64_t j0 = cols.begin; j0 < cols.end; j0 += blockN) {
+      const int64_t nc = minOf(blockN, cols.end - j0);
+      for (int64_t i0 = rows.begin; i0 < rows.end; i0 += rowsAtOnce) {
+        const int64_t mc = minOf(rowsAtOnce, rows.end - i0), row = b * s.m + i0;
+        const float* const a = A + b * s.strideA + (s.ta ? i0 : i0 * lda);
+        const float* const bj = B + b * s.strideB + (s.tb ? j0 * ldb : j0);
+        float* const c = stored ? stored + row * s.n + j0 : scratchC;
+        if (how.byDots) {
+          multiplyByDots(s, a, bj, c, ldc, mc, nc);
+          if (epilogue) epilogue->apply(c, ldc, row, mc, j0, nc);
           continue;
         }
-        const int64_t strips = ceilDiv(mc, kRows);
         for (int64_t kb = 0; kb < kBlocks; kb++) {
           const int64_t k0 = kb * kBlockK, kc = minOf(kBlockK, s.k - k0);
-          const bool last = kb == kBlocks - 1;
-          const float* const Bk = s.tb ? Bb + j0 * ldb + k0 : Bb + k0 * ldb + j0;
-          if (s.tb && !s.ta && pack && mc <= kPanelRows) {
-            // Panel by panel: the transposed panel is used from L1 and never goes to L2. With more
-            // rows A would come from L2 or beyond for every panel, and the order below is better.
-            for (int64_t j = 0; j < nc; j += panel) {
-              const int64_t width = minOf(panel, nc - j);
-              packColumns(Bk + j * ldb, ldb, kc, width, packed);
-              const int64_t vectors = ceilDiv(width, W), tail = width - (vectors - 1) * W;
-              for (int64_t strip = 0; strip < strips; strip++) {
-                const int64_t i = mc * strip / strips, mr = mc * (strip + 1) / strips - i;
-                kTiles[0][tail != W][mr - 1][vectors - 1](kc, Ab + (i0 + i) * lda + k0, lda, packed,
-                                                          kColumns, C + i * ldc + j, ldc, kb > 0,
-                                                          tail);
-              }
-            }
-            if (last && epilogue) epilogue->apply(C, ldc, b * s.m + i0, mc, j0, nc);
-            continue;
-          }
-          if (pack) {
-            if (s.tb) packColumns(Bk, ldb, kc, nc, packed);
-            else packRows(Bk, ldb, kc, nc, packed);
-          }
-          for (int64_t strip = 0; strip < strips; strip++) {
-            const int64_t i = mc * strip / strips, mr = mc * (strip + 1) / strips - i;
-            const float* a = s.ta ? Ab + k0 * lda + i0 + i : Ab + (i0 + i) * lda + k0;
-            int64_t strideA = lda;
-            if (s.ta && nc >= kPackPanels * panel) {
-              packStrip(a, lda, kc, mr, packedA);
-              a = packedA;
-              strideA = kPackedRows;
-            }
-            const auto& tiles = kTiles[s.ta];
-            for (int64_t j = 0; j < nc; j += panel) {
-              const int64_t width = minOf(panel, nc - j);
-              const int64_t vectors = ceilDiv(width, W), tail = width - (vectors - 1) * W;
-              const TileFunction tileFn = tiles[tail != W][mr - 1][vectors - 1];
-              if (pack) {
-                tileFn(kc, a, strideA, packed + j * kc, kColumns, C + i * ldc + j, ldc, kb > 0, tail);
-              } else {
-                tileFn(kc, a, strideA, Bk + j, ldb, C + i * ldc + j, ldc, kb > 0, tail);
-              }
-            }
-            if (last && epilogue) epilogue->apply(C + i * ldc, ldc, b * s.m + i0 + i, mr, j0, nc);
-          }
+          multiplyBlock(s, how, packed, s.ta ? a + k0 * lda : a + k0, s.tb ? bj + k0 : bj + k0 * ldb,
+                        c, ldc, mc, nc, kc, kb > 0, [&](int64_t i, int64_t count) {
+                          if (epilogue && kb == kBlocks - 1) {
+                            epilogue->apply(c + i * ldc, ldc, row + i, count, j0, nc);
+                          }
+                        });
         }
       }
     }
@@ -218,22 +266,29 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
 }  // namespace
 
 // custom[0]: tensor that holds C while it is computed, −1 for scratch; [1]: byte offset of the packed
-// B in scratch; [2]: byte offset of the C block in scratch; [3]: its row length; [4]: byte offset of a
-// packed strip of A.
+// B in scratch; [2]: byte offset of the C block in scratch; [3]: columns of a block; [4]: byte offset of
+// the packed A.
 void plan_gemm(Call& call) {
   const Shape s(call);
   const TilePlan* tile = call.tile;
   call.custom[0] = tile ? tile->blockTensor : call.outputs[0];
+  call.custom[3] = call.custom[0] < 0 ? kScratchColumns : tile ? kBlockNEpilogue : kBlockN;
   call.phases = 1;
-  int64_t bytes = tile ? (tile->scratchBytes + 63) & ~(int64_t)63 : 0;
-  const int64_t width = minOf(kBlockN, ceilDiv(s.n, kColumns) * kColumns);
-  call.custom[1] = bytes;
-  if (s.tb || s.m >= packRowsFrom(s.n)) bytes += minOf(kBlockK, s.k) * width * 4;
-  call.custom[4] = bytes;
-  if (s.ta) bytes += minOf(kBlockK, s.k) * kPackedRows * 4;
-  call.custom[2] = bytes;
-  call.custom[3] = s.n <= kBlockN ? s.n : kBlockN;
-  if (call.custom[0] < 0) bytes += minOf(kScratchRows, s.m) * call.custom[3] * 4;
+  const int64_t kc = minOf(kBlockK, s.k);
+  int64_t bytes = 0;
+  const auto take = [&](int64_t size) {
+    const int64_t at = bytes;
+    bytes += (size + 63) & ~(int64_t)63;
+    return at;
+  };
+  if (tile) take(tile->scratchBytes);
+  // A piece may have fewer rows and columns than the whole, and so another strategy: room for any.
+  const int64_t width = minOf(call.custom[3], ceilDiv(s.n, kColumns) * kColumns);
+  const bool mayPackB = s.tb || s.m >= packRowsFrom(s.n);
+  call.custom[1] = take(mayPackB ? kc * width * 4 : 0);
+  const int64_t rowBlock = minOf(maxOf(kBlockM, s.tb && !s.ta ? kPanelRows : 0), s.m);
+  call.custom[4] = take((ceilDiv(rowBlock, kRows) + 1) * kRows * packedStride(kc) * 4);
+  call.custom[2] = take(call.custom[0] < 0 ? minOf(kScratchRows, s.m) * call.custom[3] * 4 : 0);
   call.scratchBytes = bytes;
   const int64_t macs = s.batch * s.m * s.n * s.k;
   const int64_t lanes = s.batch * s.m * s.n * (tile ? 2 + tile->nOps + tile->nInputs : 1);

@@ -170,7 +170,7 @@ void reduceRows(const Call& call, const Run& run, const Sink& sink, int64_t part
     TileRun t(tile, run.ptr, run.scratch, minOf(perBlock, range.end - range.begin) * axis, true);
     for (int64_t row = range.begin; row < range.end; row += perBlock) {
       const int64_t n = minOf(perBlock, range.end - row);
-      t.evaluate(row, n, 0, axis, row * axis);
+      t.evaluate(row, n, 0, axis, row * axis, n * axis);
       for (int32_t r = 0; r < call.nOutputs; r++) {
         const float* x = (const float*)t.slot[tile.results[r].slot];
         const bool isInt = call.outputTypes[r] == kInt32;
@@ -191,7 +191,7 @@ void reduceRows(const Call& call, const Run& run, const Sink& sink, int64_t part
     const int64_t end = minOf(axis, (chunk + 1) * length);
     for (int64_t c = chunk * length; c < end; c += kTileLanes) {
       const int64_t n = minOf(kTileLanes, end - c);
-      t.evaluate(row, 1, c, n, row * axis + c);
+      t.evaluate(row, 1, c, n, row * axis + c, n);
       for (int32_t r = 0; r < call.nOutputs; r++) {
         const bool isInt = call.outputTypes[r] == kInt32;
         const double x = reduceLanes(call.ints[r], isInt, t.slot[tile.results[r].slot], n);
@@ -233,7 +233,7 @@ void reduceColumns(const Call& call, const Run& run, const Sink& sink, int64_t p
         // Never across a flush, which comes after every 256 rows of the chunk.
         const int64_t count = minOf(minOf(rowsAtOnce, end - a), 256 - sinceFlush);
         const int64_t row = o * axis + a;
-        t.evaluate(row, count, c, n, row * inner + c);
+        t.evaluate(row, count, c, n, row * inner + c, count * inner);
         a += count;
         sinceFlush += count;
         const bool flush = sinceFlush == 256 || a == end;

@@ -16,7 +16,7 @@ const KernelTable kTable = {
 #undef KERNEL
     },
     measurePeak,
-    triadPass,
+    sweepPass,
 };
 
 }  // namespace LAYERWISE_ISA_NAMESPACE

@@ -2,8 +2,8 @@
 // either `nRows` whole rows (nRows·cols ≤ kTileLanes) or a piece of one row.
 #pragma once
 
-#include "../simd/vec.h"
 #include "instructions.h"
+#include "kernels.h"
 
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
@@ -62,6 +62,9 @@ LW_INLINE void storeLanes(void* out, DType dtype, int64_t at, const void* lanes,
   }
 }
 
+// Smaller domains stay in L2, where prefetching brings nothing.
+constexpr int64_t kPrefetchFrom = 1 << 15;
+
 struct TileRun {
   const TilePlan& plan;
   void* const* ptr;
@@ -69,6 +72,11 @@ struct TileRun {
   float* registers;
   bool multiRow;
   int64_t columnsAt, columnsCount;  // the columns that columnOps were last run for
+  // Inputs and outputs that are walked in order, for prefetching: the hardware's own prefetcher stops at
+  // every page and at every jump from row to row.
+  static constexpr int kMaxStreams = 12;
+  const char* streams[kMaxStreams];
+  int32_t nStreams;
 
   // `scratch` has plan.scratchBytes. `lanes` is the most that one block will have; multiRow says whether
   // blocks may have more than one row.
@@ -96,10 +104,24 @@ struct TileRun {
     if (multiRow) {
       for (int32_t o = 0; o < p.nColumnOps; o++) run(p.columnOps[o], lanes, 0);
     }
+    nStreams = 0;
+    if (p.rows * p.cols < kPrefetchFrom) return;
+    for (int32_t i = 0; i < p.nInputs && nStreams < kMaxStreams; i++) {
+      const TileInput& in = p.inputs[i];
+      if (in.kind == kLinear && in.dtype < kUint8) streams[nStreams++] = (const char*)ptr[in.tensor];
+    }
+    const int32_t nRead = nStreams;
+    for (int32_t r = 0; r < p.nResults && nStreams < kMaxStreams; r++) {
+      const TileResult& result = p.results[r];
+      const char* at = (const char*)ptr[result.tensor];
+      bool known = result.direct != kDirect;
+      for (int32_t s = 0; s < nRead; s++) known = known || streams[s] == at;
+      if (!known) streams[nStreams++] = at;
+    }
   }
 
   LW_MEMBER void run(const TileOp& op, int64_t n, int64_t index) const {
-    kInstructions[op.op](slot[op.dst], slot[op.a], slot[op.b], slot[op.c], n, op, index);
+    kInstructions[op.function](slot[op.dst], slot[op.a], slot[op.b], slot[op.c], n, op, index);
   }
 
   // Element offset of row `row` in an input: outer indices times strides.
@@ -158,9 +180,24 @@ struct TileRun {
     }
   }
 
+  // Asks for the share of the block at `next` that belongs to op `o` of all: spread over the ops, so that
+  // memory works while they compute.
+  LW_MEMBER void prefetch(int64_t next, int64_t n, int32_t o) const {
+    const int64_t perStream = (n + 15) / 16, lines = perStream * nStreams;
+    const int64_t all = plan.nOps > 0 ? plan.nOps : 1;
+    int64_t line = lines * o / all, end = lines * (o + 1) / all;
+    while (line < end) {
+      const int64_t s = line / perStream;
+      const int64_t stop = minOf(end, (s + 1) * perStream);
+      const char* p = streams[s] + next * 4 + (line - s * perStream) * 64;
+      for (; line < stop; line++, p += 64) __builtin_prefetch(p);
+    }
+  }
+
   // Evaluates the block; results that aren't direct stay in their slots. Outputs are at `index`, the
-  // linear position in the domain.
-  LW_MEMBER void evaluate(int64_t row, int64_t nRows, int64_t col, int64_t nCols, int64_t index) {
+  // linear position in the domain; the next block will be `step` further.
+  LW_MEMBER void evaluate(int64_t row, int64_t nRows, int64_t col, int64_t nCols, int64_t index,
+                          int64_t step) {
     for (int32_t i = 0; i < plan.nInputs; i++) input(i, row, nRows, col, nCols);
     for (int32_t r = 0; r < plan.nResults; r++) {
       const TileResult& result = plan.results[r];
@@ -172,13 +209,21 @@ struct TileRun {
       columnsCount = nCols;
     }
     const int64_t n = nRows * nCols;
-    for (int32_t o = 0; o < plan.nOps; o++) run(plan.ops[o], n, index);
+    if (nStreams == 0) {
+      for (int32_t o = 0; o < plan.nOps; o++) run(plan.ops[o], n, index);
+      return;
+    }
+    if (plan.nOps == 0) prefetch(index + step, n, 0);
+    for (int32_t o = 0; o < plan.nOps; o++) {
+      prefetch(index + step, n, o);
+      run(plan.ops[o], n, index);
+    }
   }
 
-  // Evaluates the block and stores its results.
-  LW_MEMBER void block(int64_t row, int64_t nRows, int64_t col, int64_t nCols) {
+  // Evaluates the block and stores its results; the next block will be `step` elements further.
+  LW_MEMBER void block(int64_t row, int64_t nRows, int64_t col, int64_t nCols, int64_t step) {
     const int64_t index = row * plan.cols + col, n = nRows * nCols;
-    evaluate(row, nRows, col, nCols, index);
+    evaluate(row, nRows, col, nCols, index, step);
     for (int32_t r = 0; r < plan.nResults; r++) {
       const TileResult& result = plan.results[r];
       if (!result.direct) storeLanes(ptr[result.tensor], result.dtype, index, slot[result.slot], n);

@@ -35,14 +35,17 @@ LW_INLINE VF expTail(VF r) {
 
 // eˣ: 1 ULP on [−87, 88.7]; +∞ above 88.7228, results below the normal range flush to 0.
 LW_INLINE VF exp(VF x) {
-  VF clamped = x > 89.0f ? set1(89.0f) : x;
-  clamped = clamped < -104.0f ? set1(-104.0f) : clamped;
-  ExpParts e = reduceExp(clamped);
-  VF y = fma(expTail(e.r), e.r * e.r, e.r) + 1.0f;
-  // Two factors, because 2^128 and 2^-149 are no floats but results near them are.
-  VI half = e.n >> 1;
-  y = y * exponentOf(half) * exponentOf(e.n - half);
-  return x != x ? x : y;
+  // n = round(x/ln 2), in the low bits of a float so large that its unit is 1.
+  constexpr float kShift = 12582912.0f;
+  const VF t = fma(x, set1(1.44269504088896341f), set1(kShift));
+  const VF n = t - kShift;
+  VF r = fma(n, set1(-0.693359375f), x);
+  r = fma(n, set1(2.12194440e-4f), r);
+  VF y = fma(expTail(r), r * r, r) + 1.0f;
+  // Times 2ⁿ: shifted left, all but n has left the word. Where n does not fit, x decides below.
+  y = (VF)((VI)y + ((VI)t << 23));
+  y = x > 88.7228394f ? infinity() : y;
+  return (VF)((VI)y & ~(VI)(x < -87.3365479f));
 }
 
 // eˣ − 1: 2 ULP on [−87, 88.7].

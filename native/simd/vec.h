@@ -71,6 +71,16 @@ namespace LAYERWISE_ISA_NAMESPACE {
 LW_INLINE VI loadPartial(const int32_t* p, int64_t n) { return (VI)loadPartial((const float*)p, n); }
 LW_INLINE void storePartial(int32_t* p, VI v, int64_t n) { storePartial((float*)p, (VF)v, n); }
 
+#if defined(__clang__)
+// GCC's built-in, which clang lacks: lanes of a and b by number, 0 to 2·W − 1.
+LW_INLINE VI shuffleLanes(VI a, VI b, VI pick) {
+  VI r = {};
+  for (int l = 0; l < W; l++) r[l] = pick[l] < W ? a[pick[l]] : b[pick[l] - W];
+  return r;
+}
+#define __builtin_shuffle(a, b, pick) shuffleLanes(a, b, pick)
+#endif
+
 LW_INLINE VF infinity() { return set1(__builtin_inff()); }
 LW_INLINE VF abs(VF a) { return (VF)((VI)a & 0x7fffffff); }
 LW_INLINE VF copySign(VF size, VF sign) {

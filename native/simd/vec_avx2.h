@@ -1,4 +1,4 @@
-// AVX2 + FMA: what vec.h asks for. Tails use maskload/maskstore.
+// AVX2 + FMA: what vec.h asks for. Tails are loaded by maskload.
 #pragma once
 
 namespace layerwise {
@@ -18,8 +18,20 @@ LW_INLINE __m256i firstLanes(int64_t n) {
 LW_INLINE VF loadPartial(const float* p, int64_t n) {
   return (VF)_mm256_maskload_ps(p, firstLanes(n));
 }
+// In pieces: maskstore takes dozens of micro-operations on AMD's cores.
 LW_INLINE void storePartial(float* p, VF v, int64_t n) {
-  _mm256_maskstore_ps(p, firstLanes(n), (__m256)v);
+  __m128 x = _mm256_castps256_ps128((__m256)v);
+  if (n & 4) {
+    _mm_storeu_ps(p, x);
+    x = _mm256_extractf128_ps((__m256)v, 1);
+    p += 4;
+  }
+  if (n & 2) {
+    _mm_storel_pi((__m64*)p, x);
+    x = _mm_movehl_ps(x, x);
+    p += 2;
+  }
+  if (n & 1) _mm_store_ss(p, x);
 }
 LW_INLINE VL mulEven(VU a, VU b) { return (VL)_mm256_mul_epu32((__m256i)a, (__m256i)b); }
 

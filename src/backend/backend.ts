@@ -51,6 +51,11 @@ export interface LoopResult {
 export interface LoadedProgram {
   /** Runs all calls once, on the calling thread's time. Bindings: one typed array per binding. */
   runSync(bindings: readonly TypedArray[]): void;
+  /**
+   * A function that does `runSync` with these arrays, looked at once instead of at each call. While it
+   * is in use, none of them may be detached or resized.
+   */
+  bind(bindings: readonly TypedArray[]): () => void;
   /** Runs all calls once without holding up the event loop. */
   run(bindings: readonly TypedArray[]): Promise<void>;
   /** Runs `spec.steps` times; each binding's array covers all of its windows. */
@@ -63,4 +68,9 @@ export interface Backend {
   info(): BackendInfo;
   /** Validates and prepares a Program; throws when it is malformed. */
   load(program: Program): LoadedProgram;
+  /**
+   * Calls `body` while no step of an async run is in progress: waits for the one that is, and begins
+   * no other meanwhile. What `body` reads is the work of whole steps.
+   */
+  between<T>(body: () => T): T;
 }

@@ -39,6 +39,9 @@ export interface Addon {
   setThreads(count: number): void;
   load(words: Int32Array, floats: Float64Array, constants: Uint8Array): Handle;
   runSync(handle: Handle, bindings: readonly TypedArray[]): void;
+  /** A function that does `runSync`; no array may be detached or resized while it is in use. */
+  bind(handle: Handle, bindings: readonly TypedArray[]): () => void;
+  /** `bindings` must stay as it is until the callback; so in `loop`. */
   run(handle: Handle, bindings: readonly TypedArray[], done: (error: Error | null) => void): void;
   loop(
     handle: Handle,
@@ -49,10 +52,18 @@ export interface Addon {
     watch: Int32Array,
     done: (error: Error | null, steps: number, reason: Reason) => void,
   ): void;
+  /** Waits for the step in progress and holds all jobs until `resume`; both may be nested. */
+  pause(): void;
+  resume(): void;
   /** GFLOP/s of a register-only FMA loop on one thread. */
   peak(isa: string, milliseconds: number): number;
-  /** GB/s of a stream triad. */
-  bandwidth(threads: number, milliseconds: number): number;
+  /** GB/s of passes over memory on some threads; `aroundCaches`: by non-temporal stores. */
+  bandwidth(
+    sweep: "read" | "copy" | "triad" | "update",
+    threads: number,
+    milliseconds: number,
+    aroundCaches: boolean,
+  ): number;
 }
 
 export interface Attempt {
@@ -177,6 +188,15 @@ export class NativeBackend implements Backend {
     );
     return new NativeProgram(this.addon, this.addon.load(words, floats, constants));
   }
+
+  between<T>(body: () => T): T {
+    this.addon.pause();
+    try {
+      return body();
+    } finally {
+      this.addon.resume();
+    }
+  }
 }
 
 class NativeProgram implements LoadedProgram {
@@ -196,20 +216,28 @@ class NativeProgram implements LoadedProgram {
     }
   }
 
-  run(bindings: readonly TypedArray[]): Promise<void> {
-    // Errors come from another thread without a stack; this one shows who called.
-    const origin = new BackendError("native run");
-    return new Promise((resolve, reject) => {
-      this.#addon.run(this.#handle, bindings, (error) => {
-        if (error) reject(withOrigin(error, origin));
-        else resolve();
-      });
-    });
+  bind(bindings: readonly TypedArray[]): () => void {
+    const run = this.#addon.bind(this.#handle, bindings);
+    return () => {
+      try {
+        run();
+      } catch (error) {
+        throw translated(error);
+      }
+    };
   }
 
-  loop(bindings: readonly TypedArray[], spec: LoopSpec): Promise<LoopResult> {
-    const origin = new BackendError("native loop");
-    return new Promise((resolve, reject) => {
+  // An error comes from another thread, without a stack. It is made after an `await`, where V8 knows
+  // the async functions that wait: a stack without the cost of taking one at each call.
+  async run(bindings: readonly TypedArray[]): Promise<void> {
+    const error = await new Promise<Error | null>((resolve) => {
+      this.#addon.run(this.#handle, bindings, resolve);
+    });
+    if (error) throw translated(error);
+  }
+
+  async loop(bindings: readonly TypedArray[], spec: LoopSpec): Promise<LoopResult> {
+    const result = await new Promise<LoopResult | Error>((resolve) => {
       this.#addon.loop(
         this.#handle,
         bindings,
@@ -217,27 +245,18 @@ class NativeProgram implements LoadedProgram {
         spec.steps,
         spec.progress ?? null,
         Int32Array.from(spec.watch ?? []),
-        (error, steps, reason) => {
-          if (error) reject(withOrigin(error, origin));
-          else resolve({ steps, reason });
-        },
+        (error, steps, reason) => resolve(error ?? { steps, reason }),
       );
     });
+    if (result instanceof Error) throw translated(result);
+    return result;
   }
 }
 
 /** What the addon threw, in the family: values that a kernel refused are the caller's arguments. */
 function translated(error: unknown): Error {
   const message = error instanceof Error ? error.message : String(error);
-  return message.startsWith("Program call ")
+  return /\(Program call \d+\)$/.test(message)
     ? new ArgumentError(message)
     : new BackendError(message);
-}
-
-/** The same for an error of another thread, with the stack of the call that started the run. */
-function withOrigin(error: Error, origin: Error): Error {
-  const result = translated(error);
-  const callers = origin.stack?.split("\n").slice(1).join("\n");
-  result.stack = `${result.name}: ${result.message}\n${callers}`;
-  return result;
 }

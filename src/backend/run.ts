@@ -6,11 +6,17 @@ import { compileGraph } from "../compiler/compile.js";
 import { buildGraph, type Graph, type GraphInput } from "../compiler/graph.js";
 import type { Program } from "../compiler/program.js";
 import { ArgumentError, DTypeError, expected, ShapeError, StateError } from "../errors.js";
-import { allocate, storesDType, type TypedArray } from "../tensor/dtype.js";
+import { allocate, bytesPerElement, storesDType, type TypedArray } from "../tensor/dtype.js";
 import { keepsGraph, type TraceScope, withTrace } from "../tensor/scope.js";
 import { showShape, sizeOf } from "../tensor/shape.js";
-import { installEvaluator, placeholder, type Tensor, type TensorSpec } from "../tensor/tensor.js";
-import type { Variable } from "../tensor/variable.js";
+import {
+  installEvaluator,
+  leaf,
+  placeholder,
+  type Tensor,
+  type TensorSpec,
+} from "../tensor/tensor.js";
+import { readTogether, type Variable, type VariableUpdate } from "../tensor/variable.js";
 import type { Backend, LoadedProgram, LoopResult } from "./backend.js";
 import { backend } from "./select.js";
 
@@ -52,6 +58,9 @@ function loadedFor(entry: CachedProgram): LoadedProgram {
   }
   return loaded;
 }
+
+/** Runs in progress that update variables: nothing has to be looked at while there are none. */
+let updatesInProgress = 0;
 
 interface Evaluation {
   readonly tensors: readonly Tensor[];
@@ -116,6 +125,21 @@ export interface TraceRequest {
   body(inputs: Tensor[]): readonly Tensor[];
 }
 
+/**
+ * The values of variables, all of the same step: without copying or waiting where no run updates them,
+ * else by a run that takes its turn between the steps of the other.
+ */
+export async function snapshot(variables: readonly Variable[]): Promise<Tensor[]> {
+  if (!variables.some((v) => v.update)) return readTogether(variables);
+  const copy = trace({
+    name: "snapshot",
+    inputs: [],
+    body: () => variables.map((v) => v.read()),
+  });
+  const arrays = await copy.run([]);
+  return variables.map(({ shape, dtype }, i) => leaf(arrays[i]!, shape, dtype));
+}
+
 /** Runs `body` once and compiles what it recorded. */
 export function trace({ name, inputs, body }: TraceRequest): Executable {
   const scope = new Tracing();
@@ -163,6 +187,22 @@ export interface ExecutableLoop {
   readonly watch?: readonly number[];
 }
 
+/**
+ * Inputs and outputs up to so many bytes in all are copied to and from arrays that stay bound. Copying
+ * 16 KiB costs under a microsecond; handing three small arrays to the addon costs more, most of it for
+ * moving a new, still embedded array out of V8's heap.
+ */
+const stagedBytes = 2 ** 14;
+
+/** A Program bound to arrays of its own and to the storages of its variables. */
+interface Staged {
+  readonly executor: Backend;
+  readonly storages: readonly TypedArray[];
+  readonly inputs: readonly TypedArray[];
+  readonly outputs: readonly TypedArray[];
+  readonly run: () => void;
+}
+
 /** A traced function: one Program with its variables bound. */
 export class Executable {
   readonly name: string;
@@ -173,7 +213,15 @@ export class Executable {
   /** The compiled Program, for printing and tests. */
   readonly program: Program;
   readonly #storages: ((() => TypedArray) | TypedArray)[];
+  /** Those of the variables that a run updates. */
+  readonly #updated: readonly Variable[];
   readonly #entry: CachedProgram;
+  readonly #storageSizes: readonly number[];
+  readonly #inputSizes: readonly number[];
+  readonly #outputSizes: readonly number[];
+  /** Whether `runSync` may copy: small, and every storage stays what it is. */
+  readonly #stageable: boolean;
+  #staged: Staged | undefined;
 
   /** @internal Use `trace`. */
   constructor(
@@ -211,46 +259,130 @@ export class Executable {
       if (input.kind === "leaf") return input.values;
       const variable = this.variables[i]!;
       return writes.has(inputs.length + i)
-        ? () => variable.storageForUpdate()
+        ? () => variable.storageForRun()
         : () => variable.storage();
     });
+    this.#updated = this.variables.filter((_, i) => writes.has(inputs.length + i));
     this.#entry = { program: this.program, loaded: new Map() };
+    this.#storageSizes = graph.inputs
+      .slice(inputs.length)
+      .map((input) => (input.kind === "leaf" ? input.values.length : input.tensor.size));
+    this.#inputSizes = inputs.map(({ shape }) => sizeOf(shape));
+    this.#outputSizes = this.outputs.map(({ shape }) => sizeOf(shape));
+    const bytes = [...inputs, ...this.outputs].map(
+      ({ shape, dtype }) => sizeOf(shape) * bytesPerElement[dtype],
+    );
+    this.#stageable = writes.size === 0 && bytes.reduce((a, b) => a + b, 0) <= stagedBytes;
   }
 
-  /** Runs once, at once. */
+  /** Runs once, at once; where another run updates a variable of this one, between two of its steps. */
   runSync(inputs: readonly TypedArray[]): TypedArray[] {
-    const results = this.#allocate(1);
+    const other = updatesInProgress > 0 ? this.variables.find((v) => v.update)?.update : undefined;
+    if (other) {
+      for (const variable of this.#updated) variable.checkFree();
+      return other.between(() => this.#runNow(inputs));
+    }
+    return this.#runNow(inputs);
+  }
+
+  #runNow(inputs: readonly TypedArray[]): TypedArray[] {
+    this.#check(inputs);
+    if (this.#stageable && this.#exact(inputs)) {
+      const staged = this.#stagedNow();
+      for (let i = 0; i < inputs.length; i++) staged.inputs[i]!.set(inputs[i]!);
+      staged.run();
+      const copies = new Array<TypedArray>(staged.outputs.length);
+      for (let i = 0; i < copies.length; i++) copies[i] = staged.outputs[i]!.slice();
+      return copies;
+    }
+    const results = this.#allocate();
     loadedFor(this.#entry).runSync(this.#bindings(inputs, results));
     return results;
   }
 
   /** Runs once, off the event loop. */
   async run(inputs: readonly TypedArray[]): Promise<TypedArray[]> {
-    const results = this.#allocate(1);
-    await loadedFor(this.#entry).run(this.#bindings(inputs, results));
+    this.#check(inputs);
+    const results = this.#allocate();
+    const bindings = this.#bindings(inputs, results);
+    await this.#updating(() => loadedFor(this.#entry).run(bindings));
     return results;
   }
 
   /** Runs many times off the event loop, with windows that move over inputs and outputs. */
   loop(inputs: readonly TypedArray[], loop: ExecutableLoop): Promise<LoopResult> {
     const fixed = this.#storages.map(() => 0);
-    const sizes = this.outputs.map(({ shape }) => sizeOf(shape));
+    this.#check(inputs);
     const firstOutput = inputs.length + fixed.length;
-    return loadedFor(this.#entry).loop(this.#bindings(inputs, loop.outputs), {
-      steps: loop.steps,
-      advance: [...loop.advance, ...fixed, ...sizes],
-      ...(loop.progress ? { progress: loop.progress } : {}),
-      watch: (loop.watch ?? []).map((i) => firstOutput + i),
-    });
+    const bindings = this.#bindings(inputs, loop.outputs);
+    return this.#updating(() =>
+      loadedFor(this.#entry).loop(bindings, {
+        steps: loop.steps,
+        advance: [...loop.advance, ...fixed, ...this.#outputSizes],
+        ...(loop.progress ? { progress: loop.progress } : {}),
+        watch: (loop.watch ?? []).map((i) => firstOutput + i),
+      }),
+    );
   }
 
-  /** Arrays for the results of `steps` runs. */
-  #allocate(steps: number): TypedArray[] {
-    return this.outputs.map(({ shape, dtype }) => allocate(dtype, sizeOf(shape) * steps));
+  /** Runs `body` with the updated variables marked, so that nobody reads half a step or writes. */
+  async #updating<T>(body: () => Promise<T>): Promise<T> {
+    if (this.#updated.length === 0) return body();
+    const executor = backend();
+    const update: VariableUpdate = {
+      name: this.name,
+      between: (reader) => executor.between(reader),
+    };
+    updatesInProgress++;
+    for (const variable of this.#updated) variable.beginUpdate(update);
+    try {
+      return await body();
+    } finally {
+      updatesInProgress--;
+      for (const variable of this.#updated) variable.endUpdate(update);
+    }
+  }
+
+  /** What `runSync` copies to and from; made anew when a variable got another storage. */
+  #stagedNow(): Staged {
+    const staged = this.#staged;
+    if (staged !== undefined && staged.executor === backend() && this.#holds(staged)) return staged;
+    const inputs = this.inputs.map(({ dtype }, i) => allocate(dtype, this.#inputSizes[i]!));
+    const outputs = this.#allocate();
+    const bindings = this.#bindings(inputs, outputs);
+    this.#staged = {
+      executor: backend(),
+      storages: bindings.slice(inputs.length, bindings.length - outputs.length),
+      inputs,
+      outputs,
+      run: loadedFor(this.#entry).bind(bindings),
+    };
+    return this.#staged;
+  }
+
+  /** True while the bound storages are the variables' own; a detached one has lost its length. */
+  #holds({ storages }: Staged): boolean {
+    for (let i = 0; i < storages.length; i++) {
+      const own = this.#storages[i]!;
+      const storage = typeof own === "function" ? own() : own;
+      if (storage !== storages[i] || storage.length !== this.#storageSizes[i]) return false;
+    }
+    return true;
+  }
+
+  #exact(inputs: readonly TypedArray[]): boolean {
+    for (let i = 0; i < inputs.length; i++) {
+      if (inputs[i]!.length !== this.#inputSizes[i]) return false;
+    }
+    return true;
+  }
+
+  /** Arrays for the results of one run. */
+  #allocate(): TypedArray[] {
+    return this.outputs.map(({ dtype }, i) => allocate(dtype, this.#outputSizes[i]!));
   }
 
   #bindings(inputs: readonly TypedArray[], outputs: readonly TypedArray[]): TypedArray[] {
-    this.#check(inputs);
     const bindings = inputs.slice();
     for (const storage of this.#storages) {
       bindings.push(typeof storage === "function" ? storage() : storage);
@@ -267,15 +399,16 @@ export class Executable {
     }
     for (let i = 0; i < arrays.length; i++) {
       const { name, shape, dtype } = this.inputs[i]!;
-      if (!storesDType(arrays[i]!, dtype)) {
-        throw new DTypeError(expected(`${this.name}: input ${name}`, dtype, arrays[i]));
+      const array = arrays[i]!;
+      if (!storesDType(array, dtype)) {
+        throw new DTypeError(expected(`${this.name}: input ${name}`, dtype, array));
       }
-      if (arrays[i]!.length < sizeOf(shape)) {
+      if (array.length < this.#inputSizes[i]!) {
         throw new ShapeError(
           expected(
             `${this.name}: input ${name}`,
-            `${showShape(shape)} (${sizeOf(shape)} elements)`,
-            arrays[i],
+            `${showShape(shape)} (${this.#inputSizes[i]} elements)`,
+            array,
           ),
         );
       }

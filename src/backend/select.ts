@@ -54,7 +54,7 @@ function choose(): Backend {
   if (found) return found;
   process.emitWarning(
     `the native addon is not available (${failures()}); running on the slower TypeScript backend. ` +
-      "Run `npx layerwise doctor` for what was tried and what to do.",
+      "`npx layerwise build` compiles it here; `npx layerwise doctor` says what was tried.",
     { type: "LayerwiseWarning", code: "LAYERWISE_NO_ADDON" },
   );
   return typescriptBackend();
@@ -87,7 +87,8 @@ function requireNative(): NativeBackend {
       .join("");
     throw new BackendError(
       `the native backend was asked for, but its addon does not load:${list}\n` +
-        "Build it with `npm run build:native` in a checkout, or leave LAYERWISE_BACKEND unset.",
+        "Build it with `npx layerwise build` (`npm run build:native` in a checkout), or leave " +
+        "LAYERWISE_BACKEND unset.",
     );
   }
   return found;

@@ -26,6 +26,8 @@ const slice = 8;
  * so taking turns finer than that would only keep more arenas busy.
  */
 class Turns {
+  /** The run in progress, which may be waiting for the event loop in the middle of its step. */
+  current: Run | null = null;
   #busy = false;
   #lastPause = performance.now();
   readonly #waiting: (() => void)[] = [];
@@ -67,10 +69,47 @@ class Turns {
 /** One prepared call with its arrays; those that live in bindings change from run to run. */
 interface Step {
   /** For messages. */
-  readonly where: string;
+  readonly kernel: string;
+  readonly index: number;
   readonly run: KernelRun;
   readonly inputs: TypedArray[];
   readonly outputs: TypedArray[];
+  /** Whether it writes into a binding: what the caller sees changes. */
+  readonly visible: boolean;
+}
+
+/** One pass over the steps of a Program, as far as it has come. */
+class Run {
+  readonly #steps: readonly Step[];
+  #next = 0;
+  /** Whether the caller's arrays have changed: a run that is stopped after that must be finished. */
+  visible = false;
+  #failure: { readonly error: unknown } | null = null;
+
+  constructor(steps: readonly Step[]) {
+    this.#steps = steps;
+  }
+
+  /** Whether there is nothing left to do; throws what `finish` met. */
+  get over(): boolean {
+    if (this.#failure) throw this.#failure.error;
+    return this.#next === this.#steps.length;
+  }
+
+  advance(): void {
+    const step = this.#steps[this.#next++]!;
+    this.visible ||= step.visible;
+    execute(step);
+  }
+
+  /** Does what is left, at once. An error is for whoever began the run, not for this caller. */
+  finish(): void {
+    try {
+      while (!this.over) this.advance();
+    } catch (error) {
+      this.#failure = { error };
+    }
+  }
 }
 
 /** Where an array of binding `binding` has to be put before a run. */
@@ -118,6 +157,12 @@ class TypeScriptProgram implements LoadedProgram {
     }
   }
 
+  bind(bindings: readonly TypedArray[]): () => void {
+    const kept = bindings.slice();
+    this.#check(kept);
+    return () => this.runSync(kept);
+  }
+
   async run(bindings: readonly TypedArray[]): Promise<void> {
     this.#check(bindings);
     await this.#turns.take();
@@ -133,15 +178,16 @@ class TypeScriptProgram implements LoadedProgram {
     this.#check(bindings, spec);
     const windows = [...bindings];
     let done = 0;
+    const stopped = (): boolean => progress !== undefined && Atomics.load(progress, 1) !== 0;
     await this.#turns.take();
     try {
       while (done < steps) {
-        if (progress && Atomics.load(progress, 1) !== 0) return { steps: done, reason: "aborted" };
+        if (stopped()) return { steps: done, reason: "aborted" };
         for (const [i, { size }] of this.#program.bindings.entries()) {
           const start = done * advance[i]!;
           if (bindings[i]!.length !== size) windows[i] = bindings[i]!.subarray(start, start + size);
         }
-        await this.#runOnce(windows);
+        if (!(await this.#runOnce(windows, stopped))) return { steps: done, reason: "aborted" };
         done++;
         if (progress) Atomics.store(progress, 0, done);
         if (watch.some((i) => !allFinite(windows[i]!))) return { steps: done, reason: "nonfinite" };
@@ -153,15 +199,24 @@ class TypeScriptProgram implements LoadedProgram {
     }
   }
 
-  async #runOnce(bindings: readonly TypedArray[]): Promise<void> {
+  /** False if it was stopped, which leaves no trace: once it has written anything, it goes on. */
+  async #runOnce(bindings: readonly TypedArray[], stopped = () => false): Promise<boolean> {
     const state = this.#checkOut();
     try {
       bind(state, bindings);
-      for (const step of state.steps) {
-        if (this.#turns.due()) await this.#turns.pause();
-        execute(step);
+      const run = new Run(state.steps);
+      this.#turns.current = run;
+      while (!run.over) {
+        // In a pause, somebody who needs whole steps may finish this one.
+        if (this.#turns.due()) {
+          await this.#turns.pause();
+          if (!run.visible && stopped()) return false;
+        }
+        if (!run.over) run.advance();
       }
+      return true;
     } finally {
+      this.#turns.current = null;
       this.#checkIn(state);
     }
   }
@@ -225,21 +280,23 @@ function makeState(program: Program, runs: readonly KernelRun[]): State {
     return arrays;
   };
   const steps = program.calls.map((call: Call, i) => ({
-    where: `Program call ${i} (${call.kernel})`,
+    kernel: call.kernel,
+    index: i,
     run: runs[i]!,
     inputs: resolve(call.inputs),
     outputs: resolve(call.outputs),
+    visible: call.outputs.some((index) => program.tensors[index]!.place.kind === "binding"),
   }));
   return { steps, slots };
 }
 
-/** Runs one call; what it finds wrong in the data is reported with the call's index and kernel. */
+/** Runs one call; what it finds wrong in the data is reported with the kernel and the call's index. */
 function execute(step: Step): void {
   try {
     step.run(step.inputs, step.outputs);
   } catch (error) {
     if (!(error instanceof ArgumentError)) throw error;
-    throw new ArgumentError(`${step.where}: ${error.message}`);
+    throw new ArgumentError(`${step.kernel}: ${error.message} (Program call ${step.index})`);
   }
 }
 
@@ -274,5 +331,11 @@ export class TypeScriptBackend implements Backend {
 
   load(program: Program): LoadedProgram {
     return new TypeScriptProgram(program, this.#turns, this.#options);
+  }
+
+  between<T>(body: () => T): T {
+    // There is one thread: nobody begins a step before `body` returns.
+    this.#turns.current?.finish();
+    return body();
   }
 }

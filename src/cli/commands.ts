@@ -31,6 +31,13 @@ const commands: Readonly<Record<string, Command>> = {
       return { help: demoHelp, run: runDemo };
     },
   },
+  build: {
+    summary: "compile the native addon on this machine",
+    load: async () => {
+      const { buildHelp, runBuild } = await import("./build.js");
+      return { help: buildHelp, run: runBuild };
+    },
+  },
   doctor: {
     summary: "say what runs on this machine, why, and what could be better",
     load: async () => ({ help: doctorHelp, run: runDoctor }),
@@ -54,6 +61,11 @@ Options
   --help, -h     this text; after a command, its own
   --version, -v  the version of layerwise
 `;
+}
+
+/** One line, so that the error above it stays in sight. */
+function seeHelp(command: string): string {
+  return `\`${command} --help\` lists what there is.\n`;
 }
 
 /** The version in layerwise's package.json. */
@@ -86,7 +98,7 @@ export async function runCommand(
     const near = nearest(name, Object.keys(commands));
     const hint = near ? `; did you mean ${near}?` : "";
     const what = name.startsWith("-") ? "option" : "command";
-    stderr.write(`layerwise: unknown ${what} ${name}${hint}\n\n${usage()}`);
+    stderr.write(`layerwise: unknown ${what} ${name}${hint}\n${seeHelp("layerwise")}`);
     return 2;
   }
   const { help, run } = await command.load();
@@ -98,7 +110,7 @@ export async function runCommand(
     return await run(rest, stdout);
   } catch (error) {
     if (error instanceof UsageError) {
-      stderr.write(`layerwise ${name}: ${error.message}\n\n${help}`);
+      stderr.write(`layerwise ${name}: ${error.message}\n${seeHelp(`layerwise ${name}`)}`);
       return 2;
     }
     // What layerwise or the file system says is meant for users; anything else is a bug to report.

@@ -3,6 +3,7 @@
  * user's program would, prints what came out and writes the HTML report. Everything here is an option,
  * a call of the library or a line of output; what text and report look like is in text.ts and report.ts.
  */
+import { existsSync } from "node:fs";
 import { access, constants } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import * as lw from "../index.js";
@@ -18,6 +19,7 @@ import {
   showsBraille,
   sideBySide,
   styleOf,
+  sureness,
 } from "./text.js";
 
 export const demoHelp = `Usage: layerwise demo [options]
@@ -99,7 +101,11 @@ function readOptions(argv: readonly string[]): DemoOptions {
 export async function runDemo(argv: readonly string[], out: OutputStream): Promise<number> {
   const options = readOptions(argv);
   // Better now than after the training.
-  await access(dirname(options.report), constants.W_OK);
+  const folder = dirname(options.report);
+  await access(folder, constants.W_OK).catch(() => {
+    const why = existsSync(folder) ? "is not writable" : "does not exist";
+    throw new lw.ArgumentError(`can't write ${options.report}: its directory ${why}`);
+  });
   const style = styleOf(out);
   const say = (text = "") => out.write(`${text}\n`);
 
@@ -325,7 +331,7 @@ function picturesText(results: Results, { classNames }: DemoData, style: Style):
   const braille = showsBraille();
   const block = ({ pixels, width, height, predicted, label, probabilities }: ReportSample) => {
     const sure = typeof probabilities === "number" ? probabilities : probabilities[predicted]!;
-    const name = `${classNames[predicted]} ${percent(sure)}`;
+    const name = `${classNames[predicted]} ${sureness(sure)}`;
     return {
       lines: pictureText(pixels, width, height, braille),
       captions:

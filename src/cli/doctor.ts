@@ -168,9 +168,9 @@ function nativeAdvice({ platform, arch, libc }: DoctorInfo["system"]): string[] 
     "The TypeScript backend gives the same results, many times slower. The attempts above say why " +
       "the addon did not load.",
     `In a checkout: install ${tools}, then run \`npm run build:native\`, which prints what fails.`,
-    "From the published package: check that it was installed on this platform " +
-      `(${platform}-${arch}${libc ? `, ${libc.family}` : ""}) and not copied from another; ` +
-      "reinstall with `npm install layerwise`.",
+    "From the published package: `npx layerwise build` compiles the addon for this machine " +
+      `(${platform}-${arch}${libc ? `, ${libc.family}` : ""}); it needs CMake and a C++ compiler. ` +
+      "A package that was copied from another platform must be installed again.",
   ];
 }
 

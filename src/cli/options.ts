@@ -2,7 +2,7 @@
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { nearest } from "../errors.js";
 
-/** A command line that can't be understood; the command's help is shown with it. */
+/** A command line that can't be understood; the command's help is pointed to. */
 export class UsageError extends Error {
   override name = "UsageError";
 }

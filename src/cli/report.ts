@@ -8,6 +8,7 @@ import { pngDataUri } from "../formats/png.js";
 import { heatMap } from "../plot/heat.js";
 import { lineChart, type Series } from "../plot/line.js";
 import { escapeText, paper } from "../plot/svg.js";
+import { percent, sureness } from "./text.js";
 
 /** A name and what is to stand beside it. */
 export type ReportRow = readonly [label: string, value: string];
@@ -174,10 +175,6 @@ function nameOf(classNames: readonly string[], index: number): string {
   return classNames[index] ?? String(index);
 }
 
-function percent(share: number): string {
-  return Number.isFinite(share) ? `${(100 * share).toFixed(1)} %` : "–";
-}
-
 function sampleGrid(samples: readonly ReportSample[], classNames: readonly string[]): string {
   if (samples.length === 0) return "";
   const one = (sample: ReportSample) => {
@@ -191,7 +188,7 @@ function sampleGrid(samples: readonly ReportSample[], classNames: readonly strin
     const source = pngDataUri(pixels, width, height);
     return (
       `<figure class="${right ? "right" : "wrong"}"><img src="${source}" alt="${alternative}">` +
-      `<figcaption><b>${right ? "✓" : "✗"} ${seen}</b> ${percent(probability)}` +
+      `<figcaption><b>${right ? "✓" : "✗"} ${seen}</b> ${sureness(probability)}` +
       `${right ? "" : `<br>is ${truth}`}</figcaption></figure>`
     );
   };

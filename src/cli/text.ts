@@ -30,16 +30,21 @@ export function styleOf(
   return { bold: wrap(1, 22), dim: wrap(2, 22), good: wrap(32, 39), bad: wrap(31, 39) };
 }
 
-/** A share as `98.3 %`; a dash for 0/0. */
+/** A share as `98.3 %`; a dash for 0/0. What is not all is not `100.0 %`. */
 export function percent(share: number): string {
-  return Number.isFinite(share) ? `${(100 * share).toFixed(1)} %` : "–";
+  if (!Number.isFinite(share)) return "–";
+  const text = (100 * share).toFixed(1);
+  return share < 1 && text === "100.0" ? "> 99.9 %" : `${text} %`;
 }
 
-/** An integer with thin groups of thousands: `12 000`. */
+/** A network's probability; float32 may round it to 1, which no softmax gives. */
+export function sureness(probability: number): string {
+  return percent(Math.min(probability, 1 - Number.EPSILON));
+}
+
+/** An integer with groups of thousands, as a model's summary has: `12,000`. */
 export function grouped(value: number): string {
-  return Math.round(value)
-    .toString()
-    .replace(/\B(?=(\d{3})+$)/g, " ");
+  return Math.round(value).toLocaleString("en-US");
 }
 
 /** A confusion matrix as text: true classes down, predictions across, and each class' accuracy. */

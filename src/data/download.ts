@@ -53,7 +53,9 @@ export interface DownloadOptions {
  * Where downloads are kept: `LAYERWISE_CACHE`, else `layerwise` in the user's cache directory
  * (`XDG_CACHE_HOME` or `~/.cache`; `~/Library/Caches` on macOS; `%LOCALAPPDATA%` on Windows).
  */
-export function cacheDirectory(environment: NodeJS.ProcessEnv = process.env): string {
+export function cacheDirectory(
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): string {
   if (environment.LAYERWISE_CACHE) return environment.LAYERWISE_CACHE;
   // The XDG specification says to ignore a relative path.
   const xdg = environment.XDG_CACHE_HOME;

@@ -276,11 +276,16 @@ function checkStored(name: string, { dtype, shape, data }: StoredTensor): void {
  * U32, I64 and U64 become int32.
  *
  * @throws FormatError when the file is not a well-formed safetensors file, has a dtype that
- * layerwise has no place for, or an integer that does not fit; the message says where.
+ * layerwise has no place for, or an integer that does not fit; the message says where. ArgumentError
+ * when there is no such file.
  */
 export async function readSafetensors(path: string): Promise<SafetensorsContents> {
   const where = `safetensors file ${show(path)}`;
-  const file = await open(path, "r");
+  const file = await open(path, "r").catch((error: unknown) => {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code !== "ENOENT") throw error;
+    throw new ArgumentError(`can't read ${show(path)}: there is no such file`);
+  });
   try {
     const info = await file.stat();
     if (!info.isFile()) throw new FormatError(`${where}: not a regular file`);

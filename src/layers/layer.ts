@@ -24,13 +24,15 @@ import {
   type RegularizerLike,
   regularizerFamily,
 } from "../nn/regularizers.js";
+import { mul } from "../ops/elementwise.js";
 import { asTensor } from "../ops/op.js";
 import { freshSource } from "../ops/random.js";
 import type { DType } from "../tensor/dtype.js";
+import { inspect } from "../tensor/inspect.js";
 import type { RandomSource } from "../tensor/random.js";
 import { checkShape, type Shape, sameShape, showShape } from "../tensor/shape.js";
 import { Tensor, type TensorLike, tensor } from "../tensor/tensor.js";
-import { type Variable, variable } from "../tensor/variable.js";
+import { readTogether, type Variable, variable } from "../tensor/variable.js";
 import {
   type ConfigOf,
   checkOptionKeys,
@@ -42,6 +44,7 @@ import {
   serializeOptions,
 } from "./config.js";
 import { countFlops, dryRun } from "./dryrun.js";
+import { weightToLoad } from "./loading.js";
 import { type BatchShape, type BatchSpec, type Connection, SymbolicTensor } from "./symbolic.js";
 
 /** What a layer is told about the run it takes part in. */
@@ -262,14 +265,15 @@ export abstract class Layer<D extends Declaration = NoOptions> {
     throw new ArgumentError(`${this.where}: variable ${weight.name} is not one of its weights`);
   }
 
-  /** The present values of all weights. */
+  /** The present values of all weights; during `fit` it waits for the step in progress to end. */
   getWeights(): Tensor[] {
-    return this.weights.map((w) => w.read());
+    return readTogether(this.weights);
   }
 
   /**
    * Replaces the values of all weights, in the order of {@link Layer.weights}.
-   * @throws ArgumentError for a wrong number of values, ShapeError for a wrong shape.
+   * @throws ArgumentError for a wrong number of values, ShapeError for a wrong shape, StateError while
+   * `fit` is changing them (in its callbacks it is not).
    */
   setWeights(values: readonly TensorLike[]): void {
     const weights = this.weights;
@@ -292,6 +296,7 @@ export abstract class Layer<D extends Declaration = NoOptions> {
       }
       return value;
     });
+    for (const w of weights) w.checkFree();
     weights.forEach((w, i) => {
       w.assign(tensors[i]!);
     });
@@ -416,10 +421,22 @@ export abstract class Layer<D extends Declaration = NoOptions> {
     const penalty = this.base.activityRegularizer;
     if (penalty) {
       for (const y of [outputs as Tensor | Tensor[]].flat()) {
-        context.addLoss(penalty.apply(y));
+        context.addLoss(perSample(penalty.apply(y), y));
       }
     }
     return outputs;
+  }
+
+  /** Name and size in one line; a model adds its layers. */
+  toString(): string {
+    return this.built
+      ? `${this.where}, ${this.countParams()} parameters`
+      : `${this.where}, not built`;
+  }
+
+  /** What `console.log` shows. */
+  [inspect](): string {
+    return this.toString();
   }
 
   /** The options as JSON, from which `fromConfig` makes an equal layer (with fresh weights). */
@@ -458,7 +475,8 @@ export abstract class Layer<D extends Declaration = NoOptions> {
     }
     const dtype = options.dtype ?? "float32";
     const { initializer = dtype === "float32" ? "glorotUniform" : "zeros" } = options;
-    const initial = initializerFamily.get(where, "initializer", initializer).apply(shape, dtype);
+    const make = initializerFamily.get(where, "initializer", initializer);
+    const initial = weightToLoad(where, shape, dtype) ?? make.apply(shape, dtype);
     const trainable = options.trainable ?? dtype === "float32";
     const made = variable(initial, {
       name: `${this.name}/${name}`,
@@ -626,6 +644,15 @@ export abstract class Layer<D extends Declaration = NoOptions> {
       throw error;
     }
   }
+}
+
+/**
+ * An activity penalty divided by the size of the batch it is of, as Keras does: its weight against other
+ * losses does not depend on the batch size.
+ */
+export function perSample(penalty: Tensor, y: Tensor): Tensor {
+  const batch = y.shape[0] ?? 1;
+  return batch > 1 ? mul(penalty, 1 / batch) : penalty;
 }
 
 /** Errors that carry the name of the layer they arose in. */

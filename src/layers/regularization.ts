@@ -3,16 +3,26 @@ import { ArgumentError, expected } from "../errors.js";
 import { abs, add, mul, square, where } from "../ops/elementwise.js";
 import { bernoulliFrom, normalFrom } from "../ops/random.js";
 import { sum } from "../ops/reduce.js";
-import { type RandomSource, randomSource } from "../tensor/random.js";
+import type { RandomSource } from "../tensor/random.js";
 import type { Shape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { dataFormat, nullable, number, type OptionsOf, seed, shape } from "./config.js";
-import { type CallContext, type InputSpec, Layer, type LayerOptions, maker } from "./layer.js";
+import {
+  type CallContext,
+  type InputSpec,
+  Layer,
+  type LayerOptions,
+  maker,
+  perSample,
+} from "./layer.js";
 import type { BatchShape } from "./symbolic.js";
 
-/** The run's randomness, or that of the layer's own seed at the run's step. */
-function sourceOf(context: CallContext, own: number | null): RandomSource {
-  return own === null ? context.random : randomSource(own, context.random.step);
+/**
+ * The run's randomness, or that of the layer's own seed: another draw at each use and step. As in Keras,
+ * two layers with the same seed draw the same.
+ */
+function sourceOf(layer: Layer, context: CallContext, own: number | null): RandomSource {
+  return own === null ? context.random : context.random.withSeed(layer, own);
 }
 
 /** x with a fraction `rate` set to 0 and the rest scaled so that the mean stays. */
@@ -65,7 +75,7 @@ export class Dropout extends Layer<typeof noiseOptions> {
   override call(x: Tensor, context: CallContext): Tensor {
     if (!context.training) return x;
     const { rate, seed: own, noiseShape } = this.config;
-    return drop(x, rate, sourceOf(context, own), noiseFor(this.where, x, noiseShape));
+    return drop(x, rate, sourceOf(this, context, own), noiseFor(this.where, x, noiseShape));
   }
 }
 
@@ -84,7 +94,7 @@ export class SpatialDropout1D extends Layer<typeof rateOptions> {
   override call(x: Tensor, context: CallContext): Tensor {
     if (!context.training) return x;
     const { rate, seed: own } = this.config;
-    return drop(x, rate, sourceOf(context, own), [x.shape[0]!, 1, x.shape[2]!]);
+    return drop(x, rate, sourceOf(this, context, own), [x.shape[0]!, 1, x.shape[2]!]);
   }
 }
 
@@ -111,7 +121,7 @@ export class SpatialDropout2D extends Layer<typeof spatialOptions> {
   override call(x: Tensor, context: CallContext): Tensor {
     if (!context.training) return x;
     const { rate, seed: own, dataFormat: format } = this.config;
-    return drop(x, rate, sourceOf(context, own), channelNoise(x, format));
+    return drop(x, rate, sourceOf(this, context, own), channelNoise(x, format));
   }
 }
 
@@ -130,7 +140,7 @@ export class SpatialDropout3D extends Layer<typeof spatialOptions> {
   override call(x: Tensor, context: CallContext): Tensor {
     if (!context.training) return x;
     const { rate, seed: own, dataFormat: format } = this.config;
-    return drop(x, rate, sourceOf(context, own), channelNoise(x, format));
+    return drop(x, rate, sourceOf(this, context, own), channelNoise(x, format));
   }
 }
 
@@ -154,7 +164,7 @@ export class GaussianNoise extends Layer<typeof gaussianNoiseOptions> {
   override call(x: Tensor, context: CallContext): Tensor {
     const { stddev, seed: own } = this.config;
     if (!context.training || stddev === 0) return x;
-    return add(x, mul(normalFrom(sourceOf(context, own), x.shape), stddev));
+    return add(x, mul(normalFrom(sourceOf(this, context, own), x.shape), stddev));
   }
 }
 
@@ -176,7 +186,7 @@ export class GaussianDropout extends Layer<typeof gaussianRate> {
     const { rate, seed: own } = this.config;
     if (!context.training || rate === 0) return x;
     const stddev = Math.sqrt(rate / (1 - rate));
-    return mul(x, add(mul(normalFrom(sourceOf(context, own), x.shape), stddev), 1));
+    return mul(x, add(mul(normalFrom(sourceOf(this, context, own), x.shape), stddev), 1));
   }
 }
 
@@ -204,7 +214,7 @@ export class AlphaDropout extends Layer<typeof alphaOptions> {
     const { rate, seed: own, noiseShape } = this.config;
     if (!context.training || rate === 0) return x;
     const noise = noiseFor(this.where, x, noiseShape);
-    const keep = bernoulliFrom(sourceOf(context, own), noise, 1 - rate);
+    const keep = bernoulliFrom(sourceOf(this, context, own), noise, 1 - rate);
     // a·(kept x, else α′) + b with a = ((1−r)(1 + r·α′²))^−½, b = −a·α′·r
     const a = ((1 - rate) * (1 + rate * seluLimit ** 2)) ** -0.5;
     return add(mul(where(keep, x, seluLimit), a), -a * seluLimit * rate);
@@ -221,7 +231,7 @@ const activityOptions = {
   l2: number({ min: 0 }, 0),
 };
 
-/** Passes its input on and adds l1·Σ|x| + l2·Σx² to the loss. */
+/** Passes its input on and adds (l1·Σ|x| + l2·Σx²) / batch size to the loss. */
 export class ActivityRegularization extends Layer<typeof activityOptions> {
   static override readonly className = "ActivityRegularization";
 
@@ -231,11 +241,11 @@ export class ActivityRegularization extends Layer<typeof activityOptions> {
 
   override call(x: Tensor, context: CallContext): Tensor {
     const { l1, l2 } = this.config;
-    if (l1 > 0) context.addLoss(mul(sum(abs(x)), l1));
-    if (l2 > 0) context.addLoss(mul(sum(square(x)), l2));
+    if (l1 > 0) context.addLoss(perSample(mul(sum(abs(x)), l1), x));
+    if (l2 > 0) context.addLoss(perSample(mul(sum(square(x)), l2), x));
     return x;
   }
 }
 
-/** Adds l1·Σ|x| + l2·Σx² to the loss. */
+/** Adds (l1·Σ|x| + l2·Σx²) / batch size to the loss. */
 export const activityRegularization = maker(ActivityRegularization);

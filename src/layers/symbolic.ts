@@ -4,6 +4,7 @@
  * `network/` builds a model. No computation happens here.
  */
 import type { DType } from "../tensor/dtype.js";
+import { inspect } from "../tensor/inspect.js";
 import { showShape } from "../tensor/shape.js";
 import type { Layer } from "./layer.js";
 
@@ -59,5 +60,10 @@ export class SymbolicTensor implements BatchSpec {
 
   toString(): string {
     return `SymbolicTensor ${this.name} ${this.dtype} ${showShape(this.shape)}`;
+  }
+
+  /** What `console.log` shows. */
+  [inspect](): string {
+    return this.toString();
   }
 }

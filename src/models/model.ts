@@ -7,22 +7,24 @@ import type { CallContext } from "../layers/layer.js";
 import { registerLayer } from "../layers/registry.js";
 import type { SymbolicTensor } from "../layers/symbolic.js";
 import { Network, type NetworkOptions } from "../network/network.js";
-import type { Metric } from "../nn/metrics/metric.js";
+import type { Metric, MetricDirection } from "../nn/metrics/metric.js";
 import type { JsonObject } from "../nn/options.js";
 import type { Optimizer } from "../optimizers/optimizer.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { CallbackModel, History, Logs } from "../training/callbacks.js";
-import {
-  type ClassWeights,
-  type DataLike,
-  isRecord,
-  type SampleWeights,
-} from "../training/data.js";
+import { type DataLike, isRecord, type SampleWeights } from "../training/data.js";
 import { type CompileOptions, Objective } from "../training/objective.js";
 import { type PredictOptions, Predictor } from "../training/predictor.js";
 import type { TrainableNetwork } from "../training/step.js";
-import { type EvaluateOptions, type FitOptions, Trainer } from "../training/trainer.js";
+import {
+  type EvaluateOptions,
+  type FitOptions,
+  Trainer,
+  type TrainOnBatchOptions,
+} from "../training/trainer.js";
+import { warnOfLogits } from "./advice.js";
 import { readWeights, type SaveOptions, saveModel, writeWeights } from "./saving.js";
+import { ModelServer, type ServerOptions } from "./server.js";
 
 /** What a model gives: a tensor, or an array of them where it has several outputs. */
 export type ModelOutput = Tensor | Tensor[];
@@ -75,7 +77,10 @@ export class Model<O extends ModelOutput = Tensor> extends Network<O> implements
   }
 
   #objective(options: CompileOptions): Objective {
-    return new Objective(`compile() of ${this.where}`, slotsOf(this.outputs), options);
+    const where = `compile() of ${this.where}`;
+    const objective = new Objective(where, slotsOf(this.outputs), options);
+    warnOfLogits(where, this.outputs, objective.losses);
+    return objective;
   }
 
   /**
@@ -128,6 +133,11 @@ export class Model<O extends ModelOutput = Tensor> extends Network<O> implements
     return (this.#trainer?.objective?.metrics ?? []).map(({ metric }) => metric);
   }
 
+  /** @internal Which way is better for a value that `fit` reports. */
+  directionOf(key: string): MetricDirection {
+    return this.#trainer?.objective?.directionOf(key) ?? null;
+  }
+
   /**
    * Trains on data in memory: tensors, typed or nested arrays; several inputs or outputs in an array or
    * by name. Data of another dtype than the input layer's float32 is cast, never scaled.
@@ -147,16 +157,42 @@ export class Model<O extends ModelOutput = Tensor> extends Network<O> implements
 
   /** Predictions for all samples. May be called any number of times at once, also during `fit`. */
   async predict(x: DataLike, options: PredictOptions = {}): Promise<O> {
-    return this.#shaped(await this.#applied("predict()", x).predict(x, options));
+    const predictor = this.#applied("predict()", x);
+    return this.#shaped(
+      options.callbacks === undefined
+        ? await predictor.predict(x, options)
+        : await predictor.predictWatched(this, x, options),
+    );
   }
 
   /**
    * Predictions at once, for latencies of microseconds: all samples are one batch, and the calling
-   * thread waits. A tensor of the same shape as before takes the shortest way.
+   * thread waits. A tensor of the same shape as before takes the shortest way. During `fit` it first
+   * waits for the training step in progress, so that it sees the weights of a whole step; `predict`
+   * takes its turn without holding up the event loop.
    */
   predictSync(x: DataLike): O {
     const predictor = this.#predictor ?? this.#applied("predictSync()", x);
     return this.#shaped(predictor.predictSync(x));
+  }
+
+  /**
+   * A server for many callers at once: requests for single samples that come at about the same time are
+   * joined into one run, off the event loop. See {@link ModelServer}.
+   *
+   * @example
+   * const server = model.server({ maxBatch: 64, maxDelay: 2 });
+   * const probabilities = await server.predict(pixels); // shape [10]: no batch dimension, in or out
+   * await server.close();
+   */
+  server(options: ServerOptions = {}): ModelServer<O> {
+    if (!this.built) {
+      throw new StateError(
+        `server() of ${this.where}: its input shape is not known yet; give the first layer an ` +
+          "inputShape, or train it first",
+      );
+    }
+    return new ModelServer(new ModelNetwork(this), this.where, options, (t) => this.#shaped(t));
   }
 
   /** Predictions for one batch. */
@@ -164,12 +200,11 @@ export class Model<O extends ModelOutput = Tensor> extends Network<O> implements
     return this.predict(x, { batchSize: Infinity });
   }
 
-  /** One training step on one batch; gives its loss and metrics. */
-  async trainOnBatch(
-    x: DataLike,
-    y: DataLike,
-    options: { sampleWeight?: SampleWeights; classWeight?: ClassWeights } = {},
-  ): Promise<Logs> {
+  /**
+   * One training step on one batch; gives its loss and metrics.
+   * @throws what `fit` throws, NonFiniteError for a NaN or infinite loss included.
+   */
+  async trainOnBatch(x: DataLike, y: DataLike, options: TrainOnBatchOptions = {}): Promise<Logs> {
     return this.#ready("trainOnBatch()", x).trainOnBatch(x, y, options);
   }
 
@@ -189,7 +224,7 @@ export class Model<O extends ModelOutput = Tensor> extends Network<O> implements
 
   /**
    * Writes architecture, weights, what was compiled and the optimizer's state to one safetensors file,
-   * atomically. Read it with `lw.loadModel`.
+   * atomically. During `fit` all of it is of the same training step. Read it with `lw.loadModel`.
    */
   async save(path: string, options: SaveOptions = {}): Promise<void> {
     await saveModel(this, path, options);
@@ -202,7 +237,8 @@ export class Model<O extends ModelOutput = Tensor> extends Network<O> implements
 
   /**
    * Takes the weights from a file of `saveWeights` or `save`.
-   * @throws FormatError when a weight is missing, superfluous or of another shape.
+   * @throws FormatError when a weight is missing, superfluous or of another shape; StateError while
+   * `fit` is changing the weights.
    */
   async loadWeights(path: string): Promise<void> {
     await readWeights(this, path);

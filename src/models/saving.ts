@@ -2,14 +2,8 @@
  * Models in files: one safetensors file with the weights as tensors, and architecture and compile
  * configuration as JSON in its metadata. Everything that is read is checked before it is used.
  */
-import {
-  ArgumentError,
-  checkKeys,
-  expected,
-  FormatError,
-  LayerwiseError,
-  show,
-} from "../errors.js";
+import { snapshot } from "../backend/run.js";
+import { ArgumentError, checkKeys, expected, FormatError, show } from "../errors.js";
 import {
   readSafetensors,
   type SafetensorsContents,
@@ -17,6 +11,7 @@ import {
   writeSafetensors,
 } from "../formats/safetensors.js";
 import { Layer, type LayerClass } from "../layers/layer.js";
+import { withWeightsToLoad } from "../layers/loading.js";
 import { deserializeLayer, registerLayer } from "../layers/registry.js";
 import {
   type LossFunction,
@@ -35,6 +30,7 @@ import {
 import { restoreOptimizer } from "../optimizers/factories.js";
 import type { Optimizer, StateEntry } from "../optimizers/optimizer.js";
 import { sameShape, showShape } from "../tensor/shape.js";
+import { leaf } from "../tensor/tensor.js";
 import type { Variable } from "../tensor/variable.js";
 import type { CompileOptions } from "../training/objective.js";
 import type { Model, ModelOutput } from "./model.js";
@@ -76,14 +72,17 @@ interface Saved {
 
 /* ---- writing -------------------------------------------------------------------------------------- */
 
-function stored(variable: Variable): StoredTensor {
-  // read() lends the value out, so that training on goes on in a copy.
-  const { shape, dtype } = variable;
-  return { shape, dtype, data: variable.read().dataSync() };
-}
-
-function weightTensors(model: Model<ModelOutput>): Map<string, StoredTensor> {
-  return new Map(model.namedWeights().map(([name, weight]) => [name, stored(weight)]));
+/** Values that stay what they are while they are written, all of the same step of a training. */
+async function storedTensors(
+  named: readonly (readonly [name: string, variable: Variable])[],
+): Promise<Map<string, StoredTensor>> {
+  const values = await snapshot(named.map(([, variable]) => variable));
+  return new Map(
+    named.map(([name, { shape, dtype }], i) => [
+      name,
+      { shape, dtype, data: values[i]!.dataSync() },
+    ]),
+  );
 }
 
 /** Names of the optimizer's state: the parameter's own name and the slot. */
@@ -109,17 +108,17 @@ export async function saveModel(
   const where = `save() of ${model.where}`;
   checkPath(where, path);
   checkKeys(where, options, ["includeOptimizer"]);
-  const tensors = weightTensors(model);
   const compile = model.compileOptions;
-  if (compile && options.includeOptimizer !== false) {
-    for (const { name, entry } of stateNames(model, model.optimizer)) {
-      tensors.set(name, stored(entry.variable));
-    }
-  }
+  const state =
+    compile && options.includeOptimizer !== false ? stateNames(model, model.optimizer) : [];
+  const tensors = await storedTensors([
+    ...model.namedWeights(),
+    ...state.map(({ name, entry }) => [name, entry.variable] as const),
+  ]);
   const saved: Saved = {
     version,
     ...model.toJSON(),
-    ...(compile ? { compile: saveCompile(where, compile, model.optimizer) } : {}),
+    ...(compile ? { compile: saveCompile(where, compile, model) } : {}),
   };
   const metadata = new Map([
     ["format", "layerwise"],
@@ -131,7 +130,8 @@ export async function saveModel(
 /** Writes a model's weights; see `Model.saveWeights`. */
 export async function writeWeights(model: Model<ModelOutput>, path: string): Promise<void> {
   checkPath(`saveWeights() of ${model.where}`, path);
-  await writeSafetensors(path, weightTensors(model), new Map([["format", "layerwise"]]));
+  const tensors = await storedTensors(model.namedWeights());
+  await writeSafetensors(path, tensors, new Map([["format", "layerwise"]]));
 }
 
 function checkPath(where: string, path: unknown): void {
@@ -143,10 +143,11 @@ function checkPath(where: string, path: unknown): void {
 function saveCompile(
   where: string,
   { loss, lossWeights, metrics, weightedMetrics }: CompileOptions,
-  optimizer: Optimizer,
+  model: Model<ModelOutput>,
 ): NonNullable<Saved["compile"]> {
+  const { className } = model.optimizer;
   return {
-    optimizer: { className: optimizer.className, config: optimizer.getConfig() },
+    optimizer: { className, config: saveOptimizer(where, model) },
     loss: mapLeaves(loss ?? null, (value) => saveLoss(value as LossIdentifier)),
     ...(lossWeights === undefined ? {} : { lossWeights }),
     ...(metrics === undefined
@@ -160,6 +161,51 @@ function saveCompile(
           ),
         }),
   };
+}
+
+/** The optimizer's options, with the parameters that patterns mean: a file holds no patterns. */
+function saveOptimizer(where: string, model: Model<ModelOutput>): Record<string, unknown> {
+  const config = model.optimizer.getConfig();
+  const excluded = config.excludeFromWeightDecay as (string | { source: string; flags: string })[];
+  const names = model.weights.map((weight) => weight.name);
+  return {
+    ...config,
+    excludeFromWeightDecay: excluded.flatMap((pattern): unknown[] => {
+      if (typeof pattern === "string") return [pattern];
+      const { source, flags } = pattern;
+      if (names.length === 0) {
+        throw new ArgumentError(
+          `${where}: excludeFromWeightDecay has the pattern /${source}/${flags}, and the model has no weights yet that it could mean`,
+        );
+      }
+      // Without "g" and "y" a pattern has no state.
+      const plain = new RegExp(source, flags.replaceAll(/[gy]/g, ""));
+      return names.filter((name) => plain.test(name)).map((parameter) => ({ parameter }));
+    }),
+  };
+}
+
+/** What `saveOptimizer` wrote, made again. */
+function loadOptimizer(where: string, { className, config }: SavedOptimizer): Optimizer {
+  const { excludeFromWeightDecay: excluded = [] } = config;
+  if (!Array.isArray(excluded)) {
+    throw new FormatError(expected(`${where}: excludeFromWeightDecay`, "an array", show(excluded)));
+  }
+  return restoreOptimizer(where, className, {
+    ...config,
+    excludeFromWeightDecay: excluded.map((given: unknown) => {
+      if (typeof given === "string") return given;
+      const parameter = (given as { parameter?: unknown } | null)?.parameter;
+      // No pattern of a file is run: it could take forever to match.
+      if (typeof parameter === "string") return new RegExp(`^${escaped(parameter)}$`);
+      const wanted = "texts and names of parameters";
+      throw new FormatError(expected(`${where}: excludeFromWeightDecay`, wanted, show(given)));
+    }),
+  });
+}
+
+function escaped(text: string): string {
+  return text.replaceAll(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 }
 
 /** Applies `f` to what stands in nested arrays and objects by name. */
@@ -219,7 +265,13 @@ export async function loadModel<O extends ModelOutput = import("../tensor/tensor
   const where = `model file ${show(path)}`;
   const contents = await readSafetensors(path);
   const saved = parseSaved(where, contents.metadata.get(metadataKey));
-  const model = restoring(where, () => restoreModel<O>(saved, options.customObjects));
+  let values = 0;
+  for (const [name, { data }] of contents.tensors) {
+    if (!name.startsWith(optimizerPrefix)) values += data.length;
+  }
+  const model = restoring(where, () =>
+    withWeightsToLoad(values, () => restoreModel<O>(saved, options.customObjects)),
+  );
   const optimizerTensors = [...contents.tensors.keys()].filter((n) =>
     n.startsWith(optimizerPrefix),
   );
@@ -241,14 +293,35 @@ export function modelFromJSON<O extends ModelOutput = import("../tensor/tensor.j
 ): Model<O> {
   const where = "modelFromJSON()";
   const value: unknown = typeof json === "string" ? parse(where, json) : json;
+  checkNesting(where, value);
   return restoring(where, () => restoreModel<O>(checkSaved(where, value), customObjects));
 }
 
 function parse(where: string, text: string): unknown {
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch (error) {
     throw new FormatError(`${where}: it is not valid JSON`, { cause: error });
+  }
+  checkNesting(where, value);
+  return value;
+}
+
+/** Levels of arrays and objects in a configuration; a model in a model takes three. */
+const deepest = 100;
+
+/** What reads a configuration recurses, so its depth is checked before. */
+function checkNesting(where: string, value: unknown): void {
+  const open = [{ value, depth: 0 }];
+  for (let item = open.pop(); item; item = open.pop()) {
+    if (typeof item.value !== "object" || item.value === null) continue;
+    if (item.depth === deepest) {
+      throw new FormatError(`${where}: it is nested deeper than ${deepest} levels`);
+    }
+    for (const child of Object.values(item.value)) {
+      open.push({ value: child, depth: item.depth + 1 });
+    }
   }
 }
 
@@ -284,12 +357,13 @@ function checkSaved(where: string, value: unknown): Saved {
   return value as Saved;
 }
 
-/** Errors of a configuration that came out of a file are about the file. */
+/** Errors of a configuration that came out of a file are about the file, of whatever kind they are. */
 function restoring<T>(where: string, body: () => T): T {
   try {
     return body();
   } catch (error) {
-    if (!(error instanceof LayerwiseError) || error instanceof FormatError) throw error;
+    if (!(error instanceof Error)) throw error;
+    if (error instanceof FormatError && error.message.startsWith(where)) throw error;
     throw new FormatError(`${where}: ${error.message}`, { cause: error });
   }
 }
@@ -376,7 +450,7 @@ function restoreCompile(
   const { optimizer } = compile;
   // Leaves are checked by compile() itself.
   return {
-    optimizer: restoreOptimizer(where, optimizer.className, optimizer.config),
+    optimizer: loadOptimizer(where, optimizer),
     loss: mapLeaves(compile.loss, loss),
     ...("lossWeights" in compile ? { lossWeights: compile.lossWeights } : {}),
     ...("metrics" in compile ? { metrics: mapLeaves(compile.metrics, metric) } : {}),
@@ -410,6 +484,7 @@ function assignWeights(
     throw new FormatError(`${where}: ${parts.filter((p) => p !== "").join("; ")}`);
   }
   for (const [name, weight] of weights) check(where, name, weight, tensors.get(name)!);
+  for (const weight of weights.values()) weight.checkFree();
   for (const [name, weight] of weights) set(weight, tensors.get(name)!);
 }
 
@@ -421,10 +496,11 @@ function assignState(
 ): void {
   const { optimizer } = model;
   // Which parameters have state is known from the file alone: it may have been saved before training.
-  const names = model.namedWeights();
+  const withState = new Set(found.map((name) => name.slice(0, name.lastIndexOf("/"))));
   optimizer.build(
-    names
-      .filter(([name]) => found.some((tensor) => tensor.startsWith(`${optimizerPrefix}${name}/`)))
+    model
+      .namedWeights()
+      .filter(([name]) => withState.has(`${optimizerPrefix}${name}`))
       .map(([, weight]) => weight),
   );
   const state = stateNames(model, optimizer);
@@ -458,7 +534,8 @@ function check(where: string, name: string, variable: Variable, tensor: StoredTe
 }
 
 function set(variable: Variable, { data }: StoredTensor): void {
-  variable.storageForUpdate().set(data);
+  // In storage of its own: predictions in progress go on with the old values.
+  variable.assign(leaf(data, variable.shape, variable.dtype));
 }
 
 function listOf(names: readonly string[]): string {

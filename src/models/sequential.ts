@@ -1,11 +1,12 @@
 /** Sequential: a model that is a stack of layers, each taking what the one before it gives. */
-import { ArgumentError, expected, FormatError, StateError, show } from "../errors.js";
+import { ArgumentError, expected, FormatError, ShapeError, StateError, show } from "../errors.js";
 import { InputLayer } from "../layers/input.js";
 import { Layer } from "../layers/layer.js";
 import { deserializeLayer, registerLayer, serializeLayer } from "../layers/registry.js";
 import type { BatchShape, SymbolicTensor } from "../layers/symbolic.js";
-import { Network } from "../network/network.js";
+import { agrees, Network } from "../network/network.js";
 import type { JsonObject } from "../nn/options.js";
+import { showShape } from "../tensor/shape.js";
 import type { DataLike } from "../training/data.js";
 import { Model, shapeOfData } from "./model.js";
 
@@ -132,7 +133,15 @@ export class Sequential extends Model {
   }
 
   #applied(layer: Layer): SymbolicTensor {
-    const output: unknown = layer.apply(this.#values[this.#values.length - 1]!);
+    const input = this.#values[this.#values.length - 1]!;
+    const own = layer.batchInputShape;
+    if (own && !agrees(own, input.shape)) {
+      throw new ShapeError(
+        `${this.where}: ${layer.where} has the input shape ${showShape(own)} of its own, but is given ` +
+          `${showShape(input.shape)}; only the first layer of a stack needs an inputShape`,
+      );
+    }
+    const output: unknown = layer.apply(input);
     if (Array.isArray(output)) {
       throw new ArgumentError(
         `${this.where}: ${layer.where} has ${output.length} outputs; a stack passes on one: use lw.model`,

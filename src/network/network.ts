@@ -220,6 +220,15 @@ export class Network<O extends Tensor | Tensor[] = Tensor> extends Layer {
     };
   }
 
+  override toString(): string {
+    const names = this.layers.slice(0, 8).map((layer) => layer.name);
+    if (names.length < this.layers.length) names.push("…");
+    const flow = this.built
+      ? `; ${listed(this.inputs)} → ${listed(this.outputs)}`
+      : "; its input shape is not known yet";
+    return `${super.toString()}, ${this.layers.length} layer${this.layers.length === 1 ? "" : "s"}: ${names.join(", ")}${flow}`;
+  }
+
   /** The table of layers with shapes, parameters, operations and memory, as text. */
   summaryText(options: Omit<SummaryOptions, "print"> = {}): string {
     return summaryText(this, options);
@@ -282,8 +291,12 @@ export class Network<O extends Tensor | Tensor[] = Tensor> extends Layer {
   }
 }
 
+function listed(tensors: readonly SymbolicTensor[]): string {
+  return tensors.map((t) => showShape(t.shape)).join(", ");
+}
+
 /** Same rank, and no two known sizes that differ. */
-function agrees(a: BatchShape, b: BatchShape): boolean {
+export function agrees(a: BatchShape, b: BatchShape): boolean {
   return a.length === b.length && a.every((d, i) => d === null || b[i] === null || b[i] === d);
 }
 

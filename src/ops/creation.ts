@@ -8,31 +8,34 @@ import { asTensor } from "./op.js";
 
 /** All elements `value`; takes no memory until computed with. */
 export function fill(shape: Shape, value: number | boolean, dtype?: DType): Tensor {
-  checkShape("fill", shape);
-  const own = dtype ?? (typeof value === "boolean" ? "bool" : "float32");
-  checkDType("fill", own);
-  const one = literal(Number(value), own);
-  return shape.length === 0 ? one : broadcastTo(one, shape);
+  return filled("fill", shape, value, dtype ?? (typeof value === "boolean" ? "bool" : "float32"));
 }
 
 export function zeros(shape: Shape, dtype: DType = "float32"): Tensor {
-  return fill(shape, 0, dtype);
+  return filled("zeros", shape, 0, dtype);
 }
 
 export function ones(shape: Shape, dtype: DType = "float32"): Tensor {
-  return fill(shape, 1, dtype);
+  return filled("ones", shape, 1, dtype);
 }
 
 /** Zeros of the shape and dtype of `x`. */
 export function zerosLike(x: TensorLike): Tensor {
   const like = asTensor("zerosLike", x);
-  return fill(like.shape, 0, like.dtype);
+  return filled("zerosLike", like.shape, 0, like.dtype);
 }
 
 /** Ones of the shape and dtype of `x`. */
 export function onesLike(x: TensorLike): Tensor {
   const like = asTensor("onesLike", x);
-  return fill(like.shape, 1, like.dtype);
+  return filled("onesLike", like.shape, 1, like.dtype);
+}
+
+function filled(where: string, shape: Shape, value: number | boolean, dtype: DType): Tensor {
+  checkShape(where, shape);
+  checkDType(where, dtype);
+  const one = literal(Number(value), dtype);
+  return shape.length === 0 ? one : broadcastTo(one, shape);
 }
 
 /** start, start + step, … up to but without stop. */

@@ -133,9 +133,20 @@ const names = [
   "trunc",
   "unstack",
   "variance",
-] as const satisfies readonly (keyof typeof ops)[];
+] as const satisfies readonly (keyof Ops)[];
 
-type Ops = typeof ops;
+// Written as modules, not as `typeof ops`: the declarations then refer to the functions, whose types and
+// documentation stay whole, instead of repeating them.
+type Ops = typeof composed &
+  typeof elementwise &
+  typeof gather &
+  typeof identity &
+  typeof matmul &
+  typeof movement &
+  typeof normalization &
+  typeof reduce &
+  typeof select &
+  typeof softmax;
 type Rest<F> = F extends (first: never, ...rest: infer R) => infer T ? (...rest: R) => T : never;
 
 /** The methods, derived from the functions: the tensor itself is the first argument. */

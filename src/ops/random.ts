@@ -83,18 +83,30 @@ export function bernoulliFrom(source: RandomSource, shape: Shape, p: Tensor | nu
   return less(uniformFrom(source, shape), p);
 }
 
-let tracedDraws: Variable | undefined;
+/** How often each owner has drawn outside of a model's run, `nobody` where there is no seed. */
+const draws = new WeakMap<object, Variable>();
+const nobody = {};
+
+/** The present count of an owner's draws, and one more for the next time: also in a traced function. */
+function nextDraw(owner: object): Tensor {
+  let counter = draws.get(owner);
+  if (!counter) {
+    counter = new Variable(leaf(new Int32Array(1), [], "int32"), "random/draws", false);
+    draws.set(owner, counter);
+  }
+  const step = counter.read();
+  counter.assign(add(step, 1));
+  return step;
+}
 
 /**
  * A source for a draw that names no seed. Inside a traced function, which records its ops once and
- * runs many times, the step is a counter that every run advances: each run draws anew.
+ * runs many times, the step is a counter that every run advances: each run draws anew. Owners with a
+ * seed of their own have a counter each: the n-th use of a layer is the same in every process.
  */
 export function freshSource(): RandomSource {
-  if (!currentTrace()) return randomSource(drawSeed());
-  tracedDraws ??= new Variable(leaf(new Int32Array(1), [], "int32"), "random/draws", false);
-  const step = tracedDraws.read();
-  tracedDraws.assign(add(step, 1));
-  return randomSource(drawSeed(), step);
+  const step = currentTrace() ? nextDraw(nobody) : 0;
+  return randomSource(drawSeed(), step, nextDraw);
 }
 
 function eagerSource(where: string, shape: unknown, seed: number | undefined): RandomSource {

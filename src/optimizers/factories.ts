@@ -52,6 +52,12 @@ export const nadam = factory(rules.nadam);
 /** The sign of a blend of momentum and gradient (Chen et al. 2023). */
 export const lion = factory(rules.lion);
 
+/** What other libraries have as optimizers of their own, and where it is here. */
+const variants: Readonly<Record<string, string>> = {
+  nesterov: "lw.optimizers.sgd({ momentum: 0.9, nesterov: true })",
+  amsgrad: "lw.optimizers.adam({ amsgrad: true })",
+};
+
 /** Every optimizer name. */
 export function optimizerNames(): string[] {
   return [...known.keys()];
@@ -65,12 +71,18 @@ export function resolveOptimizer(where: string, identifier: OptimizerIdentifier)
       expected(where, "the name of an optimizer or what lw.optimizers makes", show(identifier)),
     );
   }
-  const make = known.get(identifier) ?? known.get(identifier.toLowerCase());
+  const name = identifier.toLowerCase();
+  const make = known.get(identifier) ?? known.get(name);
   if (!make) {
-    const near = nearest(identifier, [...known.keys()]);
+    const variant = Object.hasOwn(variants, name) ? variants[name] : undefined;
+    const near = nearest(identifier, [...known.keys(), ...Object.keys(variants)]);
     throw new ArgumentError(
       `${where}: there is no optimizer named ${show(identifier)}; ${
-        near ? `did you mean ${show(near)}?` : `the names are ${optimizerNames().join(", ")}`
+        variant
+          ? `it is an option of another: ${variant}`
+          : near
+            ? `did you mean ${show(near)}?`
+            : `the names are ${optimizerNames().join(", ")}; ${Object.values(variants).join(" and ")} are options`
       }`,
     );
   }

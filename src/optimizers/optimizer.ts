@@ -62,6 +62,22 @@ const commonKeys = [
   "name",
 ] as const satisfies readonly (keyof CommonOptions)[];
 
+/** Keras' and PyTorch's words for the same. */
+const optionAliases = {
+  lr: "learningRate",
+  learning_rate: "learningRate",
+  betas: "beta1",
+  beta_1: "beta1",
+  beta_2: "beta2",
+  eps: "epsilon",
+  alpha: "rho",
+  decay: "weightDecay",
+  weight_decay: "weightDecay",
+  clipvalue: "clipValue",
+  clipnorm: "clipNorm",
+  global_clipnorm: "globalClipNorm",
+} as const;
+
 type Settings = Required<Omit<CommonOptions, "learningRate" | "name">>;
 
 /** A variable of an optimizer's state and what it belongs to. */
@@ -99,7 +115,7 @@ export class Optimizer {
   /** @internal Use `optimizers.adam()` and its like. */
   constructor(rule: Rule<RuleOptions>, given: CommonOptions & Record<string, unknown>) {
     const where_ = `optimizer ${rule.name}`;
-    checkKeys(where_, given, [...Object.keys(rule.defaults), ...commonKeys]);
+    checkKeys(where_, given, [...Object.keys(rule.defaults), ...commonKeys], optionAliases);
     const own: Record<string, number | boolean> = { ...rule.defaults };
     for (const [key, standard] of Object.entries(rule.defaults)) {
       const value = given[key];
@@ -461,7 +477,7 @@ function withPending<T>(body: () => T): T {
       read(variable) {
         let value = values.get(variable);
         if (!value) {
-          value = leaf(variable.storage(), variable.shape, variable.dtype);
+          value = variable.peek();
           values.set(variable, value);
         }
         return value;

@@ -14,14 +14,39 @@ export interface RandomSource {
   readonly step: Tensor;
   /** A number of its own for every op that draws from this source. */
   nextOpId(): number;
+  /**
+   * The source of an owner (a layer) with a seed of its own: one for all its draws from this source, so
+   * that they differ, and at this source's steps.
+   */
+  withSeed(owner: object, seed: number): RandomSource;
 }
 
-/** A source with a fixed seed, and a step that callers may advance. */
-export function randomSource(seed: Tensor | number, step: Tensor | number = 0): RandomSource {
+/**
+ * A source with a fixed seed, and a step that callers may advance. Owners with a seed of their own draw
+ * at that step, unless `stepOf` gives another.
+ */
+export function randomSource(
+  seed: Tensor | number,
+  step: Tensor | number = 0,
+  stepOf: (owner: object) => Tensor | number = () => step,
+): RandomSource {
   let next = 0;
+  const seeded = new Map<object, RandomSource>();
   const scalar = (value: Tensor | number): Tensor =>
     typeof value === "number" ? leaf(Int32Array.of(value | 0), [], "int32") : value;
-  return { seed: scalar(seed), step: scalar(step), nextOpId: () => next++ };
+  return {
+    seed: scalar(seed),
+    step: scalar(step),
+    nextOpId: () => next++,
+    withSeed(owner, own) {
+      let source = seeded.get(owner);
+      if (!source) {
+        source = randomSource(own, stepOf(owner));
+        seeded.set(owner, source);
+      }
+      return source;
+    },
+  };
 }
 
 let state: { seed: number; drawn: number } | undefined;

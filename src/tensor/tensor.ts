@@ -14,6 +14,7 @@ import {
   storesDType,
   type TypedArray,
 } from "./dtype.js";
+import { inspect } from "./inspect.js";
 import { checkRank, checkShape, type Shape, sameShape, showShape, sizeOf } from "./shape.js";
 
 /** Shape and dtype: what is known of a tensor before its data. */
@@ -155,6 +156,11 @@ export class Tensor implements TensorSpec {
     return `${head}\n${print(tensor.values, this.shape, this.dtype)}`;
   }
 
+  /** What `console.log` shows. */
+  [inspect](): string {
+    return this.toString();
+  }
+
   /** @internal The immutable tensor this stands for now: itself, or a variable's present value. */
   current(): Tensor {
     return this;
@@ -187,7 +193,7 @@ export class Tensor implements TensorSpec {
  */
 export function tensor(data: TensorLike, shape?: Shape, dtype?: DType): Tensor {
   if (dtype !== undefined) checkDType("tensor()", dtype);
-  if (shape !== undefined) checkShape("tensor()", shape);
+  checkShapeArgument(shape);
   if (data instanceof Tensor) {
     throw new ArgumentError("tensor(): got a Tensor; use it as it is, or `cast` and `reshape` it");
   }
@@ -218,6 +224,18 @@ export function tensor(data: TensorLike, shape?: Shape, dtype?: DType): Tensor {
     );
   }
   return leaf(fromNumbers("tensor()", values, own), shape ?? nested, own);
+}
+
+/** Shape and dtype are arguments, where other libraries take options. */
+function checkShapeArgument(shape: unknown): void {
+  const own: unknown = (shape as { dtype?: unknown } | undefined)?.dtype;
+  if (own !== undefined || typeof shape === "string") {
+    throw new ArgumentError(
+      `tensor(): got ${own === undefined ? show(shape) : "an object with a dtype"} as its shape; the dtype is the ` +
+        `third argument: lw.tensor(values, undefined, ${show(own ?? shape)})`,
+    );
+  }
+  if (shape !== undefined) checkShape("tensor()", shape);
 }
 
 /** @internal A leaf over a typed array that already stores `dtype`. */

@@ -1,13 +1,22 @@
 /**
  * A variable: a named place that holds a tensor and can be given another of the same shape and dtype.
  * Weights, optimizer state, running statistics and counters are variables. Compiled programs update
- * them in place; a value that was read before stays what it was.
+ * them in place; a value that was read before stays what it was. While a run off the event loop updates
+ * a variable, reading gives a copy taken between two of its steps, and assigning is an error.
  */
 import { ArgumentError, DTypeError, expected, ShapeError, StateError } from "../errors.js";
 import type { DType, TypedArray } from "./dtype.js";
 import { currentTrace, noteRead } from "./scope.js";
 import { sameShape, showShape } from "./shape.js";
 import { leaf, Tensor, type TensorLike, tensor } from "./tensor.js";
+
+/** A run in progress off the event loop that updates variables in place. */
+export interface VariableUpdate {
+  /** For messages. */
+  readonly name: string;
+  /** Calls `body` between two steps of the run. */
+  between<T>(body: () => T): T;
+}
 
 let nextVariable = 1;
 
@@ -19,6 +28,8 @@ export class Variable extends Tensor {
   #value: Tensor;
   /** True once the present value was handed out, so an update in place must copy first. */
   #lent = false;
+  /** The runs in progress that update the value where it is; several take turns. */
+  readonly #updates: VariableUpdate[] = [];
 
   /** @internal */
   constructor(initial: Tensor, name: string, trainable: boolean) {
@@ -37,8 +48,18 @@ export class Variable extends Tensor {
     noteRead(this);
     const trace = currentTrace();
     if (trace) return trace.read(this);
-    this.#lent = true;
-    return this.#value;
+    if (this.#updates.length === 0) this.#lent = true;
+    return this.peek();
+  }
+
+  /** @internal The present value for a computation that ends before anything can change it. */
+  peek(): Tensor {
+    const update = this.#updates[0];
+    return update ? update.between(() => this.#copy()) : this.#value;
+  }
+
+  #copy(): Tensor {
+    return leaf(this.#value.values!.slice(), this.shape, this.dtype);
   }
 
   override current(): Tensor {
@@ -47,7 +68,8 @@ export class Variable extends Tensor {
 
   /**
    * Replaces the value. Outside of a traced function the new value is computed at once.
-   * @throws ShapeError, DTypeError when the new value is of another shape or dtype.
+   * @throws ShapeError, DTypeError when the new value is of another shape or dtype; StateError while
+   * a run off the event loop (`fit`, say) updates the variable.
    */
   assign(value: TensorLike): this {
     const next = (
@@ -65,6 +87,7 @@ export class Variable extends Tensor {
     if (trace) {
       trace.assign(this, next);
     } else {
+      this.checkFree();
       this.#value = leaf(next.dataSync().slice(), this.shape, this.dtype);
       this.#lent = false;
     }
@@ -76,20 +99,57 @@ export class Variable extends Tensor {
     return this.#value.values!;
   }
 
-  /** @internal The storage for a Program that updates it in place. */
+  /** @internal The storage for a caller that writes into it at once. */
   storageForUpdate(): TypedArray {
+    this.checkFree();
+    return this.storageForRun();
+  }
+
+  /** @internal The storage for a Program that updates it in place; such runs take turns. */
+  storageForRun(): TypedArray {
     if (this.#lent) {
-      this.#value = leaf(this.#value.values!.slice(), this.shape, this.dtype);
+      this.#value = this.#copy();
       this.#lent = false;
     }
     return this.#value.values!;
   }
 
+  /** @internal The run in progress that updates this variable, if any. */
+  get update(): VariableUpdate | undefined {
+    return this.#updates[0];
+  }
+
+  /** @internal Enters a run that will update the storage off the event loop. */
+  beginUpdate(update: VariableUpdate): void {
+    this.#updates.push(update);
+  }
+
+  /** @internal Removes what `beginUpdate` entered. */
+  endUpdate(update: VariableUpdate): void {
+    this.#updates.splice(this.#updates.indexOf(update), 1);
+  }
+
+  /** @internal Throws while a run in progress updates this variable. */
+  checkFree(): void {
+    if (this.#updates.length === 0) return;
+    throw new StateError(
+      `variable ${this.name}: it can't be changed while ${this.#updates[0]!.name} is running; ` +
+        "wait for that, or change it in a callback",
+    );
+  }
+
   override toString(): string {
     const trace = currentTrace();
-    const text = trace ? "" : `\n${this.#value.toString().split("\n").slice(1).join("\n")}`;
+    const text = trace ? "" : `\n${this.peek().toString().split("\n").slice(1).join("\n")}`;
     return `Variable ${this.name} ${this.dtype} ${showShape(this.shape)}${text}`;
   }
+}
+
+/** The present values of variables, all of the same step where a run in progress updates them. */
+export function readTogether(variables: readonly Variable[]): Tensor[] {
+  const read = (): Tensor[] => variables.map((v) => v.read());
+  const update = variables.find((v) => v.update)?.update;
+  return update ? update.between(read) : read();
 }
 
 /**

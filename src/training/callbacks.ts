@@ -1,7 +1,7 @@
 /**
  * Callbacks: what happens at the ends of epochs and batches. A callback is an object with some of
- * Keras' hooks. With `onBatchBegin` or `onBatchEnd` training goes step by step; without them a whole
- * epoch is one native loop.
+ * Keras' hooks. With hooks for batches a run goes step by step; without them a whole epoch is one native
+ * loop.
  */
 import { appendFile, stat, writeFile } from "node:fs/promises";
 import {
@@ -11,8 +11,10 @@ import {
   checkKeys,
   checkNumber,
   expected,
+  nearest,
   show,
 } from "../errors.js";
+import type { MetricDirection } from "../nn/metrics/metric.js";
 import type { Optimizer } from "../optimizers/optimizer.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { Variable } from "../tensor/variable.js";
@@ -26,6 +28,8 @@ export interface CallbackModel {
   readonly optimizer: Optimizer;
   /** Set to true, training ends after the present epoch. */
   stopTraining: boolean;
+  /** Which way is better for a value of the logs; null where neither loss nor metric says. */
+  directionOf(key: string): MetricDirection;
   readonly weights: Variable[];
   getWeights(): Tensor[];
   save(path: string): Promise<void>;
@@ -41,20 +45,59 @@ export interface CallbackParams {
   readonly verbose: number;
 }
 
+/** What a batch of `predict` gave: one tensor per output of the model. */
+export interface PredictLogs {
+  readonly outputs: readonly Tensor[];
+}
+
 /** Keras' hooks; all are optional and may be async. */
 export interface CallbackHooks {
   onTrainBegin?(logs?: Logs): void | Promise<void>;
   onTrainEnd?(logs?: Logs): void | Promise<void>;
   onEpochBegin?(epoch: number, logs?: Logs): void | Promise<void>;
   onEpochEnd?(epoch: number, logs?: Logs): void | Promise<void>;
+  onTrainBatchBegin?(batch: number, logs?: Logs): void | Promise<void>;
+  onTrainBatchEnd?(batch: number, logs?: Logs): void | Promise<void>;
+  /** Other names of `onTrainBatchBegin` and `onTrainBatchEnd`. */
   onBatchBegin?(batch: number, logs?: Logs): void | Promise<void>;
   onBatchEnd?(batch: number, logs?: Logs): void | Promise<void>;
-  /** Before and after an evaluation, also that on validation data during training. */
+  /** Around an evaluation and its batches, also that on validation data during training. */
   onTestBegin?(logs?: Logs): void | Promise<void>;
   onTestEnd?(logs?: Logs): void | Promise<void>;
+  onTestBatchBegin?(batch: number, logs?: Logs): void | Promise<void>;
+  onTestBatchEnd?(batch: number, logs?: Logs): void | Promise<void>;
+  /** Around `predict` and its batches. */
+  onPredictBegin?(): void | Promise<void>;
+  onPredictEnd?(): void | Promise<void>;
+  onPredictBatchBegin?(batch: number): void | Promise<void>;
+  onPredictBatchEnd?(batch: number, logs: PredictLogs): void | Promise<void>;
   setModel?(model: CallbackModel): void;
   setParams?(params: CallbackParams): void;
 }
+
+/** Hooks by what they are told: nothing but logs, or also the number of an epoch or batch. */
+const plainHooks = [
+  "onTrainBegin",
+  "onTrainEnd",
+  "onTestBegin",
+  "onTestEnd",
+  "onPredictBegin",
+  "onPredictEnd",
+] as const satisfies readonly (keyof CallbackHooks)[];
+const batchHooks = {
+  train: ["onTrainBatchBegin", "onTrainBatchEnd", "onBatchBegin", "onBatchEnd"],
+  test: ["onTestBatchBegin", "onTestBatchEnd"],
+  predict: ["onPredictBatchBegin", "onPredictBatchEnd"],
+} as const satisfies Record<string, readonly (keyof CallbackHooks)[]>;
+const hookNames: readonly (keyof CallbackHooks)[] = [
+  ...plainHooks,
+  "onEpochBegin",
+  "onEpochEnd",
+  ...Object.values(batchHooks).flat(),
+];
+
+/** What runs in batches. */
+type Run = keyof typeof batchHooks;
 
 /** A base for callbacks: subclasses write the hooks they need. */
 export abstract class Callback implements CallbackHooks {
@@ -74,48 +117,70 @@ export abstract class Callback implements CallbackHooks {
   onTrainEnd(_logs?: Logs): void | Promise<void> {}
   onEpochBegin(_epoch: number, _logs?: Logs): void | Promise<void> {}
   onEpochEnd(_epoch: number, _logs?: Logs): void | Promise<void> {}
+  onTrainBatchBegin(_batch: number, _logs?: Logs): void | Promise<void> {}
+  onTrainBatchEnd(_batch: number, _logs?: Logs): void | Promise<void> {}
   onBatchBegin(_batch: number, _logs?: Logs): void | Promise<void> {}
   onBatchEnd(_batch: number, _logs?: Logs): void | Promise<void> {}
   onTestBegin(_logs?: Logs): void | Promise<void> {}
   onTestEnd(_logs?: Logs): void | Promise<void> {}
+  onTestBatchBegin(_batch: number, _logs?: Logs): void | Promise<void> {}
+  onTestBatchEnd(_batch: number, _logs?: Logs): void | Promise<void> {}
+  onPredictBegin(): void | Promise<void> {}
+  onPredictEnd(): void | Promise<void> {}
+  onPredictBatchBegin(_batch: number): void | Promise<void> {}
+  onPredictBatchEnd(_batch: number, _logs: PredictLogs): void | Promise<void> {}
 }
 
 /** True when a callback has this hook itself; the base class' empty ones don't count. */
-function overrides(callback: CallbackHooks, hook: "onBatchBegin" | "onBatchEnd"): boolean {
+function overrides(callback: CallbackHooks, hook: keyof CallbackHooks): boolean {
   return callback[hook] !== undefined && callback[hook] !== Callback.prototype[hook];
 }
 
-const hookNames = [
-  "onTrainBegin",
-  "onTrainEnd",
-  "onEpochBegin",
-  "onEpochEnd",
-  "onBatchBegin",
-  "onBatchEnd",
-  "onTestBegin",
-  "onTestEnd",
-] as const;
+/** Throws for a member that looks like a hook and is none: it would never be called. */
+function checkHooks(where: string, callback: object): void {
+  for (
+    let level = callback;
+    level && level !== Object.prototype && level !== Callback.prototype;
+    level = Object.getPrototypeOf(level)
+  ) {
+    for (const name of Object.getOwnPropertyNames(level)) {
+      if (!/^on[A-Z]/.test(name) || hookNames.includes(name as keyof CallbackHooks)) continue;
+      const near = nearest(name, hookNames);
+      throw new ArgumentError(
+        `${where}: callbacks have no hook ${show(name)}; ${
+          near ? `did you mean ${show(near)}?` : `the hooks are ${hookNames.join(", ")}`
+        }`,
+      );
+    }
+  }
+}
 
-/** All callbacks of one training, called in order. */
+/** All callbacks of one run, called in order. */
 export class CallbackList {
   readonly #list: readonly CallbackHooks[];
-  /** True when one of them wants to see every batch. */
-  readonly watchesBatches: boolean;
 
-  constructor(list: readonly CallbackHooks[], model: CallbackModel, params: CallbackParams) {
-    for (const callback of list) {
+  constructor(
+    where: string,
+    given: CallbackHooks | readonly CallbackHooks[] | undefined,
+    model: CallbackModel,
+    params: CallbackParams,
+  ) {
+    this.#list = given === undefined ? [] : [given].flat();
+    for (const callback of this.#list) {
       if (typeof callback !== "object" || callback === null) {
         throw new ArgumentError(
-          expected("fit()", "`callbacks` to be objects with hooks", show(callback)),
+          expected(where, "`callbacks` to be objects with hooks", show(callback)),
         );
       }
+      checkHooks(where, callback);
       callback.setModel?.(model);
       callback.setParams?.(params);
     }
-    this.#list = list;
-    this.watchesBatches = list.some(
-      (c) => overrides(c, "onBatchBegin") || overrides(c, "onBatchEnd"),
-    );
+  }
+
+  /** True when one of them wants to see every batch of such a run. */
+  watches(run: Run): boolean {
+    return this.#list.some((c) => batchHooks[run].some((hook) => overrides(c, hook)));
   }
 
   /** True when all of them only record: nobody acts between epochs. */
@@ -128,19 +193,37 @@ export class CallbackList {
     return this.#list.some((c) => c instanceof kind);
   }
 
-  async call(
-    hook: "onTrainBegin" | "onTrainEnd" | "onTestBegin" | "onTestEnd",
-    logs?: Logs,
-  ): Promise<void> {
+  async call(hook: (typeof plainHooks)[number], logs?: Logs): Promise<void> {
     for (const callback of this.#list) await callback[hook]?.(logs);
   }
 
-  async at(
-    hook: "onEpochBegin" | "onEpochEnd" | "onBatchBegin" | "onBatchEnd",
-    index: number,
-    logs?: Logs,
-  ): Promise<void> {
-    for (const callback of this.#list) await callback[hook]?.(index, logs);
+  async at(hook: "onEpochBegin" | "onEpochEnd", epoch: number, logs?: Logs): Promise<void> {
+    for (const callback of this.#list) await callback[hook]?.(epoch, logs);
+  }
+
+  async batchBegins(run: Run, batch: number): Promise<void> {
+    for (const callback of this.#list) {
+      if (run === "test") await callback.onTestBatchBegin?.(batch);
+      else if (run === "predict") await callback.onPredictBatchBegin?.(batch);
+      else {
+        await callback.onTrainBatchBegin?.(batch);
+        await callback.onBatchBegin?.(batch);
+      }
+    }
+  }
+
+  async batchEnds(run: "train" | "test", batch: number, logs: Logs): Promise<void> {
+    for (const callback of this.#list) {
+      if (run === "test") await callback.onTestBatchEnd?.(batch, logs);
+      else {
+        await callback.onTrainBatchEnd?.(batch, logs);
+        await callback.onBatchEnd?.(batch, logs);
+      }
+    }
+  }
+
+  async predicted(batch: number, logs: PredictLogs): Promise<void> {
+    for (const callback of this.#list) await callback.onPredictBatchEnd?.(batch, logs);
   }
 }
 
@@ -165,15 +248,14 @@ export class History implements CallbackHooks {
 
 /* ---- choosing by a monitored value --------------------------------------------------------------- */
 
+/** Which values are better; `auto`: the smaller ones of a loss, of a metric as its direction says. */
 export type MonitorMode = "auto" | "min" | "max";
 
-/** Names under which larger is better, as Keras guesses. */
-const larger =
-  /acc|auc|precision|recall|f1|fBeta|fmeasure|iou|r2|specificity|sensitivity|truePositives|trueNegatives/i;
-
 class Monitor {
-  best: number;
-  readonly #better: (value: number, best: number) => boolean;
+  best: number | undefined;
+  readonly #minDelta: number;
+  /** Undefined until the model's metrics are known. */
+  #direction: MetricDirection | undefined;
 
   constructor(
     readonly where: string,
@@ -182,14 +264,22 @@ class Monitor {
     minDelta: number,
   ) {
     checkChoice(where, "mode", mode, ["auto", "min", "max"]);
-    const up = mode === "max" || (mode === "auto" && larger.test(key));
-    this.#better = up ? (v, best) => v - minDelta > best : (v, best) => v + minDelta < best;
-    this.best = up ? -Infinity : Infinity;
+    this.#minDelta = minDelta;
+    if (mode !== "auto") this.#direction = mode === "max" ? "up" : "down";
   }
 
   /** The value, or undefined with one warning where logs lack it. */
-  read(logs: Logs): number | undefined {
+  read(logs: Logs, model: CallbackModel): number | undefined {
     const value = logs[this.key];
+    if (value !== undefined) {
+      this.#direction ??= model.directionOf(this.key);
+      if (this.#direction === null) {
+        throw new ArgumentError(
+          `${this.where}: whether larger or smaller values of ${show(this.key)} are better is not known; ` +
+            'give `mode`, "max" or "min"',
+        );
+      }
+    }
     if (value === undefined && !this.#warned) {
       this.#warned = true;
       process.emitWarning(
@@ -203,7 +293,9 @@ class Monitor {
   #warned = false;
 
   improves(value: number, best = this.best): boolean {
-    return this.#better(value, best);
+    return this.#direction === "up"
+      ? value - this.#minDelta > (best ?? -Infinity)
+      : value + this.#minDelta < (best ?? Infinity);
   }
 }
 
@@ -269,7 +361,7 @@ export class EarlyStopping extends Callback {
 
   override onEpochEnd(epoch: number, logs: Logs = {}): void {
     const { patience, baseline, restoreBestWeights, startFromEpoch } = this.#options;
-    const value = this.#monitor.read(logs);
+    const value = this.#monitor.read(logs, this.model);
     if (value === undefined || epoch < startFromEpoch) return;
     if (restoreBestWeights && this.#weights === null) this.#keep(epoch);
     this.#wait++;
@@ -365,7 +457,7 @@ export class ReduceLROnPlateau extends Callback {
   override onEpochEnd(epoch: number, logs: Logs = {}): void {
     const { factor, patience, cooldown, minLr, verbose } = this.#options;
     logs.learningRate = this.model.optimizer.learningRate;
-    const value = this.#monitor.read(logs);
+    const value = this.#monitor.read(logs, this.model);
     if (value === undefined) return;
     if (this.#cooldown > 0) {
       this.#cooldown--;
@@ -517,7 +609,7 @@ export class ModelCheckpoint extends Callback {
   override async onEpochEnd(epoch: number, logs: Logs = {}): Promise<void> {
     const { saveBestOnly = false, saveWeightsOnly = false, verbose = 0 } = this.#options;
     if (saveBestOnly) {
-      const value = this.#monitor.read(logs);
+      const value = this.#monitor.read(logs, this.model);
       if (value === undefined || !this.#monitor.improves(value)) return;
       this.#monitor.best = value;
     }

@@ -135,18 +135,27 @@ export function isRecord(value: unknown): value is Readonly<Record<string, unkno
   );
 }
 
+/** True when nothing of what is given has to be computed first. */
+export function isSettled(given: unknown): boolean {
+  if (given instanceof Tensor) return given.values !== undefined;
+  if (Array.isArray(given))
+    return given.every((item) => !(item instanceof Tensor) || isSettled(item));
+  return !isRecord(given) || Object.values(given).every(isSettled);
+}
+
 /** Computes what is lazy among the given values, off the event loop. */
 export async function settle(...given: readonly unknown[]): Promise<void> {
   const open: Promise<unknown>[] = [];
   const visit = (value: unknown): void => {
-    if (value instanceof Tensor) open.push(value.data());
-    else if (Array.isArray(value)) {
+    if (value instanceof Tensor) {
+      if (value.values === undefined) open.push(value.data());
+    } else if (Array.isArray(value)) {
       // Numbers need no visit; a mixed array is rejected later.
-      for (const item of value) if (item instanceof Tensor) open.push(item.data());
+      for (const item of value) if (item instanceof Tensor) visit(item);
     } else if (isRecord(value)) for (const item of Object.values(value)) visit(item);
   };
   for (const value of given) visit(value);
-  await Promise.all(open);
+  if (open.length > 0) await Promise.all(open);
 }
 
 /** Values as a typed array with a shape. */
@@ -218,6 +227,12 @@ export function inputSamples(where: string, value: unknown, slot: Slot): Samples
       ),
     );
   }
+  checkInputDType(where, what, dtype, slot);
+  return samplesOf(slot.name, { shape, dtype, values });
+}
+
+/** Whatever an input holds exactly is cast to it; anything else would lose something. */
+function checkInputDType(where: string, what: string, dtype: DType, slot: Slot): void {
   if (
     dtype !== slot.dtype &&
     slot.dtype !== "float32" &&
@@ -227,7 +242,40 @@ export function inputSamples(where: string, value: unknown, slot: Slot): Samples
       expected(where, `${what} as ${slot.dtype}`, dtype, `cast it first: x.cast("${slot.dtype}")`),
     );
   }
-  return samplesOf(slot.name, { shape, dtype, values });
+}
+
+/** One sample of one input, without the batch dimension, checked against the model's input. */
+export function singleSample(
+  where: string,
+  value: unknown,
+  slot: Slot,
+): { readonly shape: Shape; readonly values: TypedArray } {
+  const what = `input ${show(slot.name)}`;
+  const inner = slot.shape.slice(1);
+  const material = materialize(where, what, value, slot);
+  let { shape } = material;
+  // A typed array comes back as a batch of the samples that it holds.
+  if (ArrayBuffer.isView(value) && shape[0] === 1) shape = shape.slice(1);
+  if (shape.length === 0 && inner.length === 1 && inner[0] === 1) shape = [1];
+  const matches = (given: Shape): boolean =>
+    given.length === inner.length && inner.every((d, i) => d === null || d === given[i]);
+  if (!matches(shape)) {
+    const batch = matches(shape.slice(1));
+    throw new ShapeError(
+      expected(
+        where,
+        `a sample of ${what} of shape ${showShape(inner)}`,
+        ArrayBuffer.isView(value) ? value : showShape(shape),
+        batch
+          ? `a server takes one sample at a time, without the batch dimension${
+              shape[0] === 1 ? "" : "; for many use model.predict()"
+            }`
+          : undefined,
+      ),
+    );
+  }
+  checkInputDType(where, what, material.dtype, slot);
+  return { shape, values: material.values };
 }
 
 /** One output's labels, checked for the loss they are for. */
@@ -269,12 +317,18 @@ function checkLabelShape(
     const indices = output.filter((_, i) => i !== axis);
     if (dimensionsFit(shape, indices) || dimensionsFit(shape, [...indices, 1])) return;
     const oneHot = dimensionsFit(shape, output);
+    const perSample = shape.length === 1 || (shape.length === 2 && shape[1] === 1);
     throw new ShapeError(
       expected(
         `${where}: ${what}`,
         `class indices of shape ${showShape(indices)} for ${name}`,
         showShape(shape),
-        oneHot ? "for one-hot labels use the loss categoricalCrossentropy" : undefined,
+        oneHot
+          ? "for one-hot labels use the loss categoricalCrossentropy"
+          : perSample && output.length > 2
+            ? `the output has shape ${showShape(output)}, while there is one label per sample: a flatten ` +
+              "layer before the dense ones makes one row of each sample"
+            : undefined,
       ),
     );
   }
@@ -312,6 +366,15 @@ function checkLabelValues(
       if (Number.isNaN(values[i]!)) {
         throw new NonFiniteError(`${where}: ${what} contain NaN at ${at(i)}`);
       }
+    }
+  }
+  if (loss !== null && /^binary.*Crossentropy$/.test(lossConfig(loss)?.name ?? "")) {
+    const wrong = values.findIndex((label) => label < 0 || label > 1);
+    if (wrong >= 0) {
+      throw new ArgumentError(
+        `${where}: ${what}: ${at(wrong)} has label ${values[wrong]}, but ${lossConfig(loss)!.name} takes ` +
+          "labels from 0 to 1; for more classes use sparseCategoricalCrossentropy, for labels of -1 and 1 hinge",
+      );
     }
   }
   if (!sparse) return;
@@ -352,7 +415,6 @@ export function gatherData(
   x: unknown,
   y: unknown,
   sampleWeight?: unknown,
-  classWeight?: ClassWeights,
 ): Data {
   const inputs = perSlot(where, "x", x, request.inputs).map((value, i) =>
     inputSamples(where, value, request.inputs[i]!),
@@ -383,7 +445,7 @@ export function gatherData(
     count,
     x: inputs,
     y: outputs,
-    weights: weightsOf(where, request, outputs, count, sampleWeight, classWeight),
+    weights: weightsOf(where, request, outputs, count, sampleWeight),
   };
 }
 
@@ -393,7 +455,6 @@ function weightsOf(
   labels: readonly (Samples | null)[],
   count: number,
   sampleWeight: unknown,
-  classWeight: ClassWeights | undefined,
 ): (Samples | null)[] {
   const own: (Samples | null)[] = outputs.map(() => null);
   if (sampleWeight !== undefined && sampleWeight !== null) {
@@ -411,15 +472,29 @@ function weightsOf(
       own[i] = sampleWeights(where, value, samples, count);
     });
   }
-  if (classWeight === undefined) return own;
-  if (outputs.length > 1) {
+  return own;
+}
+
+/** The samples with their weights times those of their classes; only training counts classes so. */
+export function withClassWeights(
+  where: string,
+  { outputs }: DataRequest,
+  data: Data,
+  classWeight: ClassWeights | undefined,
+): Data {
+  if (classWeight === undefined) return data;
+  if (data.y.length > 1) {
     throw new ArgumentError(
       `${where}: classWeight works with one output only; pass sampleWeight by output instead`,
     );
   }
-  const samples = labels[0];
+  const samples = data.y[0];
   if (!samples) throw new ArgumentError(`${where}: classWeight needs labels`);
-  return [timesClassWeights(where, samples, own[0]!, classWeight)];
+  const weights = data.weights[0] ?? null;
+  return {
+    ...data,
+    weights: [timesClassWeights(where, outputs[0]!, samples, weights, classWeight)],
+  };
 }
 
 function sampleWeights(where: string, value: TensorLike, labels: Samples, count: number): Samples {
@@ -439,6 +514,7 @@ function sampleWeights(where: string, value: TensorLike, labels: Samples, count:
 
 function timesClassWeights(
   where: string,
+  output: Slot,
   labels: Samples,
   weights: Samples | null,
   classWeight: ClassWeights,
@@ -450,6 +526,15 @@ function timesClassWeights(
       );
     }
     checkNumber(`${where}: classWeight`, label, weight, 0);
+    const last = output.shape[output.shape.length - 1];
+    // One value per sample tells two classes apart.
+    const classes = last === 1 ? 2 : last;
+    if (typeof classes === "number" && Number(label) >= classes) {
+      throw new ArgumentError(
+        `${where}: classWeight: there is no class ${label}; output ${show(output.name)} has ${classes} ` +
+          `classes, 0 to ${classes - 1}`,
+      );
+    }
   }
   const { shape, rowSize, values } = labels;
   if (shape.length > 2) {

@@ -4,7 +4,7 @@
  */
 import { ArgumentError, checkKeys, checkNumber, expected, show } from "../errors.js";
 import { type LossFunction, type LossIdentifier, resolveLoss } from "../nn/losses.js";
-import { Metric } from "../nn/metrics/metric.js";
+import { Metric, type MetricDirection } from "../nn/metrics/metric.js";
 import { checkMetricName, type MetricIdentifier, resolveMetric } from "../nn/metrics/table.js";
 import { type OptimizerIdentifier, resolveOptimizer } from "../optimizers/factories.js";
 import type { Optimizer } from "../optimizers/optimizer.js";
@@ -65,6 +65,11 @@ export class Objective {
       throw new ArgumentError(expected(where, "an object with options", show(options)));
     }
     checkKeys(where, options, compileKeys);
+    for (const key of ["optimizer", "loss"] as const) {
+      if (Object.hasOwn(options, key) && options[key] === undefined) {
+        throw new ArgumentError(`${where}: \`${key}\` is undefined; leave it out for the default`);
+      }
+    }
     this.options = options;
     this.outputs = outputs;
     this.optimizer = resolveOptimizer(where, options.optimizer ?? "rmsprop");
@@ -120,6 +125,15 @@ export class Objective {
     this.#metrics.set(key, list);
     this.#latest = list;
     return list;
+  }
+
+  /** Which way is better for a value that `fit` reports; null where that is not known. */
+  directionOf(key: string): MetricDirection {
+    const name = key.replace(/^val_/, "");
+    const known = this.#latest.find((m) => m.key === key || m.key === name);
+    if (known) return known.metric.direction;
+    const losses = ["loss", ...this.outputs.map((output) => `${output.name}_loss`)];
+    return losses.includes(name) ? "down" : null;
   }
 
   /** The metrics that were used last. */

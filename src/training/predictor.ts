@@ -4,10 +4,18 @@
  */
 import type { Executable } from "../backend/run.js";
 import { ArgumentError, checkInteger, checkKeys, expected, show } from "../errors.js";
-import { allocate, type TypedArray } from "../tensor/dtype.js";
-import { sizeOf } from "../tensor/shape.js";
+import { allocate, type DType, dtypeOf, isTypedArray, type TypedArray } from "../tensor/dtype.js";
+import { type Shape, sizeOf } from "../tensor/shape.js";
 import { leaf, Tensor } from "../tensor/tensor.js";
-import { type DataLike, inputSamples, perSlot, type Samples, settle } from "./data.js";
+import { type CallbackHooks, CallbackList, type CallbackModel } from "./callbacks.js";
+import {
+  type DataLike,
+  inputSamples,
+  perSlot,
+  type Samples,
+  settle,
+  sliceSamples,
+} from "./data.js";
 import { type TrainableNetwork, tracePrediction } from "./step.js";
 
 /** Options of `predict`. */
@@ -15,6 +23,7 @@ export interface PredictOptions {
   /** Samples per run; the results don't depend on it. */
   batchSize?: number;
   signal?: AbortSignal;
+  callbacks?: CallbackHooks | readonly CallbackHooks[];
 }
 
 /** Larger batches than Keras' 32 keep all cores busy; results don't depend on it. */
@@ -58,15 +67,67 @@ export class ExecutableCache {
 export class Predictor {
   readonly #network: TrainableNetwork;
   readonly #executables = new ExecutableCache(16);
-  /** The latest `predictSync`: the next is likely to have the same shape. */
-  #last: { dtype: string; executable: Executable; shapes: number[][] } | null = null;
+  /** The latest `predictSync` of a model with one input: the next is likely to have its shape. */
+  #last: Latest | null = null;
 
   constructor(network: TrainableNetwork) {
     this.#network = network;
   }
 
+  /** Predictions for all samples with the callbacks' hooks around it. */
+  async predictWatched(
+    model: CallbackModel,
+    x: DataLike,
+    { callbacks: given, ...options }: PredictOptions,
+  ): Promise<Tensor[]> {
+    const where = "predict()";
+    checkKeys(where, options, ["batchSize", "signal"]);
+    await settle(x);
+    const inputs = this.#inputs(where, x);
+    const count = inputs[0]!.shape[0]!;
+    const rows = rowsPerBatch(where, "batchSize", options.batchSize ?? inferenceBatch, count);
+    const steps = Math.ceil(count / rows);
+    const params = { epochs: 1, steps, batchSize: rows, verbose: 0 };
+    const callbacks = new CallbackList(where, given, model, params);
+    await callbacks.call("onPredictBegin");
+    const outputs = callbacks.watches("predict")
+      ? await this.#batchByBatch(inputs, count, rows, callbacks, options.signal)
+      : await this.predict(x, options);
+    await callbacks.call("onPredictEnd");
+    return outputs;
+  }
+
+  /** One run per batch, with the hooks around it. */
+  async #batchByBatch(
+    inputs: readonly Samples[],
+    count: number,
+    rows: number,
+    callbacks: CallbackList,
+    signal: AbortSignal | undefined,
+  ): Promise<Tensor[]> {
+    const parts: Tensor[][] = [];
+    for (let from = 0; from < count; from += rows) {
+      signal?.throwIfAborted();
+      const part = inputs.map((s) => sliceSamples(s, from, Math.min(from + rows, count)));
+      await callbacks.batchBegins("predict", parts.length);
+      const executable = this.#predictor(inputs, part[0]!.shape[0]!);
+      const outputs = wrap(executable, await executable.run(part.map((s) => s.values)));
+      parts.push(outputs);
+      await callbacks.predicted(parts.length - 1, { outputs });
+    }
+    return parts[0]!.map(({ shape, dtype }, i) => {
+      const whole = allocate(dtype, (sizeOf(shape) / shape[0]!) * count);
+      let at = 0;
+      for (const outputs of parts) {
+        whole.set(outputs[i]!.values!, at);
+        at += outputs[i]!.size;
+      }
+      return leaf(whole, [count, ...shape.slice(1)], dtype);
+    });
+  }
+
   /** Predictions for all samples, one tensor per output. May run any number of times at once. */
-  async predict(x: DataLike, options: PredictOptions = {}): Promise<Tensor[]> {
+  async predict(x: DataLike, options: Omit<PredictOptions, "callbacks"> = {}): Promise<Tensor[]> {
     const where = "predict()";
     checkKeys(where, options, ["batchSize", "signal"]);
     const { signal } = options;
@@ -119,23 +180,19 @@ export class Predictor {
 
   /** Predictions at once, all samples as one batch. */
   predictSync(x: DataLike): Tensor[] {
-    // The common case first: a tensor of the same shape as last time.
+    // The common case first: values of the same shape as last time.
     const last = this.#last;
-    if (last !== null && x instanceof Tensor && x.values !== undefined && x.dtype === last.dtype) {
-      const { shapes, executable } = last;
-      const wanted = shapes[0]!;
-      if (shapes.length === 1 && sameDims(x.shape, wanted)) {
-        return wrap(executable, executable.runSync([x.values]));
-      }
+    if (last !== null) {
+      const values = sameAsLast(x, last);
+      if (values !== undefined) return wrap(last.executable, last.executable.runSync([values]));
     }
     const inputs = this.#inputs("predictSync()", x);
-    const rows = inputs[0]!.shape[0]!;
-    const executable = this.#predictor(inputs, rows);
-    this.#last = {
-      dtype: inputs[0]!.dtype,
-      executable,
-      shapes: inputs.map((s) => [...s.shape]),
-    };
+    const executable = this.#predictor(inputs, inputs[0]!.shape[0]!);
+    if (inputs.length === 1) {
+      const { dtype, shape, values } = inputs[0]!;
+      const whole = !this.#network.inputSlots[0]!.shape.includes(null, 1);
+      this.#last = { executable, dtype, shape, arrayLength: whole ? values.length : -1 };
+    }
     return wrap(executable, executable.runSync(inputs.map((s) => s.values)));
   }
 
@@ -159,6 +216,24 @@ export class Predictor {
     const key = inputs.map((s) => `${s.dtype}${[rows, ...s.shape.slice(1)]}`).join(";");
     return this.#executables.get(key, () => tracePrediction(this.#network, inputs, rows));
   }
+}
+
+interface Latest {
+  readonly executable: Executable;
+  readonly dtype: DType;
+  readonly shape: Shape;
+  /** Length of a typed array that has this shape; −1 where an array alone doesn't say its shape. */
+  readonly arrayLength: number;
+}
+
+/** The values of `x` if it is a computed tensor or a typed array like the latest. */
+function sameAsLast(x: DataLike, last: Latest): TypedArray | undefined {
+  if (x instanceof Tensor) {
+    return x.dtype === last.dtype && sameDims(x.shape, last.shape) ? x.values : undefined;
+  }
+  return isTypedArray(x) && x.length === last.arrayLength && dtypeOf(x) === last.dtype
+    ? x
+    : undefined;
 }
 
 function sameDims(a: readonly number[], b: readonly number[]): boolean {

@@ -36,7 +36,9 @@ import {
   type SampleWeights,
   settle,
   sliceData,
+  withClassWeights,
 } from "./data.js";
+import { checkMeasured, nonFiniteInput } from "./nonfinite.js";
 import type { Objective, OutputMetric } from "./objective.js";
 import { epochOrder } from "./order.js";
 import { ExecutableCache, inferenceBatch, rowsPerBatch } from "./predictor.js";
@@ -69,13 +71,16 @@ export interface FitOptions {
   /** Seed of the order and of dropout; drawn if left out. */
   seed?: number;
   callbacks?: CallbackHooks | readonly CallbackHooks[];
-  /** How much samples of each class count. */
+  /** How much samples of each class count in training; validation is not weighted by class. */
   classWeight?: ClassWeights;
-  /** How much each sample counts. */
+  /** How much each sample counts, in training and in the validation of `validationSplit`. */
   sampleWeight?: SampleWeights;
   /** Batches per epoch, if not all. */
   stepsPerEpoch?: number;
-  /** Ends training at once; `fit` rejects with the signal's reason. */
+  /**
+   * Ends training; `fit` rejects with the signal's reason once the step in progress is done, so that the
+   * weights are those of whole steps.
+   */
   signal?: AbortSignal;
   verbose?: Verbosity | boolean;
   /** Whether a NaN or infinite loss is an error; true by default. */
@@ -99,6 +104,14 @@ const fitKeys = [
   "verbose",
   "terminateOnNaN",
 ] as const satisfies readonly (keyof FitOptions)[];
+
+/** Options of `trainOnBatch`. */
+export interface TrainOnBatchOptions {
+  sampleWeight?: SampleWeights;
+  classWeight?: ClassWeights;
+  /** Whether a NaN or infinite loss is an error; true by default. */
+  terminateOnNaN?: boolean;
+}
 
 /** Options of `evaluate`. */
 export interface EvaluateOptions {
@@ -278,8 +291,9 @@ export class Trainer {
     await settle(x, y, options.sampleWeight, options.validationData);
 
     const request = this.#request(objective);
-    const all = gatherData(where, request, x, y, options.sampleWeight, options.classWeight);
-    const { data, validation } = splitData(where, request, all, options);
+    const all = gatherData(where, request, x, y, options.sampleWeight);
+    const { data: kept, validation } = splitData(where, request, all, options);
+    const data = withClassWeights(where, request, kept, options.classWeight);
     const rows = rowsPerBatch(where, "batchSize", options.batchSize ?? 32, data.count);
     const batches = Math.ceil(data.count / rows);
     const steps = options.stepsPerEpoch ?? batches;
@@ -287,7 +301,7 @@ export class Trainer {
 
     const history = new History();
     const listed = options.callbacks === undefined ? [] : [options.callbacks].flat();
-    const callbacks = new CallbackList([...listed, history], model, {
+    const callbacks = new CallbackList(where, [...listed, history], model, {
       epochs,
       steps,
       batchSize: rows,
@@ -322,8 +336,9 @@ export class Trainer {
       const stretches = this.#stretches(objective, data, metrics, order, rows, count * steps);
       let finite = true;
       try {
-        finite = callbacks.watchesBatches
+        finite = callbacks.watches("train")
           ? await this.#stepByStep(
+              "train",
               stretches,
               record,
               callbacks,
@@ -331,7 +346,7 @@ export class Trainer {
               progress,
               signal,
               watch,
-              model,
+              () => model.stopTraining,
             )
           : await this.#run(stretches, record, progress, signal, watch);
       } finally {
@@ -347,10 +362,9 @@ export class Trainer {
         const batch = record.finished - 1;
         const loss = record.values[0]![batch]!;
         if (!quiet) {
-          throw new NonFiniteError(
-            `${where}: the loss became ${loss} in epoch ${epoch + last + 1}, batch ${(batch % steps) + 1} of ${steps}; ` +
-              "a smaller learning rate, gradient clipping (clipNorm) or scaled inputs may help, or set terminateOnNaN: false to go on",
-          );
+          const when = ` in epoch ${epoch + last + 1}, batch ${(batch % steps) + 1} of ${steps}`;
+          const seen = order.subarray(batch * rows, (batch + 1) * rows);
+          throw nonFinite(where, loss, nonFiniteInput(data.x, seen), when);
         }
         model.stopTraining = true;
       }
@@ -359,6 +373,7 @@ export class Trainer {
       if (validation && finite) {
         const batch = options.validationBatchSize ?? rows;
         const results = await this.#measure(where, objective, validation, batch, callbacks, signal);
+        if (watch) checkMeasured(`${where}: validation`, results.loss, validation.x);
         for (const [key, value] of Object.entries(results)) logs[`val_${key}`] = value;
       }
       await callbacks.at("onEpochEnd", epoch + last, logs);
@@ -474,6 +489,7 @@ export class Trainer {
 
   /** One run per step with the batch hooks around it; false when a loss was not finite. */
   async #stepByStep(
+    run: "train" | "test",
     stretches: readonly Stretch[],
     record: LossRecord,
     callbacks: CallbackList,
@@ -481,7 +497,7 @@ export class Trainer {
     progress: Progress,
     signal: AbortSignal | undefined,
     watch: boolean,
-    model: CallbackModel,
+    stopped: () => boolean,
   ): Promise<boolean> {
     const objective = this.#compiled("fit()");
     let batch = 0;
@@ -489,7 +505,7 @@ export class Trainer {
     for (const { executable, inputs, advance, steps, rows } of stretches) {
       for (let step = 0; step < steps; step++) {
         signal?.throwIfAborted();
-        await callbacks.at("onBatchBegin", batch);
+        await callbacks.batchBegins(run, batch);
         const windows = inputs.map((array, i) =>
           advance[i] === 0 ? array : array.subarray(step * advance[i]!, (step + 1) * advance[i]!),
         );
@@ -501,13 +517,13 @@ export class Trainer {
         record.finished = batch + 1;
         if (watch && !Number.isFinite(outputs[0]![0]!)) return false;
         const logs = { ...this.#logs(objective, record.means()), ...this.#metricLogs(metrics) };
-        await callbacks.at("onBatchEnd", batch, logs);
+        await callbacks.batchEnds(run, batch, logs);
         batch++;
         if (progress.live && performance.now() - shown > 80) {
           progress.update(batch, logs);
           shown = performance.now();
         }
-        if (model.stopTraining) return true;
+        if (stopped()) return true;
       }
     }
     return true;
@@ -540,22 +556,27 @@ export class Trainer {
   }
 
   /** One step on one batch. */
-  async trainOnBatch(
-    x: DataLike,
-    y: DataLike,
-    options: { sampleWeight?: SampleWeights; classWeight?: ClassWeights } = {},
-  ): Promise<Logs> {
+  async trainOnBatch(x: DataLike, y: DataLike, options: TrainOnBatchOptions = {}): Promise<Logs> {
     const where = "trainOnBatch()";
     const objective = this.#compiled(where);
+    checkKeys(where, options, ["sampleWeight", "classWeight", "terminateOnNaN"]);
     return this.#alone(where, async () => {
       await settle(x, y, options.sampleWeight);
       const request = this.#request(objective);
-      const data = gatherData(where, request, x, y, options.sampleWeight, options.classWeight);
+      const data = withClassWeights(
+        where,
+        request,
+        gatherData(where, request, x, y, options.sampleWeight),
+        options.classWeight,
+      );
       const metrics = this.#metrics(objective, data);
       for (const { metric } of metrics) metric.resetState();
       const step = this.#trainStep(objective, data, metrics, data.count, false);
       const outputs = await step.run(arraysOf(data).map((s) => s.values));
       const means = outputs.map((o) => o[0]!);
+      if (options.terminateOnNaN !== false && !Number.isFinite(means[0])) {
+        throw nonFinite(where, means[0]!, nonFiniteInput(data.x));
+      }
       return { ...this.#logs(objective, means), ...this.#metricLogs(metrics) };
     });
   }
@@ -578,13 +599,13 @@ export class Trainer {
       const data = gatherData(where, this.#request(objective), x, y, options.sampleWeight);
       const size = options.batchSize ?? inferenceBatch;
       const rows = rowsPerBatch(where, "batchSize", size, data.count);
-      const listed = options.callbacks === undefined ? [] : [options.callbacks].flat();
       const steps = Math.ceil(data.count / rows);
       const params = { epochs: 1, steps, batchSize: rows, verbose: verbose === 0 ? 0 : 1 };
-      const callbacks = new CallbackList(listed, model, params);
+      const callbacks = new CallbackList(where, options.callbacks, model, params);
       const progress = new Progress(verbose);
       progress.begin("", steps);
       const logs = await this.#measure(where, objective, data, size, callbacks, options.signal);
+      checkMeasured(where, logs.loss, data.x);
       progress.end(logs);
       return logs;
     });
@@ -628,7 +649,23 @@ export class Trainer {
       ...(full > 0 ? [stretch(full, 0, rows)] : []),
       ...(rest > 0 ? [stretch(1, full * rows, rest)] : []),
     ];
-    await this.#run(stretches, record, new Progress(0), signal, false);
+    const quiet = new Progress(0);
+    if (callbacks.watches("test")) {
+      const going = () => false;
+      await this.#stepByStep(
+        "test",
+        stretches,
+        record,
+        callbacks,
+        metrics,
+        quiet,
+        signal,
+        false,
+        going,
+      );
+    } else {
+      await this.#run(stretches, record, quiet, signal, false);
+    }
     const logs = { ...this.#logs(objective, record.means()), ...this.#metricLogs(metrics) };
     await callbacks.call("onTestEnd", logs);
     return logs;
@@ -645,7 +682,7 @@ export class Trainer {
     return this.#alone(where, async () => {
       await settle(x, y, options.sampleWeight);
       const data = gatherData(where, this.#request(objective), x, y, options.sampleWeight);
-      const none = new CallbackList([], {} as CallbackModel, {
+      const none = new CallbackList(where, [], {} as CallbackModel, {
         epochs: 1,
         steps: 1,
         batchSize: data.count,
@@ -654,6 +691,14 @@ export class Trainer {
       return this.#measure(where, objective, data, data.count, none, undefined);
     });
   }
+}
+
+/** `cause` is what the data have wrong, if anything. */
+function nonFinite(where: string, loss: number, cause?: string, when = ""): NonFiniteError {
+  const help =
+    cause ??
+    "a smaller learning rate, gradient clipping (clipNorm) or scaled inputs may help, or set terminateOnNaN: false to go on";
+  return new NonFiniteError(`${where}: the loss became ${loss}${when}; ${help}`);
 }
 
 /** The first `used` samples of each of `count` epochs' orders, one after the other. */

@@ -1,6 +1,7 @@
 /** Running: compiled functions, variables updated in place, loops, caches, failures. */
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { evaluate, trace } from "../../src/backend/run.js";
+import { backend } from "../../src/backend/select.js";
 import * as lw from "../../src/index.js";
 import { expectSoundMemory } from "../compiler/checks.js";
 import { expectClose, expectSameBits } from "../helpers/allClose.js";
@@ -374,6 +375,77 @@ onEachBackend("loop", () => {
     );
   });
 });
+
+onEachBackend("runSync of a small function, whose arrays stay bound", () => {
+  const plusW = (w: lw.Variable) =>
+    trace({
+      name: "plusW",
+      inputs: [{ name: "x", shape: [2], dtype: "float32" }],
+      body: ([x]) => [x!.add(w), x!.mul(2)],
+    });
+  const run = (f: ReturnType<typeof plusW>, ...x: number[]) =>
+    f.runSync([Float32Array.from(x)]).map((values) => [...values]);
+
+  test("gives results of their own", () => {
+    const f = plusW(lw.variable([1, 1]));
+    const first = f.runSync([Float32Array.of(1, 2)]);
+    expect(run(f, 5, 6)).toEqual([
+      [6, 7],
+      [10, 12],
+    ]);
+    expect(first.map((values) => [...values])).toEqual([
+      [2, 3],
+      [2, 4],
+    ]);
+  });
+
+  test("follows variables, also where their storage is taken away", () => {
+    const w = lw.variable([1, 1]);
+    const f = plusW(w);
+    expect(run(f, 1, 2)[0]).toEqual([2, 3]);
+    w.assign([10, 20]);
+    expect(run(f, 1, 2)[0]).toEqual([11, 22]);
+    const storage = w.storage();
+    structuredClone(storage, { transfer: [storage.buffer as ArrayBuffer] });
+    expect(() => run(f, 1, 2)).toThrow(/0/);
+    w.assign([3, 4]);
+    expect(run(f, 1, 2)[0]).toEqual([4, 6]);
+  });
+
+  test("follows the choice of backend", () => {
+    const f = plusW(lw.variable([1, 1]));
+    const want = run(f, 1, 2);
+    const now = lw.backendInfo().backend;
+    lw.setBackend("typescript");
+    const load = vi.spyOn(backend(), "load");
+    expect(run(f, 1, 2)).toEqual(want);
+    expect(load).toHaveBeenCalledTimes(now === "typescript" ? 0 : 1);
+    load.mockRestore();
+    lw.setBackend(now);
+    expect(run(f, 1, 2)).toEqual(want);
+  });
+
+  test("takes no array that is too long", () => {
+    expect(() => run(plusW(lw.variable([1, 1])), 1, 2, 3)).toThrow(/3/);
+  });
+});
+
+test.runIf(lw.backendInfo().backend === "native")(
+  "an error of a run off the event loop shows who waits for it",
+  async () => {
+    const f = trace({
+      name: "look up",
+      inputs: [{ name: "i", shape: [1], dtype: "int32" }],
+      body: ([i]) => [lw.gather(lw.tensor([1, 2]), i!)],
+    });
+    async function whoAsks(): Promise<void> {
+      await f.run([Int32Array.of(7)]);
+    }
+    const error = await whoAsks().catch((e: unknown) => e);
+    expect((error as Error).message).toContain("index 7");
+    expect((error as Error).stack).toContain("whoAsks");
+  },
+);
 
 onEachBackend("a training step by hand", () => {
   test("descends, and equals the same steps op by op", () => {

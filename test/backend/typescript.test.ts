@@ -145,6 +145,25 @@ describe("loop", () => {
     expect([...w]).toEqual([6, 9]);
   });
 
+  test("stops within a step that has written nothing yet, else after it", async () => {
+    const before = accumulate(1, 20);
+    const after = { ...before, calls: [...before.calls].reverse() };
+    const outcomes = [];
+    for (const made of [before, after]) {
+      const w = new Float32Array(1);
+      const progress = new Int32Array(2);
+      // Runs in the first pause, in mid-step: twenty products take far longer than a slice.
+      setTimeout(() => Atomics.store(progress, 1, 1), 0);
+      const spec = { steps: 50, advance: [0, 0], progress };
+      const result = await backend.load(made).loop([w, Float32Array.of(1)], spec);
+      outcomes.push([result, w[0]]);
+    }
+    expect(outcomes).toEqual([
+      [{ steps: 0, reason: "aborted" }, 0],
+      [{ steps: 1, reason: "aborted" }, 1],
+    ]);
+  });
+
   test("stops before the next step when asked to", async () => {
     const loaded = backend.load(accumulate(1, 3));
     const progress = new Int32Array(2);
@@ -252,7 +271,7 @@ describe("refusals", () => {
     const x = Float32Array.of(1, 2, 3, 4);
     const y = new Float32Array(2);
     expect(() => loaded.runSync([x, Int32Array.of(3, 4), y])).toThrowErrorMatchingInlineSnapshot(
-      `[ArgumentError: Program call 0 (gather): index 4 at position 1 lies outside [0, 4)]`,
+      `[ArgumentError: gather: index 4 at position 1 lies outside [0, 4) (Program call 0)]`,
     );
     await expect(loaded.run([x, Int32Array.of(-1, 0), y])).rejects.toThrow(ArgumentError);
     await loaded.run([x, Int32Array.of(3, 0), y]);

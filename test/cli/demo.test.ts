@@ -8,10 +8,12 @@ import { findAddon } from "../../src/backend/native.js";
 import {
   confusionText,
   grouped,
+  percent,
   pictureText,
   showsBraille,
   sideBySide,
   styleOf,
+  sureness,
 } from "../../src/cli/text.js";
 import { drawDigits } from "../../src/data/digits.js";
 
@@ -87,7 +89,7 @@ describe("layerwise demo", () => {
 
   // Windows has no signal that one process can send another as Ctrl-C.
   it.skipIf(process.platform === "win32")(
-    "ends at Ctrl-C with a report of what was learnt",
+    "ends at Ctrl-C with a report of what was learnt (not on Windows)",
     async () => {
       const report = join(directory, "interrupted.html");
       let interrupted = false;
@@ -192,13 +194,23 @@ describe("what the demo prints", () => {
     expect(showsBraille({ WT_SESSION: "1" }, "win32")).toBe(true);
   });
 
+  it("rounds no share up to all of it", () => {
+    expect([0.9831, 0.9996, 1, Number.NaN].map(percent)).toEqual([
+      "98.3 %",
+      "> 99.9 %",
+      "100.0 %",
+      "–",
+    ]);
+    expect([0.5, 0.99999, 1].map(sureness)).toEqual(["50.0 %", "> 99.9 %", "> 99.9 %"]);
+  });
+
   it("groups thousands", () => {
     expect([0, 999, 1000, 12_345.6, 1e6].map(grouped)).toEqual([
       "0",
       "999",
-      "1 000",
-      "12 346",
-      "1 000 000",
+      "1,000",
+      "12,346",
+      "1,000,000",
     ]);
   });
 });

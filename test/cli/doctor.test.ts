@@ -91,7 +91,7 @@ describe("doctor", () => {
       What to do
         - The TypeScript backend gives the same results, many times slower. The attempts above say why the addon did not load.
         - In a checkout: install a C++ compiler, make and Python 3 (on Debian and Ubuntu: \`apt-get install build-essential python3\`), then run \`npm run build:native\`, which prints what fails.
-        - From the published package: check that it was installed on this platform (linux-x64, glibc) and not copied from another; reinstall with \`npm install layerwise\`.
+        - From the published package: \`npx layerwise build\` compiles the addon for this machine (linux-x64, glibc); it needs CMake and a C++ compiler. A package that was copied from another platform must be installed again.
       "
     `);
   });

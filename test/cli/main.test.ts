@@ -44,7 +44,6 @@ describe("the layerwise command", () => {
   });
 
   it.each([
-    [[], "Usage: layerwise <command>"],
     [["dokter"], "layerwise: unknown command dokter; did you mean doctor?"],
     [["toString"], "layerwise: unknown command toString"],
     [["--wrong"], "layerwise: unknown option --wrong"],
@@ -64,12 +63,18 @@ describe("the layerwise command", () => {
       "layerwise demo: --backend must be native or typescript, not gpu",
     ],
     [["doctor", "--json"], "layerwise doctor: unknown option --json"],
-  ])("answers %j with the reason, usage and exit code 2", async (argv, message) => {
+  ])("answers %j with the reason, where the help is, and exit code 2", async (argv, message) => {
     const { code, out, err } = await run(...argv);
     expect(code).toBe(2);
     expect(out).toBe("");
     expect(err.startsWith(message)).toBe(true);
-    expect(err).toContain("Usage: layerwise");
+    expect(err).toMatch(/^[^\n]+\n`layerwise( demo| doctor)? --help` lists what there is\.\n$/);
+  });
+
+  it("prints its usage when it is told nothing", async () => {
+    const { code, out, err } = await run();
+    expect({ code, out }).toEqual({ code: 2, out: "" });
+    expect(err).toMatch(/^Usage: layerwise <command>/);
   });
 
   it("fails with 1 and one line when what it was told does not work out", async () => {
@@ -81,7 +86,9 @@ describe("the layerwise command", () => {
     expect(out).not.toContain("Epoch");
     const unwritable = await run("demo", "--report", "no/such/folder/report.html");
     expect(unwritable).toMatchObject({ code: 1, out: "" });
-    expect(unwritable.err).toMatch(/^layerwise demo: ENOENT: [^\n]*folder'\n$/);
+    expect(unwritable.err).toMatch(
+      /^layerwise demo: can't write \S+report\.html: its directory does not exist\n$/,
+    );
   });
 
   it("tells what runs here", async () => {

@@ -62,7 +62,7 @@ describe("dense", () => {
     expect(layer.weightInfo(bias).constraint?.className).toBe("NonNeg");
   });
 
-  test("adds its activity penalty to the loss", () => {
+  test("adds its activity penalty per sample to the loss", () => {
     const layer = layers.dense({
       units: 1,
       kernelInitializer: "ones",
@@ -81,7 +81,7 @@ describe("dense", () => {
       ]),
       context,
     );
-    expect(losses.map((loss) => loss.item())).toEqual([0.5 * (9 + 49)]);
+    expect(losses.map((loss) => loss.item())).toEqual([(0.5 * (9 + 49)) / 2]);
   });
 
   test("counts its operations", () => {

@@ -2,8 +2,10 @@
 import { describe, expect, test } from "vitest";
 import "../../src/backend/run.js";
 import "../../src/ops/methods.js";
+import { compile } from "../../src/backend/compiled.js";
 import type { CallContext, Layer } from "../../src/layers/layer.js";
 import * as layers from "../../src/layers/layers.js";
+import { sequential } from "../../src/models/sequential.js";
 import { fill } from "../../src/ops/creation.js";
 import { randomSource } from "../../src/tensor/random.js";
 import { leaf, Tensor } from "../../src/tensor/tensor.js";
@@ -63,6 +65,35 @@ describe("dropout", () => {
     const first = train(layer, ones, trainingContext(1, 0));
     expect(train(layer, ones, trainingContext(2, 0))).toEqual(first);
     expect(train(layer, ones, trainingContext(2, 1))).not.toEqual(first);
+  });
+
+  test.each([
+    ["dropout", () => layers.dropout({ rate: 0.5, seed: 9 })],
+    ["gaussianNoise", () => layers.gaussianNoise({ stddev: 1, seed: 9 })],
+    ["gaussianDropout", () => layers.gaussianDropout({ rate: 0.5, seed: 9 })],
+    ["alphaDropout", () => layers.alphaDropout({ rate: 0.5, seed: 9 })],
+  ])("with a seed of its own %s draws anew at each use, in a sequence of its own", (_, make) => {
+    const drawn = (apply: (x: Tensor) => Tensor): string => String(apply(ones).dataSync());
+    const eager = (layer: Layer) => (x: Tensor) => layer.apply(x, { training: true }) as Tensor;
+    const sequence = (layer: Layer): string[] => [0, 1, 2].map(() => drawn(eager(layer)));
+
+    // Called directly; another layer with the same seed gives the same sequence, as in Keras.
+    const direct = sequence(make());
+    expect(new Set(direct).size).toBe(3);
+    train(layers.dropout({ rate: 0.5 }), ones);
+    expect(sequence(make())).toEqual(direct);
+
+    // In a compiled function.
+    const compiled = compile(eager(make()));
+    expect([0, 1, 2].map(() => drawn(compiled))).toEqual(direct);
+
+    // Twice in one run, of a model or of a training step.
+    const layer = make();
+    const context = trainingContext();
+    const twice = [0, 1].map(() => String(train(layer, ones, context)));
+    expect(new Set(twice).size).toBe(2);
+    const again = trainingContext();
+    expect([0, 1].map(() => String(train(make(), ones, again)))).toEqual([twice[0], twice[0]]);
   });
 
   test("a noise shape shares the choice along an axis", () => {
@@ -159,10 +190,30 @@ describe("noise", () => {
   });
 });
 
-test("activityRegularization adds l1·Σ|x| and l2·Σx² and passes its input on", () => {
+test("activityRegularization adds l1·Σ|x| and l2·Σx² per sample and passes its input on", () => {
   const losses: Tensor[] = [];
   const layer = layers.activityRegularization({ l1: 0.5, l2: 0.25 });
   const x = leaf(Float32Array.of(1, -2, 3, 0), [2, 2], "float32");
   expect(train(layer, x, trainingContext(1, 0, losses))).toEqual(x.dataSync());
-  expect(losses.map((loss) => loss.item())).toEqual([3, 3.5]);
+  expect(losses.map((loss) => loss.item())).toEqual([1.5, 1.75]);
+});
+
+test("an activity penalty does not depend on the batch size", async () => {
+  // Every output is 1, so Σx² of a sample is 1, and so is the loss, for any number of samples.
+  for (const layer of [
+    layers.dense({
+      units: 1,
+      kernelInitializer: "ones",
+      activityRegularizer: { className: "l2", config: { l2: 1 } },
+      inputShape: [1],
+    }),
+    layers.activityRegularization({ l2: 1, inputShape: [1] }),
+  ]) {
+    const model = sequential([layer]);
+    model.compile({ loss: (_t, p) => p.mul(0).mean(-1) });
+    for (const count of [1, 4]) {
+      const ones = fill([count, 1], 1);
+      expect((await model.evaluate(ones, ones)).loss).toBe(1);
+    }
+  }
 });

@@ -19,8 +19,8 @@ export interface LayerSample {
   readonly trainable?: number;
   /** What training does: nothing special, random numbers, or other statistics. */
   readonly training?: "same" | "random" | "statistics";
-  /** False where a kink or an integer input makes finite differences meaningless. */
-  readonly differentiable?: boolean;
+  /** Why finite differences can't check the gradients. */
+  readonly unchecked?: "a kink" | "integer input";
   /** False for what can't be written to a configuration. */
   readonly config?: boolean;
 }
@@ -65,21 +65,21 @@ export const samples: readonly LayerSample[] = [
     make: () => layers.reLU(),
     inputs: [[2, 3]],
     output: [3],
-    differentiable: false,
+    unchecked: "a kink",
   },
   {
     title: "reLU with everything",
     make: () => layers.reLU({ maxValue: 0.8, negativeSlope: 0.1, threshold: 0.2 }),
     inputs: [[2, 3, 2]],
     output: [3, 2],
-    differentiable: false,
+    unchecked: "a kink",
   },
   {
     title: "leakyReLU",
     make: () => layers.leakyReLU(),
     inputs: [[2, 3]],
     output: [3],
-    differentiable: false,
+    unchecked: "a kink",
   },
   { title: "elu", make: () => layers.elu({ alpha: 1 }), inputs: [[2, 3]], output: [3] },
   {
@@ -89,7 +89,7 @@ export const samples: readonly LayerSample[] = [
     inputs: [[2, 3, 4]],
     output: [3, 4],
     weights: { alpha: [3, 4] },
-    differentiable: false,
+    unchecked: "a kink",
   },
   {
     title: "prelu with shared axes",
@@ -97,7 +97,7 @@ export const samples: readonly LayerSample[] = [
     inputs: [[2, 3, 4, 2]],
     output: [3, 4, 2],
     weights: { alpha: [1, 1, 2] },
-    differentiable: false,
+    unchecked: "a kink",
   },
   { title: "softmax", make: () => layers.softmax(), inputs: [[2, 3, 4]], output: [3, 4] },
   {
@@ -111,7 +111,7 @@ export const samples: readonly LayerSample[] = [
     make: () => layers.thresholdedReLU({ theta: 0.3 }),
     inputs: [[2, 3]],
     output: [3],
-    differentiable: false,
+    unchecked: "a kink",
   },
   { title: "flatten", make: () => layers.flatten(), inputs: [[2, 3, 4]], output: [12] },
   {
@@ -120,7 +120,7 @@ export const samples: readonly LayerSample[] = [
     inputs: [[2, 3, 4]],
     dtype: "uint8",
     output: [12],
-    differentiable: false,
+    unchecked: "integer input",
   },
   {
     title: "flatten with the channels first",
@@ -159,7 +159,7 @@ export const samples: readonly LayerSample[] = [
     inputs: [[2, 4]],
     dtype: "uint8",
     output: [4],
-    differentiable: false,
+    unchecked: "integer input",
   },
   {
     title: "dropout",

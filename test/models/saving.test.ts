@@ -18,10 +18,12 @@ import { input } from "../../src/network/network.js";
 import * as losses from "../../src/nn/losses.js";
 import { precision } from "../../src/nn/metrics/confusion.js";
 import * as metrics from "../../src/nn/metrics/table.js";
+import { fill } from "../../src/ops/creation.js";
 import { tanh } from "../../src/ops/elementwise.js";
 import * as optimizers from "../../src/optimizers/factories.js";
 import { cosineDecay } from "../../src/optimizers/schedules.js";
 import { setRandomSeed } from "../../src/tensor/random.js";
+import type { Shape } from "../../src/tensor/shape.js";
 import { type Tensor, tensor } from "../../src/tensor/tensor.js";
 import { blobs } from "./helpers.js";
 
@@ -304,8 +306,115 @@ describe("files that don't fit", () => {
     `);
   });
 
+  /** `levels` arrays in one another, as JSON. */
+  const nest = (levels: number, inside = ""): string =>
+    "[".repeat(levels) + inside + "]".repeat(levels);
+
+  test("nested without end are refused before anything recurses", async () => {
+    const sequences = (levels: number): string => {
+      const head = '{"className":"Sequential","config":{"name":"s","layers":[';
+      return head.repeat(levels) + "]}}".repeat(levels);
+    };
+    const within = (metrics: string) => (_: unknown, metadata: Map<string, string>) => {
+      const saved = JSON.parse(metadata.get("layerwise")!);
+      saved.compile.metrics = "here";
+      metadata.set("layerwise", JSON.stringify(saved).replace('"here"', metrics));
+    };
+    expect([
+      await rewritten(within(nest(100_000))),
+      await rewritten((_, m) => m.set("layerwise", sequences(5000))),
+    ]).toEqual(new Array(2).fill("metadata: it is nested deeper than 100 levels"));
+    expect(() => modelFromJSON(sequences(5000))).toThrow(
+      /^modelFromJSON\(\): it is nested deeper than 100 levels$/,
+    );
+    const cycle: { className: string; config: Record<string, unknown> } = {
+      className: "Sequential",
+      config: { name: "s" },
+    };
+    cycle.config.layers = [cycle];
+    expect(() => modelFromJSON(cycle)).toThrow(FormatError);
+    // Thirty models in one another are no attack.
+    expect(modelFromJSON(sequences(30)).className).toBe("Sequential");
+  });
+
+  test("that ask for more weights than they hold are refused before any is made", async () => {
+    const layerOf = (s: Record<string, never>, i: number) =>
+      (s.config as { layers: { config: Record<string, unknown> }[] }).layers[i]!.config;
+    expect([
+      await edit((s) => Object.assign(layerOf(s, 0), { units: 1e8 })),
+      await edit((s) => Object.assign(layerOf(s, 3), { units: 1e9 })),
+    ]).toMatchInlineSnapshot(`
+      [
+        "dense layer "hidden": weight "kernel" of shape [2, 100000000]: the file holds fewer values",
+        "dense layer "out": weight "kernel": shape [8, 1000000000] has more than 2^31-1 elements",
+      ]
+    `);
+  });
+
+  test("are filled without running initializers", async () => {
+    let calls = 0;
+    class Counting extends Layer {
+      static override readonly className = "Counting";
+      override build(): void {
+        const initializer = (shape: Shape): Tensor => {
+          calls++;
+          return fill(shape, 3);
+        };
+        this.addWeight("w", [2], { initializer });
+      }
+      override call(x: Tensor): Tensor {
+        return x.mul(this.weights[0]!);
+      }
+    }
+    const made = sequential([new Counting({ inputShape: [2] })]);
+    await made.save(path);
+    expect(calls).toBe(1);
+    const again = await loadModel(path, { customObjects: { Counting } });
+    expect(calls).toBe(1);
+    expect(weightsOf(again)).toEqual([[3, 3]]);
+  });
+
+  test("hold no patterns to run", async () => {
+    const made = network();
+    made.compile({
+      optimizer: optimizers.adamw({ excludeFromWeightDecay: ["beta", /^(hidden|norm)\/[bg]/] }),
+      loss: "sparseCategoricalCrossentropy",
+    });
+    await made.save(path);
+    const { metadata } = await readSafetensors(path);
+    expect(JSON.parse(metadata.get("layerwise")!).compile.optimizer.config).toMatchObject({
+      excludeFromWeightDecay: [
+        "beta",
+        { parameter: "hidden/bias" },
+        { parameter: "norm/gamma" },
+        { parameter: "norm/beta" },
+      ],
+    });
+    const again = await loadModel(path);
+    for (const m of [made, again]) await m.fit(data.x, data.y, { verbose: 0, seed: 1, epochs: 3 });
+    expect(weightsOf(again)).toEqual(weightsOf(made));
+    const pattern = { source: "(a+)+$", flags: "" };
+    expect(
+      await edit((s) =>
+        Object.assign((s.compile as { optimizer: { config: object } }).optimizer.config, {
+          excludeFromWeightDecay: [pattern],
+        }),
+      ),
+    ).toBe("excludeFromWeightDecay: expected texts and names of parameters, got an object");
+    const unbuilt = sequential([dense({ units: 1 })]);
+    unbuilt.compile({
+      optimizer: optimizers.adamw({ excludeFromWeightDecay: [/b/] }),
+      loss: "mse",
+    });
+    await expect(unbuilt.save(path)).rejects.toThrow(
+      /the pattern \/b\/, and the model has no weights/,
+    );
+  });
+
   test("no file, no safetensors file", async () => {
-    await expect(loadModel(join(directory, "none.safetensors"))).rejects.toThrow(/ENOENT/);
+    const none = loadModel(join(directory, "none.safetensors"));
+    await expect(none).rejects.toThrow(/^can't read ".*none\.safetensors": there is no such file$/);
+    await expect(none).rejects.toThrow(LayerwiseError);
     writeFileSync(path, "this is text, and more of it");
     await expect(loadModel(path)).rejects.toThrow(FormatError);
     await expect(loadModel(3 as never)).rejects.toThrow(LayerwiseError);

@@ -69,6 +69,16 @@ describe("a stack", () => {
       sequential([dense({ units: 1, name: "a" }), dense({ units: 1, name: "a" })]),
     ).toThrow(/"a"/);
     await expect(sequential().predict([[1]])).rejects.toThrow(StateError);
+    // An input shape further up may repeat what is known, not contradict it.
+    const stack = (own: number) =>
+      sequential([
+        dense({ units: 4, inputShape: [2] }),
+        dense({ units: 1, inputShape: [own], name: "second" }),
+      ]);
+    expect(() => stack(3)).toThrow(
+      /dense layer "second" has the input shape \[null, 3\] of its own, but is given \[null, 4\]/,
+    );
+    expect(stack(4).built).toBe(true);
     // A layer that does not fit leaves the model as it was.
     const small = sequential([dense({ units: 4, inputShape: [2] })]);
     expect(() =>

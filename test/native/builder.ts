@@ -28,6 +28,7 @@ export interface Addon {
   setThreads(count: number): void;
   load(words: Int32Array, floats: Float64Array, constants: Uint8Array): object;
   runSync(handle: object, bindings: readonly Typed[]): void;
+  bind(handle: object, bindings: Typed[]): () => void;
   run(handle: object, bindings: readonly Typed[], callback: Callback): void;
   loop(
     handle: object,
@@ -38,8 +39,10 @@ export interface Addon {
     watch: Int32Array,
     callback: LoopCallback,
   ): void;
+  pause(): void;
+  resume(): void;
   peak(isa: string, milliseconds: number): number;
-  bandwidth(threads: number, milliseconds: number): number;
+  bandwidth(sweep: string, threads: number, milliseconds: number, aroundCaches: boolean): number;
 }
 
 export const addonPath =

@@ -542,7 +542,7 @@ describe.each(isas)("%s", (isa) => {
       const handle = p.load();
       indices[count - 1] = axis;
       expect(() => addon.runSync(handle, [x, indices, got[2]!, got[3]!])).toThrow(
-        `Program call 0 (gather): index ${axis} at position ${count - 1} lies outside [0, ${axis})`,
+        `gather: index ${axis} at position ${count - 1} lies outside [0, ${axis}) (Program call 0)`,
       );
     }
   });
@@ -625,7 +625,7 @@ describe.each(isas)("%s", (isa) => {
       }
       labels[rows - 1] = cols;
       expect(() => addon.runSync(p.load(), [...got.slice(0, 2), labels, ...got.slice(3)])).toThrow(
-        `Program call 3 (sparseSoftmaxCrossEntropy): label ${cols} at position ${rows - 1} lies outside [0, ${cols})`,
+        `sparseSoftmaxCrossEntropy: label ${cols} at position ${rows - 1} lies outside [0, ${cols}) (Program call 3)`,
       );
       labels[rows - 1] = 0;
     }

@@ -262,6 +262,7 @@ describe("arguments", () => {
   it("checks bindings", () => {
     const bad = (bindings: unknown, text: string) => {
       expect(() => addon.runSync(handle, bindings as Typed[])).toThrow(text);
+      expect(() => addon.bind(handle, bindings as Typed[])).toThrow(text);
       expect(() => addon.run(handle, bindings as Typed[], () => {})).toThrow(text);
     };
     bad([good()], "bindings: expected an array of 2 typed arrays, got 1");
@@ -277,6 +278,9 @@ describe("arguments", () => {
   it("checks handles, names and numbers", () => {
     for (const wrong of [undefined, null, 1, "x", {}, [], new Map()]) {
       expect(() => addon.runSync(wrong as unknown as object, [good(), good()])).toThrow(
+        /handle|object/i,
+      );
+      expect(() => addon.bind(wrong as unknown as object, [good(), good()])).toThrow(
         /handle|object/i,
       );
     }

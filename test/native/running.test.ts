@@ -96,7 +96,7 @@ describe("run", () => {
     const handle = p.load();
     const bindings = [new Float32Array(3), Int32Array.of(-1), new Float32Array(1)];
     await expect(run(handle, bindings)).rejects.toThrow(
-      "Program call 0 (gather): index -1 at position 0",
+      "gather: index -1 at position 0 lies outside [0, 3) (Program call 0)",
     );
     await expect(loop(handle, bindings, [0, 0, 0], 3)).rejects.toThrow("index -1");
     bindings[1]![0] = 2;
@@ -113,6 +113,45 @@ describe("run", () => {
       results.push(b);
     }
     for (const other of results) expect(other).toEqual(results[0]);
+  });
+});
+
+describe("bind", () => {
+  it("makes a function that does runSync with the same arrays, again and again", () => {
+    const handle = accumulator(7);
+    const bindings = [floats(7, 1), new Float32Array(7), new Float32Array(1)];
+    const want = bindings.map((b) => b.slice()) as Typed[];
+    const bound = addon.bind(handle, bindings);
+    // The list is the function's own.
+    const list = bindings.splice(0);
+    for (let i = 0; i < 3; i++) {
+      expect(bound()).toBeUndefined();
+      addon.runSync(handle, want);
+      expect(list).toEqual(want);
+    }
+  });
+
+  it("keeps its Program and its arrays alive", () => {
+    const bound = Array.from({ length: 50 }, () => {
+      const { handle, bindings } = slow(64, 1);
+      return addon.bind(handle, bindings());
+    });
+    const pressure: unknown[] = [];
+    for (let i = 0; i < 200; i++) pressure.push(new Float32Array(10000).fill(i));
+    for (const run of bound) run();
+    expect(pressure.length).toBe(200);
+  });
+
+  it("throws data errors, and works again after one", () => {
+    const p = new ProgramBuilder();
+    const [table, index] = [p.bind("float32", [3]), p.bind("int32", [1])];
+    p.call("gather", [table, index], [p.bind("float32", [1])], [1, 3, 1, 1]);
+    const bindings = [Float32Array.of(5, 6, 7), Int32Array.of(3), new Float32Array(1)];
+    const bound = addon.bind(p.load(), bindings);
+    expect(bound).toThrow("Program call 0 (gather): index 3 at position 0");
+    bindings[1]![0] = 2;
+    bound();
+    expect(bindings[2]![0]).toBe(7);
   });
 });
 
@@ -192,6 +231,28 @@ describe("loop", () => {
   });
 });
 
+describe("pause", () => {
+  it("waits for the step in progress and holds all jobs until it is taken back", async () => {
+    const { handle, bindings } = slow();
+    const progress = new Int32Array(2);
+    const running = loop(handle, bindings(), [0, 0], 1e6, progress);
+    while (progress[0]! < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+    addon.pause();
+    addon.pause();
+    const at = progress[0];
+    addon.resume();
+    const other = run(handle, bindings());
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(progress[0]).toBe(at);
+    addon.resume();
+    await other;
+    while (progress[0]! === at) await new Promise((resolve) => setTimeout(resolve, 1));
+    Atomics.store(progress, 1, 1);
+    expect((await running).reason).toBe("aborted");
+    expect(() => addon.resume()).toThrow("resume: there was no pause()");
+  });
+});
+
 /** Runs in a worker or child: loads the addon, loops a slow Program given as words. */
 const inside = `
   const { parentPort, workerData } = require("node:worker_threads");
@@ -253,6 +314,15 @@ describe("environments", () => {
       expect(await Promise.all(workers.map((w) => w.terminate()))).toEqual([1, 1]);
     }
     // The pool and the queue still work.
+    const { handle, bindings } = slow(64);
+    await run(handle, bindings());
+  });
+
+  it("goes on when a worker ends in mid-pause", async () => {
+    const code = `${inside} start(1e9, () => {}); addon.pause(); parentPort.postMessage("up");`;
+    const worker = new Worker(code, { eval: true, workerData: slowWords(64) });
+    await new Promise((resolve) => worker.once("message", resolve));
+    await worker.terminate();
     const { handle, bindings } = slow(64);
     await run(handle, bindings());
   });

@@ -225,12 +225,26 @@ describe("mistakes", () => {
     );
   });
 
+  test("a dtype in the place of the shape", () => {
+    const wrong = { dtype: "int32" } as never;
+    expect(told(() => lw.tensor([1], wrong))).toMatch(
+      /an object with a dtype as its shape; .* lw\.tensor\(values, undefined, "int32"\)$/,
+    );
+    expect(told(() => lw.tensor([1], "int32" as never))).toMatch(/got "int32" as its shape/);
+  });
+
+  test("what makes tensors of nothing names itself", () => {
+    expect(told(() => lw.zeros([-1]))).toMatch(/^\w+: zeros: /);
+    expect(told(() => lw.ones([1.5]))).toMatch(/^\w+: ones: /);
+    expect(told(() => lw.fill([-1], 2))).toMatch(/^\w+: fill: /);
+  });
+
   test("data errors, when the value is computed", () => {
     expect(told(() => lw.gather([1, 2, 3], [3]).dataSync())).toMatchInlineSnapshot(
-      `"ArgumentError: Program call 0 (gather): index 3 at position 0 lies outside [0, 3)"`,
+      `"ArgumentError: gather: index 3 at position 0 lies outside [0, 3) (Program call 0)"`,
     );
     expect(told(() => lw.gather([1, 2, 3], [-1]).dataSync())).toMatchInlineSnapshot(
-      `"ArgumentError: Program call 0 (gather): index -1 at position 0 lies outside [0, 3)"`,
+      `"ArgumentError: gather: index -1 at position 0 lies outside [0, 3) (Program call 0)"`,
     );
     const loss = lw.sparseSoftmaxCrossEntropy(
       [0, 5],
@@ -240,7 +254,7 @@ describe("mistakes", () => {
       ],
     );
     expect(told(() => loss.dataSync())).toMatchInlineSnapshot(
-      `"ArgumentError: Program call 0 (sparseSoftmaxCrossEntropy): label 5 at position 1 lies outside [0, 2)"`,
+      `"ArgumentError: sparseSoftmaxCrossEntropy: label 5 at position 1 lies outside [0, 2) (Program call 0)"`,
     );
   });
 

@@ -4,12 +4,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { dense } from "../../src/layers/layers.js";
+import { model } from "../../src/models/model.js";
 import { loadModel } from "../../src/models/saving.js";
 import { sequential } from "../../src/models/sequential.js";
+import { input } from "../../src/network/network.js";
+import { auc, type MetricIdentifier } from "../../src/nn/metrics/table.js";
 import * as optimizers from "../../src/optimizers/factories.js";
 import { setRandomSeed } from "../../src/tensor/random.js";
+import type { Tensor } from "../../src/tensor/tensor.js";
 import {
   Callback,
+  type CallbackHooks,
   csvLogger,
   EarlyStopping,
   earlyStopping,
@@ -66,19 +71,29 @@ describe("hooks", () => {
         onTrainEnd: note("trainEnd"),
         onEpochBegin: note("epochBegin"),
         onEpochEnd: note("epochEnd"),
+        onTrainBatchBegin: note("trainBatchBegin"),
+        onTrainBatchEnd: note("trainBatchEnd"),
         onBatchBegin: note("batchBegin"),
         onBatchEnd: note("batchEnd"),
         onTestBegin: note("testBegin"),
         onTestEnd: note("testEnd"),
+        onTestBatchBegin: note("testBatchBegin"),
+        onTestBatchEnd: note("testBatchEnd"),
       },
     });
     const epoch = (e: number): string[] => [
       `epochBegin ${e}`,
-      "batchBegin 0",
-      "batchEnd 0 loss,accuracy",
-      "batchBegin 1",
-      "batchEnd 1 loss,accuracy",
+      ...[0, 1].flatMap((batch) => [
+        `trainBatchBegin ${batch}`,
+        `batchBegin ${batch}`,
+        `trainBatchEnd ${batch} loss,accuracy`,
+        `batchEnd ${batch} loss,accuracy`,
+      ]),
       "testBegin",
+      ...[0, 1].flatMap((batch) => [
+        `testBatchBegin ${batch}`,
+        `testBatchEnd ${batch} loss,accuracy`,
+      ]),
       "testEnd loss,accuracy",
       `epochEnd ${e} loss,accuracy,val_loss,val_accuracy`,
     ];
@@ -90,9 +105,76 @@ describe("hooks", () => {
     ]);
   });
 
+  test("of evaluate and predict, too", async () => {
+    const calls: unknown[] = [];
+    const model = compiled();
+    const logs = await model.evaluate(data.x, data.y, {
+      batchSize: 30,
+      callbacks: {
+        onTestBatchBegin: (batch) => void calls.push(`begin ${batch}`),
+        onTestBatchEnd: (batch, l) => void calls.push([batch, Object.keys(l!)]),
+      },
+    });
+    expect(calls).toEqual([
+      "begin 0",
+      [0, ["loss", "accuracy"]],
+      "begin 1",
+      [1, ["loss", "accuracy"]],
+    ]);
+    expect(logs).toEqual(await model.evaluate(data.x, data.y, { batchSize: 30 }));
+
+    calls.length = 0;
+    const want = await model.predict(data.x, { batchSize: 30 });
+    const watch = {
+      setParams: ({ steps, batchSize }: { steps: number; batchSize: number }) =>
+        void calls.push([steps, batchSize]),
+      onPredictBegin: () => void calls.push("begin"),
+      onPredictEnd: () => void calls.push("end"),
+    };
+    const around = await model.predict(data.x, { batchSize: 30, callbacks: watch });
+    expect(calls).toEqual([[2, 30], "begin", "end"]);
+    expect(around.dataSync()).toEqual(want.dataSync());
+    const outputs: number[] = [];
+    const each = await model.predict(data.x, {
+      batchSize: 30,
+      callbacks: [
+        { onPredictBatchBegin: (batch) => void calls.push(batch) },
+        { onPredictBatchEnd: (_, l) => void outputs.push(...l.outputs[0]!.dataSync()) },
+      ],
+    });
+    expect(calls.slice(3)).toEqual([0, 1]);
+    expect(each.shape).toEqual([40, 3]);
+    expect(each.dataSync()).toEqual(want.dataSync());
+    expect(outputs).toEqual([...want.dataSync()]);
+  });
+
+  test("that nobody would call are an error", async () => {
+    const wrong = { onBatchFinish() {} } as CallbackHooks;
+    class Wrong extends Callback {
+      onTrainBatchEnded(): void {}
+    }
+    const model = compiled();
+    const calls: (() => Promise<unknown>)[] = [
+      () => model.fit(data.x, data.y, { verbose: 0, callbacks: wrong }),
+      () => model.evaluate(data.x, data.y, { callbacks: [history(), wrong] }),
+      () => model.predict(data.x, { callbacks: wrong }),
+      () => model.fit(data.x, data.y, { verbose: 0, callbacks: new Wrong() }),
+    ];
+    const errors: string[] = [];
+    for (const call of calls) errors.push(await call().then(String, String));
+    expect(errors).toMatchInlineSnapshot(`
+      [
+        "ArgumentError: fit(): callbacks have no hook "onBatchFinish"; the hooks are onTrainBegin, onTrainEnd, onTestBegin, onTestEnd, onPredictBegin, onPredictEnd, onEpochBegin, onEpochEnd, onTrainBatchBegin, onTrainBatchEnd, onBatchBegin, onBatchEnd, onTestBatchBegin, onTestBatchEnd, onPredictBatchBegin, onPredictBatchEnd",
+        "ArgumentError: evaluate(): callbacks have no hook "onBatchFinish"; the hooks are onTrainBegin, onTrainEnd, onTestBegin, onTestEnd, onPredictBegin, onPredictEnd, onEpochBegin, onEpochEnd, onTrainBatchBegin, onTrainBatchEnd, onBatchBegin, onBatchEnd, onTestBatchBegin, onTestBatchEnd, onPredictBatchBegin, onPredictBatchEnd",
+        "ArgumentError: predict(): callbacks have no hook "onBatchFinish"; the hooks are onTrainBegin, onTrainEnd, onTestBegin, onTestEnd, onPredictBegin, onPredictEnd, onEpochBegin, onEpochEnd, onTrainBatchBegin, onTrainBatchEnd, onBatchBegin, onBatchEnd, onTestBatchBegin, onTestBatchEnd, onPredictBatchBegin, onPredictBatchEnd",
+        "ArgumentError: fit(): callbacks have no hook "onTrainBatchEnded"; did you mean "onTrainBatchEnd"?",
+      ]
+    `);
+  });
+
   test("with and without batch hooks, training is the same to the bit", async () => {
     const runs = [];
-    for (const callbacks of [[], [{ onBatchEnd() {} }]]) {
+    for (const callbacks of [[], [{ onTrainBatchEnd() {} }], [{ onBatchEnd() {} }]]) {
       setRandomSeed(1);
       const model = compiled();
       const { history: h } = await model.fit(data.x, data.y, {
@@ -104,7 +186,8 @@ describe("hooks", () => {
       });
       runs.push([h, model.getWeights().map((w) => [...w.dataSync()])]);
     }
-    expect(runs[0]).toEqual(runs[1]);
+    expect(runs[1]).toEqual(runs[0]);
+    expect(runs[2]).toEqual(runs[0]);
   });
 
   test("of a subclass may be async, and see model and parameters", async () => {
@@ -193,29 +276,65 @@ describe("early stopping", () => {
   const values = [5, 3, 4, 3, 2.9, 9, 9, 9];
 
   test("waits for `patience` epochs without improvement", async () => {
-    const stop = new EarlyStopping({ monitor: "value", patience: 2 });
+    const stop = new EarlyStopping({ monitor: "value", mode: "min", patience: 2 });
     expect(await through(stop, "value", values)).toBe(4);
     expect(stop.stoppedEpoch).toBe(3);
     expect(stop.bestEpoch).toBe(1);
   });
 
   test("restores the weights of the best epoch", async () => {
-    const stop = earlyStopping({ monitor: "value", patience: 3, restoreBestWeights: true });
+    const stop = earlyStopping({
+      monitor: "value",
+      mode: "min",
+      patience: 3,
+      restoreBestWeights: true,
+    });
     // The best is epoch 4 (2.9), after 5 steps.
     expect(await through(stop, "value", values)).toBe(5);
     expect(stop.bestEpoch).toBe(4);
     // Also when training ends by itself.
-    const late = earlyStopping({ monitor: "value", patience: 99, restoreBestWeights: true });
+    const late = earlyStopping({
+      monitor: "value",
+      mode: "min",
+      patience: 99,
+      restoreBestWeights: true,
+    });
     expect(await through(late, "value", values)).toBe(5);
   });
 
-  test("guesses the direction, and can be told", async () => {
+  test("takes the direction from loss and metrics, and can be told", async () => {
     const rising = [0.1, 0.2, 0.3, 0.25, 0.2];
-    expect(
-      await through(earlyStopping({ monitor: "accuracy", patience: 1 }), "accuracy", rising),
-    ).toBe(4);
-    expect(await through(earlyStopping({ monitor: "value", patience: 1 }), "value", rising)).toBe(
-      2,
+    const run = async (monitor: string, metrics: MetricIdentifier[]): Promise<number> => {
+      const inputs = input({ shape: [1] });
+      // Names in which a substring would be misread.
+      const made = model({
+        inputs,
+        outputs: ["layer2", "accent"].map((name) => dense({ units: 2, name }).apply(inputs)),
+      });
+      made.compile({ loss: "mse", metrics: [metrics, []] });
+      const { epoch } = await made.fit([[1]], [[[1, 0]], [[1, 0]]] as never, {
+        epochs: rising.length,
+        verbose: 0,
+        callbacks: [feeding(rising, monitor), earlyStopping({ monitor, patience: 1 })],
+      });
+      return epoch.length;
+    };
+    // A loss rises from the first epoch on; of these metrics the third epoch is the best.
+    expect(await run("loss", [])).toBe(2);
+    expect(await run("val_loss", [])).toBe(2);
+    expect(await run("layer2_loss", [])).toBe(2);
+    expect(await run("val_accent_loss", [])).toBe(2);
+    expect(await run("layer2_mae", ["mae"])).toBe(2);
+    expect(await run("layer2_accuracy", ["accuracy"])).toBe(4);
+    expect(await run("val_layer2_mine", [auc({ name: "mine" })])).toBe(4);
+    expect(await run("layer2_falsePositives", ["falsePositives"])).toBe(2);
+    expect(await run("layer2_r2Score", ["r2Score"])).toBe(4);
+    await expect(run("value", [])).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[ArgumentError: callback earlyStopping: whether larger or smaller values of "value" are better is not known; give \`mode\`, "max" or "min"]`,
+    );
+    const mine = (_t: Tensor, p: Tensor): Tensor => p.mean(-1);
+    await expect(run("layer2_mine", [mine])).rejects.toThrow(
+      /"layer2_mine" are better is not known/,
     );
     const told = earlyStopping({ monitor: "value", patience: 1, mode: "max" });
     expect(await through(told, "value", rising)).toBe(4);
@@ -223,11 +342,11 @@ describe("early stopping", () => {
 
   test("minDelta, startFromEpoch and baseline", async () => {
     const slow = [1, 0.99, 0.98, 0.97];
-    const coarse = earlyStopping({ monitor: "value", patience: 2, minDelta: 0.05 });
+    const coarse = earlyStopping({ monitor: "value", mode: "min", patience: 2, minDelta: 0.05 });
     expect(await through(coarse, "value", slow)).toBe(3);
-    const late = earlyStopping({ monitor: "value", patience: 1, startFromEpoch: 3 });
+    const late = earlyStopping({ monitor: "value", mode: "min", patience: 1, startFromEpoch: 3 });
     expect(await through(late, "value", [1, 2, 3, 1, 5, 6])).toBe(5);
-    const never = earlyStopping({ monitor: "value", patience: 2, baseline: 0.5 });
+    const never = earlyStopping({ monitor: "value", mode: "min", patience: 2, baseline: 0.5 });
     // Improvements below the baseline don't restart the waiting, so the first stall ends it.
     expect(await through(never, "value", [1, 0.99, 0.98, 0.985, 0.97])).toBe(4);
   });
@@ -255,6 +374,7 @@ describe("learning rates", () => {
     const seen: number[] = [];
     const plateau = reduceLROnPlateau({
       monitor: "value",
+      mode: "min",
       factor: 0.5,
       patience: 2,
       cooldown: 1,
@@ -359,7 +479,7 @@ describe("files", () => {
       verbose: 0,
       callbacks: [
         feeding(values),
-        modelCheckpoint(best, { monitor: "value", saveBestOnly: true }),
+        modelCheckpoint(best, { monitor: "value", mode: "min", saveBestOnly: true }),
         spy,
       ],
     });

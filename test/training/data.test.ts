@@ -1,9 +1,11 @@
 /** What fit, evaluate and predict refuse, and in which words. */
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { LayerwiseError } from "../../src/errors.js";
 import { dense, reshape } from "../../src/layers/layers.js";
 import { sequential } from "../../src/models/sequential.js";
-import { sparseCategoricalCrossentropy } from "../../src/nn/losses.js";
+import { binaryCrossentropy, sparseCategoricalCrossentropy } from "../../src/nn/losses.js";
+import { zeros } from "../../src/ops/creation.js";
+import { adam, sgd } from "../../src/optimizers/factories.js";
 import { leaf, tensor } from "../../src/tensor/tensor.js";
 import type { CompileOptions } from "../../src/training/objective.js";
 import type { FitOptions } from "../../src/training/trainer.js";
@@ -15,6 +17,12 @@ function classifier(options: CompileOptions = {}) {
     layers: [dense({ units: 3, activation: "softmax", inputShape: [2], name: "probabilities" })],
   });
   model.compile({ loss: "sparseCategoricalCrossentropy", ...options });
+  return model;
+}
+
+function two() {
+  const model = sequential([dense({ units: 1, activation: "sigmoid", inputShape: [2] })]);
+  model.compile({ loss: "binaryCrossentropy" });
   return model;
 }
 
@@ -63,6 +71,14 @@ describe("classes along another axis than the last", () => {
     );
     expect(await refusal(x, [0, 1, 1], {}, model())).toMatch(/class indices of shape \[.*, 3\]/);
   });
+});
+
+test("labels per sample for an output per pixel: a flatten layer is missing", async () => {
+  const pictures = sequential([dense({ units: 3, activation: "softmax", inputShape: [4, 4, 1] })]);
+  pictures.compile({ loss: "sparseCategoricalCrossentropy" });
+  expect(await refusal(zeros([2, 4, 4, 1]), [0, 1], {}, pictures)).toMatch(
+    /got \[2\]; the output has shape \[null, 4, 4, 3\], .*: a flatten layer before the dense ones/,
+  );
 });
 
 describe("inputs", () => {
@@ -199,6 +215,72 @@ describe("options", () => {
         "ArgumentError: fit(): expected \`callbacks\` to be objects with hooks, got a function",
       ]
     `);
+  });
+
+  test("of class weights for a class that is not there", async () => {
+    expect(await refusal(x, y, { classWeight: { 7: 2 } })).toBe(
+      'ArgumentError: fit(): classWeight: there is no class 7; output "probabilities" has 3 classes, 0 to 2',
+    );
+    expect(await refusal(x, [0, 1, 1], { classWeight: { 2: 2 } }, two())).toMatch(
+      /there is no class 2; .* has 2 classes/,
+    );
+    expect(await refusal(x, [0, 1, 1], { classWeight: { 1: 2 } }, two())).toBe("no error");
+  });
+
+  test("of labels that are no probabilities", async () => {
+    expect(await refusal(x, [0, 1, 2], {}, two())).toMatch(
+      /sample 2 has label 2, but binaryCrossentropy takes labels from 0 to 1/,
+    );
+    expect(await refusal(x, [0, -1, 1], {}, two())).toMatch(/sample 1 has label -1.*hinge$/);
+    expect(await refusal(x, [0, 0.5, 1], {}, two())).toBe("no error");
+  });
+
+  test("of an option that is undefined by mistake", async () => {
+    const given = (options: object) => message(() => classifier(options as CompileOptions));
+    expect(await given({ optimizer: undefined })).toMatch(/`optimizer` is undefined; leave it out/);
+    expect(await given({ loss: undefined })).toMatch(/`loss` is undefined/);
+    expect(await given({})).toBe("no error");
+  });
+
+  test("warns, once, of a loss of probabilities on a linear layer", () => {
+    const warn = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
+    const model = sequential([dense({ units: 1, inputShape: [2], name: "score" })]);
+    const loss = "binaryCrossentropy";
+    model.compile({ loss });
+    model.compile({ loss });
+    expect(warn.mock.calls).toEqual([
+      [
+        expect.stringMatching(
+          /binaryCrossentropy takes probabilities, but dense layer "score" has no activation; .*"sigmoid", or use lw\.losses\.binaryCrossentropy\(\{ fromLogits: true \}\)$/,
+        ),
+        "LayerwiseWarning",
+      ],
+    ]);
+    warn.mockClear();
+    two().compile({ loss });
+    const logits = sequential([dense({ units: 1, inputShape: [2] })]);
+    logits.compile({ loss: binaryCrossentropy({ fromLogits: true }) });
+    logits.compile({ loss: "mse" });
+    expect(warn).not.toHaveBeenCalled();
+    warn.mockRestore();
+  });
+
+  test("of an optimizer, in the words of other libraries too", async () => {
+    const named = (optimizer: string) => message(() => classifier({ optimizer }));
+    expect(await named("adma")).toMatch(/"adma"; did you mean "adam"\?$/);
+    expect(await named("Nesterov")).toMatch(
+      /lw\.optimizers\.sgd\(\{ momentum: 0\.9, nesterov: true \}\)$/,
+    );
+    expect(await named("amsgrad")).toMatch(/lw\.optimizers\.adam\(\{ amsgrad: true \}\)$/);
+    expect(await named("best")).toMatch(
+      /the names are sgd, .*, lion; .*nesterov: true.* are options$/,
+    );
+    const option = (given: object) => message(() => adam(given));
+    expect(await option({ lr: 0.1 })).toMatch(/`lr`; did you mean `learningRate`\?$/);
+    expect(await option({ eps: 1e-8 })).toMatch(/`eps`; did you mean `epsilon`\?$/);
+    expect(await option({ weight_decay: 0.1 })).toMatch(/did you mean `weightDecay`\?$/);
+    // sgd has no such option, whatever it is called
+    expect(await message(() => sgd({ eps: 1 } as never))).toMatch(/the options are momentum/);
   });
 
   test("of compile", async () => {

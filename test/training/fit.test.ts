@@ -227,6 +227,25 @@ describe("logs", () => {
     expectClose([logs.loss!], [given.history.val_loss![0]!], { rtol: 1e-6 });
   });
 
+  test("class weights are for training, not for the samples that are split off", async () => {
+    const model = sequential([
+      dense({ units: 1, useBias: false, kernelInitializer: "zeros", inputShape: [1] }),
+    ]);
+    model.compile({
+      optimizer: optimizers.sgd({ learningRate: 0 }),
+      loss: "mse",
+      weightedMetrics: ["mae"],
+    });
+    const options = { classWeight: { 0: 1, 1: 10 }, validationSplit: 0.5, verbose: 0 } as const;
+    const x = [[1], [1], [1], [1]];
+    // (1 − 0)² = 1 for each sample
+    const { history } = await model.fit(x, [1, 1, 1, 1], options);
+    expect(history).toEqual({ loss: [10], mae: [1], val_loss: [1], val_mae: [1] });
+    // Sample weights are split with the samples.
+    const weighted = await model.fit(x, [1, 1, 1, 1], { ...options, sampleWeight: [1, 1, 2, 2] });
+    expect([weighted.history.loss, weighted.history.val_loss]).toEqual([[10], [2]]);
+  });
+
   test("labels of another rank get metrics of their own, and the first keep theirs", async () => {
     const { x, y } = blobs(50);
     const model = blobNetwork();
@@ -257,6 +276,45 @@ describe("a run", () => {
     const fit = model.fit(x, y, { batchSize: 5, epochs: 9, verbose: 0, shuffle: false });
     await expect(fit).rejects.toThrow(NonFiniteError);
     await expect(fit).rejects.toThrow(/epoch 1, batch 2 of 2|epoch 2, batch 1 of 2/);
+  });
+
+  test("of a single batch stops in the same way", async () => {
+    const { x, y, model } = line();
+    model.compile({ optimizer: optimizers.sgd({ learningRate: 1e20 }), loss: "mse" });
+    await model.trainOnBatch(x, y);
+    const bad = model.trainOnBatch(x, y);
+    await expect(bad).rejects.toThrow(NonFiniteError);
+    await expect(bad).rejects.toThrow(
+      /^trainOnBatch\(\): the loss became (Infinity|NaN); a smaller learning rate/,
+    );
+    const { loss } = await model.trainOnBatch(x, y, { terminateOnNaN: false });
+    expect(Number.isFinite(loss)).toBe(false);
+    await expect(model.trainOnBatch(x, y, { sampleWeights: [] } as never)).rejects.toThrow(
+      /did you mean `sampleWeight`/,
+    );
+  });
+
+  test("names the input value that made the loss NaN", async () => {
+    const { x, y, model } = line();
+    model.compile({ optimizer: "sgd", loss: "mse" });
+    const name = model.inputNames[0];
+    const bad = x.map(([v], i) => [i === 7 ? Number.NaN : v!]);
+    const options = { batchSize: 2, verbose: 0, shuffle: false } as const;
+    await expect(model.fit(bad, y, options)).rejects.toThrow(
+      `batch 4 of 5; input "${name}" is NaN at sample 7, position 0`,
+    );
+    const clean = line().model;
+    clean.compile({ optimizer: "sgd", loss: "mse" });
+    const infinite = x.map(([v], i) => [i === 2 ? -Infinity : v!]);
+    await expect(clean.evaluate(infinite, y)).rejects.toThrow(
+      /^evaluate\(\): the loss is (NaN|Infinity) because input ".*" is -Infinity at sample 2, position 0$/,
+    );
+    await expect(clean.fit(x, y, { verbose: 0, validationData: [infinite, y] })).rejects.toThrow(
+      /^fit\(\): validation: .* is -Infinity at sample 2/,
+    );
+    // Weights that ran away are not the data's fault.
+    clean.setWeights([[[Infinity]], [0]]);
+    expect((await clean.evaluate(x, y)).loss).not.toBeLessThan(Infinity);
   });
 
   test("goes on after NaN when told to", async () => {

@@ -4,20 +4,26 @@
  */
 import Benchmark from "benchmark";
 import * as lw from "layerwise";
-import { NativeBackend } from "../../../src/backend/native.js";
+import { gradientsOf } from "../../../src/autodiff/gradient.js";
 import { type TraceRequest, trace } from "../../../src/backend/run.js";
 import { backend } from "../../../src/backend/select.js";
 import type { Program } from "../../../src/compiler/program.js";
 import { normalize } from "../../../src/ops/normalization.js";
 import { allocate, type TypedArray } from "../../../src/tensor/dtype.js";
 import { middle } from "../../lib/measure.js";
-import type { KernelSpec, ProbedMachine } from "../../lib/spec.js";
+import type { KernelSpec } from "../../lib/spec.js";
 import type { Measured } from "./worker.js";
 
 /** Below this, a kernel is called several times per run, so that the way into the addon costs little. */
 const flopsPerRun = 2e6;
 
 const input = (name: string, ...shape: number[]) => ({ name, shape, dtype: "float32" as const });
+
+/** What the dropout layer does at rate 0.5. */
+function dropHalf(x: lw.Tensor): lw.Tensor {
+  const keep = lw.less(lw.randomUniform(x.shape, 0, 1, "float32", 7), 0.5);
+  return lw.where(keep, lw.mul(x, 2), 0);
+}
 
 /** What is traced for each kernel. */
 function requestOf(spec: KernelSpec): TraceRequest {
@@ -42,9 +48,15 @@ function requestOf(spec: KernelSpec): TraceRequest {
       return {
         name,
         inputs: [input("x", spec.size)],
-        body: ([x]) => {
-          const keep = lw.less(lw.randomUniform([spec.size], 0, 1, "float32", 7), 0.5);
-          return [lw.where(keep, lw.mul(x!, 2), 0)];
+        body: ([x]) => [dropHalf(x!)],
+      };
+    case "dropoutTraining":
+      return {
+        name,
+        inputs: [input("x", spec.size), input("dy", spec.size)],
+        body: ([x, dy]) => {
+          const y = dropHalf(x!);
+          return [y, ...gradientsOf(y, [x!], dy!)];
         },
       };
     case "adam": {
@@ -75,6 +87,20 @@ function requestOf(spec: KernelSpec): TraceRequest {
         body: ([x, gamma, beta]) => {
           const { output, mean, variance } = normalize(x!, [0], gamma!, beta!, 1e-3);
           return [output, mean, variance];
+        },
+      };
+    case "batchNormTraining":
+      return {
+        name,
+        inputs: [
+          input("x", spec.rows, spec.cols),
+          input("gamma", spec.cols),
+          input("beta", spec.cols),
+          input("dy", spec.rows, spec.cols),
+        ],
+        body: ([x, gamma, beta, dy]) => {
+          const { output, mean, variance } = normalize(x!, [0], gamma!, beta!, 1e-3);
+          return [output, mean, variance, ...gradientsOf(output, [x!, gamma!, beta!], dy!)];
         },
       };
     case "softmaxCrossEntropy":
@@ -148,21 +174,4 @@ function checkProduct(
       throw new Error(`element [${i}, ${j}] of the product is ${c![i * n + j]}, not ${exact}`);
     }
   }
-}
-
-/** Peak of one thread and bandwidth by threads, from the addon's own probes. */
-export function machine(threads: readonly number[]): ProbedMachine {
-  const native = backend();
-  if (!(native instanceof NativeBackend)) throw new Error("the native addon did not load");
-  const { addon } = native;
-  const { isa, cpu } = addon.info();
-  const best = (probe: () => number): number => Math.max(probe(), probe(), probe());
-  return {
-    cpu,
-    isa,
-    peak: best(() => addon.peak(isa, 100)),
-    bandwidth: Object.fromEntries(
-      threads.map((count) => [count, best(() => addon.bandwidth(count, 200))]),
-    ),
-  };
 }

@@ -1,7 +1,7 @@
 /** Training steps inside `fit`: what a user gets, with shuffling, batching and the history of losses. */
-import { readFile } from "node:fs/promises";
 import * as lw from "layerwise";
-import type { TrainSpec } from "../../lib/spec.js";
+import type { DataPaths, TrainSpec } from "../../lib/spec.js";
+import { readFloats, readInts } from "./files.js";
 import type { Measured } from "./worker.js";
 
 /** The network of a spec, compiled. */
@@ -32,18 +32,11 @@ export function buildModel(spec: TrainSpec): ReturnType<typeof lw.sequential> {
 }
 
 /** Repeats `fit` on the same model; each call trains some epochs on. */
-export async function trainContender(
-  spec: TrainSpec,
-  files: { readonly x: string; readonly y: string },
-): Promise<Measured> {
+export async function trainContender(spec: TrainSpec, files: DataPaths): Promise<Measured> {
   lw.setRandomSeed(1);
   const { samples, features, outputs, batchSize } = spec;
-  const read = async (path: string): Promise<ArrayBuffer> => {
-    const { buffer, byteOffset, byteLength } = await readFile(path);
-    return buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer;
-  };
-  const x = lw.tensor(new Float32Array(await read(files.x)), [samples, features]);
-  const labels = new Int32Array(await read(files.y));
+  const x = lw.tensor(await readFloats(files.x!), [samples, features]);
+  const labels = await readInts(files.y!);
   const y =
     outputs > 1 ? lw.tensor(labels, [samples]) : lw.tensor(Float32Array.from(labels), [samples, 1]);
   const model = buildModel(spec);
@@ -59,6 +52,6 @@ export async function trainContender(
       loss = history.loss!.at(-1)!;
       return { perUnit: perEpoch / steps };
     },
-    check: async () => ({ loss }),
+    check: async () => ({ check: { loss } }),
   };
 }

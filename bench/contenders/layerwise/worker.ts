@@ -4,14 +4,16 @@
  */
 import { createInterface } from "node:readline";
 import type { Reply, Request } from "../../lib/spec.js";
-import { kernelContender, machine } from "./kernels.js";
+import { inferenceContender } from "./inference.js";
+import { kernelContender } from "./kernels.js";
+import { machine } from "./probes.js";
 import { latenessContender, memoryContender } from "./runtime.js";
 import { trainContender } from "./train.js";
 
 /** A case, set up. */
 export interface Measured {
   measure(seconds: number): Promise<Pick<Reply, "perUnit" | "figures">>;
-  check(): Promise<Readonly<Record<string, number>>>;
+  check(): Promise<Pick<Reply, "check" | "outputs">>;
 }
 
 let measured: Measured | undefined;
@@ -23,6 +25,8 @@ async function setup(request: Request & { op: "setup" }): Promise<Measured> {
       return trainContender(spec, data!);
     case "kernel":
       return kernelContender(spec);
+    case "inference":
+      return inferenceContender(spec, data!);
     case "lateness":
       return latenessContender(spec);
     case "memory":
@@ -42,7 +46,7 @@ async function answer(request: Request): Promise<Reply> {
     case "measure":
       return measured!.measure(request.seconds);
     case "check":
-      return { check: await measured!.check() };
+      return measured!.check();
     default:
       return request satisfies never;
   }

@@ -34,7 +34,7 @@ import { leaf, type Tensor } from "../../tensor/tensor.js";
 import type { Variable } from "../../tensor/variable.js";
 import { alignWeights, classIndices, sameRank } from "../losses.js";
 import { predictedClass } from "./mean.js";
-import { checkOptions, Metric, type MetricConfig } from "./metric.js";
+import { checkOptions, Metric, type MetricConfig, type MetricDirection } from "./metric.js";
 
 const mask = (condition: Tensor): Tensor => cast(condition, "float32");
 
@@ -94,6 +94,7 @@ type Count = "truePositives" | "falsePositives" | "trueNegatives" | "falseNegati
 
 /** Counts of right and wrong at thresholds, and a formula of them. */
 class CountMetric extends Metric {
+  override readonly direction: MetricDirection;
   readonly #options: CountOptions;
   readonly #thresholds: readonly number[];
   readonly #wanted: readonly Count[];
@@ -107,6 +108,7 @@ class CountMetric extends Metric {
     formula: (counts: Record<Count, Tensor>) => Tensor,
   ) {
     super(options.name ?? kind, kind);
+    this.direction = /^false/.test(kind) ? "down" : "up";
     checkOptions(kind, options, ["thresholds", "topK", "classId"]);
     const { thresholds, topK, classId } = options;
     // With topK, Keras takes every one of the k as positive unless a threshold is given.
@@ -223,6 +225,7 @@ export interface FScoreOptions {
 
 /** Weighted harmonic mean of precision and recall. */
 export class FBetaScore extends Metric {
+  override readonly direction = "up";
   readonly #kind: string;
   readonly #beta: number;
   readonly #options: FScoreOptions;
@@ -438,6 +441,7 @@ type AnyIoUOptions = Partial<IoUOptions> & BinaryIoUOptions;
 
 /** Mean of overlap / union of labels and predictions, over the wanted classes that occur. */
 class IoU extends ClassTable {
+  override readonly direction = "up";
   readonly #options: AnyIoUOptions;
   readonly #targets: readonly number[] | undefined;
 

@@ -48,6 +48,7 @@ interface CurveParts {
 
 /** Counts at many thresholds, the points of a curve; with several labels, of a curve for each. */
 abstract class CurveMetric extends Metric {
+  override readonly direction = "up";
   readonly thresholds: Float32Array;
   #tp!: Variable;
   #fp!: Variable;

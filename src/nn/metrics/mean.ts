@@ -32,21 +32,30 @@ import type { Tensor } from "../../tensor/tensor.js";
 import {
   classIndices,
   type LossFunction,
+  lossConfig,
   cosineSimilarity as negativeCosine,
   sameRank,
 } from "../losses.js";
-import { checkOptions, MeanMetric, type MetricConfig } from "./metric.js";
+import { checkOptions, MeanMetric, type MetricConfig, type MetricDirection } from "./metric.js";
 
 /** One value per sample (or per position of a sample). */
 export type MetricFunction = (yTrue: Tensor, yPred: Tensor) => Tensor;
 
-/** The mean of a function of labels and predictions. */
+/** The mean of a function of labels and predictions: the larger the better unless told otherwise. */
 export class FunctionMetric extends MeanMetric {
+  override readonly direction: MetricDirection;
   readonly #values: MetricFunction;
   readonly #config: MetricConfig;
 
-  constructor(className: string, name: string, values: MetricFunction, config: MetricConfig = {}) {
+  constructor(
+    className: string,
+    name: string,
+    values: MetricFunction,
+    config: MetricConfig = {},
+    direction: MetricDirection = "up",
+  ) {
     super(name, className);
+    this.direction = direction;
     this.#values = values;
     this.#config = config;
   }
@@ -67,7 +76,8 @@ export function metricOfFunction(
   values: LossFunction,
   config = {},
 ): FunctionMetric {
-  return new FunctionMetric(className, name, values, config);
+  const direction = lossConfig(values) ? "down" : null;
+  return new FunctionMetric(className, name, values, config, direction);
 }
 
 /** Class of the largest prediction. From the logits where they are known: softmax keeps the order. */
@@ -226,6 +236,8 @@ export function concordanceCorrelation(options: CorrelationOptions = {}): Functi
 
 /** Square root of the mean squared error. */
 export class RootMeanSquaredError extends MeanMetric {
+  override readonly direction = "down";
+
   constructor(options: { name?: string } = {}) {
     checkOptions("rootMeanSquaredError", options, []);
     super(options.name ?? "rootMeanSquaredError", "rootMeanSquaredError");

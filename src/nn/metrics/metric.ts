@@ -24,6 +24,9 @@ import { alignWeights, perWeight } from "../losses.js";
 /** Options of a metric as they are saved with a model. */
 export type MetricConfig = Readonly<Record<string, unknown>>;
 
+/** Whether a larger value is better, or a smaller; null where the metric does not say. */
+export type MetricDirection = "up" | "down" | null;
+
 /**
  * A streaming metric. Subclasses make their state in `build`, add to it in `update` and compute the
  * value from it in `result`.
@@ -38,6 +41,8 @@ export abstract class Metric {
   name: string;
   /** The metric's name in the table of metrics, or the class' own: what a saved model refers to. */
   readonly className: string;
+  /** Which way is better, for callbacks that look for the best value. */
+  readonly direction: MetricDirection = null;
   readonly #state: Variable[] = [];
   #built = false;
 

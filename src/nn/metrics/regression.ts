@@ -20,6 +20,7 @@ export interface R2Options {
 
 /** Coefficient of determination: 1 is perfect, 0 is as good as predicting the mean. */
 export class R2Score extends Metric {
+  override readonly direction = "up";
   readonly #options: R2Options;
   #sum!: Variable;
   #sumOfSquares!: Variable;

@@ -1,0 +1,200 @@
+// gemm: every tile and edge, all four forms, batches, epilogues.
+#include <algorithm>
+
+#include "support/random.h"
+#include "support/reference.h"
+
+using namespace layerwise;
+using namespace layerwise::test;
+
+namespace {
+
+LAYERWISE_KERNEL_SUITE(GemmTest);
+
+struct Shape {
+  int64_t batch, m, n, k;
+  bool ta = false, tb = false;
+  bool sharedA = false, sharedB = false;
+  int64_t strideA() const { return sharedA ? 0 : m * k; }
+  int64_t strideB() const { return sharedB ? 0 : k * n; }
+  int64_t sizeA() const { return sharedA ? m * k : batch * m * k; }
+  int64_t sizeB() const { return sharedB ? k * n : batch * k * n; }
+  std::vector<int64_t> ints() const {
+    return {batch, m, n, k, ta, tb, strideA(), strideB()};
+  }
+};
+
+struct Product {
+  std::vector<double> values;
+  // Σ |a|·|b|, which every bound of the rounding error is a multiple of.
+  std::vector<double> magnitudes;
+};
+
+Product multiply(const Shape& s, const std::vector<float>& a, const std::vector<float>& b) {
+  Product p;
+  for (int64_t x = 0; x < s.batch; x++) {
+    const float* A = a.data() + x * s.strideA();
+    const float* B = b.data() + x * s.strideB();
+    for (int64_t i = 0; i < s.m; i++) {
+      for (int64_t j = 0; j < s.n; j++) {
+        double sum = 0, magnitude = 0;
+        for (int64_t k = 0; k < s.k; k++) {
+          const double term = (double)A[s.ta ? k * s.m + i : i * s.k + k] *
+                              (double)B[s.tb ? j * s.k + k : k * s.n + j];
+          sum += term;
+          magnitude += std::abs(term);
+        }
+        p.values.push_back(sum);
+        p.magnitudes.push_back(magnitude);
+      }
+    }
+  }
+  return p;
+}
+
+// Blocks of 256 terms, each a chain; without FMA two roundings per term; then the blocks' sum.
+double errorPerMagnitude(int64_t k) {
+  return kHalfUlp * (double)(2 * std::min<int64_t>(k, 256) + k / 256 + 2);
+}
+
+struct Case {
+  Case(const Shape& shape, Random& random)
+      : s(shape), a(random.floats(s.sizeA())), b(random.floats(s.sizeB())) {
+    A = builder.bind(kFloat32, {s.sizeA()}, Access::kRead);
+    B = builder.bind(kFloat32, {s.sizeB()}, Access::kRead);
+    bindings = {bytesOf(a), bytesOf(b)};
+  }
+  int64_t size() const { return s.batch * s.m * s.n; }
+  int output(DType dtype = kFloat32) {
+    bindings.emplace_back((size_t)(size() * bytesPerElement(dtype)), (uint8_t)0x7f);
+    return builder.bind(dtype, {size()}, Access::kWrite);
+  }
+  int input(const std::vector<float>& values) {
+    bindings.push_back(bytesOf(values));
+    return builder.bind(kFloat32, {(int64_t)values.size()}, Access::kRead);
+  }
+
+  Shape s;
+  std::vector<float> a, b;
+  ProgramBuilder builder;
+  int A, B;
+  std::vector<Bytes> bindings;
+};
+
+TEST_P(GemmTest, MultipliesEveryTileAndEdge) {
+  // Rows and columns at and around the tiles of all instruction sets (6 to 14 rows, 4 to 128 columns),
+  // k around its block of 256; packing begins at 128 and 384 rows, dot products at k = 64.
+  const std::vector<Shape> shapes = {
+      {1, 1, 1, 1},    {1, 1, 17, 3},    {1, 2, 65, 7},    {1, 3, 129, 5},   {1, 4, 96, 9},
+      {1, 5, 31, 64},  {1, 6, 16, 33},   {1, 7, 15, 65},   {1, 8, 33, 255},  {1, 13, 32, 256},
+      {1, 14, 64, 257}, {1, 15, 63, 12}, {1, 29, 47, 513}, {1, 1, 100, 300}, {1, 100, 1, 300},
+      {1, 1, 1, 1000}, {1, 130, 70, 40}, {1, 385, 40, 10}, {1, 20, 530, 6},  {1, 3, 1030, 4},
+      {1, 0, 6, 4},    {1, 5, 0, 4},     {1, 5, 6, 0},     {3, 7, 9, 11},    {8, 20, 5, 64},
+      {2, 1, 33, 70},  {5, 16, 1, 65},   {0, 3, 3, 3}};
+  Random random(1);
+  for (Shape s : shapes) {
+    for (int form = 0; form < 4; form++) {
+      s.ta = form & 1, s.tb = form & 2;
+      Case c(s, random);
+      c.builder.call(k_gemm, {c.A, c.B}, {c.output()}, s.ints());
+      const Product want = multiply(s, c.a, c.b);
+      SCOPED_TRACE(testing::Message() << s.batch << "x" << s.m << "x" << s.n << "x" << s.k << " "
+                                      << (s.ta ? "T" : "N") << (s.tb ? "T" : "N"));
+      const Bytes got = run(c.builder, c.bindings)[2];
+      expectNear(got, want.values, [&](size_t i) { return errorPerMagnitude(s.k) * want.magnitudes[i]; });
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST_P(GemmTest, MultipliesRandomShapes) {
+  Random random(2);
+  for (int turn = 0; turn < 60; turn++) {
+    Shape s{1 + random.below(3), 1 + random.below(40), 1 + random.below(140), 1 + random.below(300),
+            random.chance(0.5),  random.chance(0.5),   random.chance(0.3),    random.chance(0.3)};
+    Case c(s, random);
+    c.builder.call(k_gemm, {c.A, c.B}, {c.output()}, s.ints());
+    const Product want = multiply(s, c.a, c.b);
+    SCOPED_TRACE(testing::Message() << s.batch << "x" << s.m << "x" << s.n << "x" << s.k << " "
+                                    << (s.ta ? "T" : "N") << (s.tb ? "T" : "N"));
+    const Bytes got = run(c.builder, c.bindings)[2];
+    expectNear(got, want.values, [&](size_t i) { return errorPerMagnitude(s.k) * want.magnitudes[i]; });
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(GemmTest, RunsItsEpilogue) {
+  // relu(C + bias[n])·scale[m] + residual, C itself and whether it was positive; C's own output first,
+  // last or none, so that it is held in an output or in scratch.
+  Random random(3);
+  for (const Shape& s : std::vector<Shape>{{1, 4, 8, 2}, {1, 33, 31, 20}, {2, 17, 300, 9},
+                                           {1, 9, 700, 30}, {1, 3, 5, 700}, {1, 40, 1, 100},
+                                           {1, 390, 33, 5}, {1, 13, 64, 64, true, false},
+                                           {2, 1, 40, 80, false, true}, {1, 0, 4, 4}}) {
+    for (bool withC : {true, false}) {
+      Case c(s, random);
+      const int64_t rows = s.batch * s.m;
+      const std::vector<float> bias = random.floats(s.n), scale = random.floats(rows);
+      const std::vector<float> residual = random.floats(rows * s.n);
+      const int biasId = c.input(bias), scaleId = c.input(scale), residualId = c.input(residual);
+      Tile tile;
+      tile.dims = {rows, s.n};
+      tile.strides = {{s.n, 1}, {0, 1}, {1, 0}, {s.n, 1}};
+      tile.instructions = {{i_add, 4, {0, 1}}, {i_constFloat, 5, {}, {0.0}}, {i_less, 6, {5, 4}},
+                           {i_relu, 4, {4}},   {i_mul, 4, {4, 2}},           {i_add, 4, {4, 3}}};
+      tile.results = {4, 6};
+      std::vector<int> outputs = {c.output(), c.output(kBool)};
+      if (withC) {
+        tile.results.push_back(0);
+        outputs.push_back(c.output());
+      }
+      c.builder.call(k_gemm, {c.A, c.B, biasId, scaleId, residualId}, outputs, s.ints(), {}, &tile);
+      const Product product = multiply(s, c.a, c.b);
+      SCOPED_TRACE(testing::Message() << s.m << "x" << s.n << "x" << s.k << (withC ? " with C" : ""));
+      const std::vector<Bytes> got = run(c.builder, c.bindings);
+      std::vector<double> want;
+      for (int64_t i = 0; i < rows * s.n; i++) {
+        const double sum = product.values[(size_t)i] + bias[(size_t)(i % s.n)];
+        want.push_back((sum > 0 ? sum : 0) * scale[(size_t)(i / s.n)] + residual[(size_t)i]);
+        // Lanes too close to zero to call are left out.
+        const double doubt = errorPerMagnitude(s.k) * (product.magnitudes[(size_t)i] + 1);
+        if (std::abs(sum) > doubt) {
+          ASSERT_EQ(got[6][(size_t)i], sum > 0) << "element " << i;
+        }
+      }
+      // Three more roundings of values up to magnitude + 1, times |scale| ≤ 1, plus |residual| ≤ 1.
+      expectNear(got[5], want, [&](size_t i) {
+        return (errorPerMagnitude(s.k) + 4 * kHalfUlp) * (product.magnitudes[i] + 2);
+      });
+      if (withC) {
+        expectNear(got[7], product.values,
+                   [&](size_t i) { return errorPerMagnitude(s.k) * product.magnitudes[i]; });
+      }
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST_P(GemmTest, UpdatesAParameterInPlace) {
+  // w -= 0.1·XᵀY: the output is a tile input, so the product must be held elsewhere.
+  Random random(4);
+  for (const Shape& s : std::vector<Shape>{{1, 20, 33, 16, true, false}, {1, 5, 600, 3, true, false}}) {
+    Case c(s, random);
+    const std::vector<float> w = random.floats(s.m * s.n);
+    c.bindings.push_back(bytesOf(w));
+    const int wId = c.builder.bind(kFloat32, {s.m, s.n});
+    Tile tile{{s.m, s.n},
+              {{s.n, 1}, {s.n, 1}},
+              {{i_constFloat, 2, {}, {0.1}}, {i_mul, 2, {0, 2}}, {i_sub, 2, {1, 2}}},
+              {2}};
+    c.builder.call(k_gemm, {c.A, c.B, wId}, {wId}, s.ints(), {}, &tile);
+    const Product product = multiply(s, c.a, c.b);
+    std::vector<double> want;
+    for (size_t i = 0; i < w.size(); i++) want.push_back(w[i] - (double)0.1f * product.values[i]);
+    expectNear(run(c.builder, c.bindings)[2], want, [&](size_t i) {
+      return (errorPerMagnitude(s.k) + 3 * kHalfUlp) * (product.magnitudes[i] + 1);
+    });
+  }
+}
+
+}  // namespace

@@ -1,0 +1,128 @@
+// The loader: valid Programs load, and run the same on every instruction set and in any parts; changed
+// words are refused with a message or stay inside their memory. The fuzzer (fuzz/) digs deeper.
+#include <gtest/gtest.h>
+
+#include "../dispatch.h"
+#include "support/guarded_run.h"
+#include "support/random_program.h"
+
+using namespace layerwise;
+using namespace layerwise::test;
+
+namespace {
+
+std::string refusal(const Encoded& encoded) {
+  std::string error;
+  return load(currentTable(), encoded, &error) ? "" : error;
+}
+
+// softmax over [2, 3], all bindings.
+Encoded example() {
+  ProgramBuilder builder;
+  const int x = builder.bind(kFloat32, {2, 3}, Access::kRead);
+  const int y = builder.bind(kFloat32, {2, 3}, Access::kWrite);
+  builder.call(k_softmax, {x}, {y}, {2, 3, 0});
+  return builder.encode();
+}
+
+TEST(LoaderTest, LoadsWhatIsValid) { EXPECT_EQ(refusal(example()), ""); }
+
+TEST(LoaderTest, NamesWhatIsWrong) {
+  struct Change {
+    size_t at;
+    int32_t value;
+    const char* message;
+  };
+  // Words 0–6 are the header, 7–13 and 14–20 the tensors, 21–26 the bindings, 27 on the call.
+  for (const Change& change : {
+           Change{0, 7, "Program does not begin with the magic number"},
+           {1, 2, "Program has version 2, expected 1"},
+           {2, -1, "Program has a negative count"},
+           {7, 4, "Program tensor 0 has unknown dtype 4"},
+           {8, 3, "Program tensor 0 has unknown place 3"},
+           {9, 2, "Program tensor 0 is binding 2 of 2"},
+           {11, 17, "Program tensor 0 has rank 17"},
+           {12, -2, "Program tensor 0 has dimension -2"},
+           {13, INT32_MAX, "Program tensor 0 has 2^31 elements or more"},
+           {22, 5, "Program tensor 0 does not have the dtype and size of binding 0"},
+           {23, 3, "Program binding 0 has unknown access 3"},
+           {27, 99, "Program call 0 has unknown kernel id 99"},
+           {29, 2, "Program call 0 (softmax): inputs name tensor 2 of 2"},
+           {31, 0, "Program call 0 (softmax): writes tensor 0, a read-only binding"},
+           {33, 3, "Program call 0 (softmax): input 0 has 6 elements, the attributes say 9"},
+           {35, 2, "Program call 0 (softmax): integer attribute 2 is 2, expected 0 or 1"},
+           {36, 1, "Program call 0 (softmax): takes 1 floats, 0 are left"},
+           {37, 2, "Program call 0 (softmax): has tile flag 2"},
+       }) {
+    Encoded encoded = example();
+    ASSERT_LT(change.at, encoded.words.size());
+    encoded.words[change.at] = change.value;
+    EXPECT_EQ(refusal(encoded), change.message) << "word " << change.at;
+  }
+}
+
+TEST(LoaderTest, RefusesEveryTruncation) {
+  Encoded encoded = example();
+  encoded.words.push_back(0);
+  EXPECT_EQ(refusal(encoded), "Program has 1 words too many");
+  for (size_t n = encoded.words.size() - 2; n > 0; n--) {
+    encoded.words.resize(n);
+    EXPECT_NE(refusal(encoded), "") << n << " words";
+  }
+}
+
+// Loads and, if it is small, runs in guarded memory, whole and in parts, on all instruction sets.
+bool loadAndRun(const Encoded& encoded, Random& random) {
+  bool loaded = false;
+  for (const KernelTable* table : availableTables()) {
+    std::string error;
+    const std::shared_ptr<Program> program = load(table, encoded, &error);
+    if (!program) {
+      EXPECT_EQ(error.compare(0, 8, "Program "), 0) << error;
+      return false;
+    }
+    loaded = true;
+    int64_t size = program->stateBytes();
+    for (const ProgramBinding& b : program->bindings()) size += b.size * b.elementBytes();
+    for (const Call& call : program->calls()) size += call.work;
+    if (size > 1 << 24) continue;
+    const std::vector<Bytes> bindings = randomBindings(*program, random);
+    const Outcome whole = runGuarded(*program, bindings, 1, Parts::kInTurn, Guard::kBehind);
+    const Outcome parts = runGuarded(*program, bindings, 3, Parts::kInTurn, Guard::kBefore);
+    for (const Outcome* outcome : {&whole, &parts}) {
+      if (outcome->error.empty()) continue;
+      EXPECT_EQ(outcome->error.compare(0, 8, "Program "), 0) << outcome->error;
+    }
+    EXPECT_EQ(whole.error.empty(), parts.error.empty());
+    if (!whole.error.empty()) continue;
+    EXPECT_EQ(difference(*program, whole, parts), "") << table->name;
+  }
+  return loaded;
+}
+
+TEST(LoaderTest, RunsRandomPrograms) {
+  int loaded = 0;
+  constexpr int kPrograms = 3000;
+  for (int seed = 0; seed < kPrograms; seed++) {
+    Random random((uint64_t)seed);
+    loaded += loadAndRun(randomProgram(random), random);
+    ASSERT_FALSE(testing::Test::HasFailure()) << "seed " << seed;
+  }
+  // The rest asks for what the loader rightly refuses, such as results of the wrong lanes.
+  EXPECT_GT(loaded, kPrograms * 8 / 10);
+}
+
+TEST(LoaderTest, SurvivesChangedWords) {
+  for (int seed = 0; seed < 2000; seed++) {
+    Random random((uint64_t)seed);
+    Encoded encoded = randomProgram(random);
+    for (int64_t changes = 1 + random.below(4); changes > 0; changes--) {
+      int32_t& word = encoded.words[(size_t)random.below((int64_t)encoded.words.size())];
+      word = random.pick({-1, 0, 1, 2, 3, 8, 16, 64, 513, INT32_MAX, INT32_MIN, word + 1, word - 1});
+    }
+    loadAndRun(encoded, random);
+    ASSERT_FALSE(testing::Test::HasFailure()) << "seed " << seed;
+  }
+}
+
+}  // namespace

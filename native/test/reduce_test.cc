@@ -1,0 +1,157 @@
+// reduce, moments and cumsum: sums over any axis, with a tile in front, over awkward lengths.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "support/random.h"
+#include "support/reference.h"
+
+using namespace layerwise;
+using namespace layerwise::test;
+
+namespace {
+
+LAYERWISE_KERNEL_SUITE(ReduceTest);
+
+const std::vector<Dims> kShapes = {{1, 1, 1},   {1, 0, 1},    {2, 5, 1},    {3, 17, 1},  {1, 257, 1},
+                                   {1, 1000, 1}, {7, 33, 1},  {1, 5, 3},    {2, 16, 17}, {1, 300, 5},
+                                   {3, 4, 64},  {1, 40, 513}, {2, 0, 3},    {0, 4, 2},   {1, 5000, 1},
+                                   {600, 3, 1}, {1, 513, 16}};
+
+TEST_P(ReduceTest, ReducesSquares) {
+  // All four reducers over x², each in the same pass.
+  Random random(1);
+  for (const Dims& d : kShapes) {
+    const int64_t outer = d[0], axis = d[1], inner = d[2];
+    const std::vector<float> x = random.floats(sizeOf(d), -1.1f, 1.1f);
+    ProgramBuilder builder;
+    const int in = builder.bind(kFloat32, d, Access::kRead);
+    std::vector<int> outputs;
+    std::vector<Bytes> bindings = {bytesOf(x)};
+    for (int r = 0; r < 4; r++) {
+      outputs.push_back(builder.bind(kFloat32, {outer, inner}, Access::kWrite));
+      bindings.emplace_back((size_t)(outer * inner * 4));
+    }
+    const Tile tile{d, {{axis * inner, inner, 1}}, {{i_square, 1, {0}}}, {1, 1, 1, 1}};
+    builder.call(k_reduce, {in}, outputs, {0, 1, 2, 3}, {0.5, 1, 1, 1}, &tile);
+    const double inf = std::numeric_limits<double>::infinity();
+    std::vector<double> sum, most, least, product;
+    for (int64_t o = 0; o < outer; o++) {
+      for (int64_t i = 0; i < inner; i++) {
+        double s = 0, high = -inf, low = inf, p = 1;
+        for (int64_t a = 0; a < axis; a++) {
+          const float v = x[(size_t)((o * axis + a) * inner + i)], square = v * v;
+          s += square;
+          high = std::max(high, (double)square);
+          low = std::min(low, (double)square);
+          p *= square;
+        }
+        sum.push_back(0.5 * s);
+        most.push_back(high);
+        least.push_back(low);
+        product.push_back(p);
+      }
+    }
+    SCOPED_TRACE(testing::Message() << outer << "x" << axis << "x" << inner);
+    const auto got = run(builder, bindings);
+    // float32 lanes hold at most 256 terms, all of one sign; the scale and the result round once each.
+    const double terms = (double)std::min<int64_t>(axis, 256) + 3;
+    expectNear(got[1], sum, [&](size_t i) { return terms * kHalfUlp * sum[i]; });
+    expectNear(got[2], most, [](size_t) { return 0.0; });
+    expectNear(got[3], least, [](size_t) { return 0.0; });
+    expectNear(got[4], product,
+               [&](size_t i) { return 2 * (double)(axis + 1) * kHalfUlp * product[i] + 1e-36; });
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(ReduceTest, AddsIntegersExactly) {
+  Random random(2);
+  for (const Dims& d : kShapes) {
+    const std::vector<int32_t> x = random.ints(sizeOf(d), INT32_MIN, INT32_MAX);
+    ProgramBuilder builder;
+    const int in = builder.bind(kInt32, d, Access::kRead);
+    const int out = builder.bind(kInt32, {d[0], d[2]}, Access::kWrite);
+    const Tile tile{d, {{d[1] * d[2], d[2], 1}}, {}, {0}};
+    builder.call(k_reduce, {in}, {out}, {0}, {1}, &tile);
+    std::vector<int32_t> want((size_t)(d[0] * d[2]), 0);
+    for (int64_t e = 0; e < sizeOf(d); e++) {
+      int32_t& sum = want[(size_t)(e / (d[1] * d[2]) * d[2] + e % d[2])];
+      sum = (int32_t)((uint32_t)sum + (uint32_t)x[(size_t)e]);
+    }
+    expectEqual(run(builder, {bytesOf(x), Bytes(want.size() * 4)})[1], want);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(ReduceTest, FindsMoments) {
+  Random random(3);
+  for (const Dims& d : kShapes) {
+    if (d[1] == 0) continue;  // no mean of nothing
+    const int64_t outer = d[0], axis = d[1], inner = d[2];
+    // Far from zero: a one-pass formula would lose the variance.
+    const std::vector<float> x = random.floats(sizeOf(d), 99, 101);
+    ProgramBuilder builder;
+    const int in = builder.bind(kFloat32, d, Access::kRead);
+    const int mean = builder.bind(kFloat32, {outer, inner}, Access::kWrite);
+    const int variance = builder.bind(kFloat32, {outer, inner}, Access::kWrite);
+    builder.call(k_moments, {in}, {mean, variance}, d);
+    std::vector<double> means, variances;
+    for (int64_t o = 0; o < outer; o++) {
+      for (int64_t i = 0; i < inner; i++) {
+        double m = 0, v = 0;
+        const auto at = [&](int64_t a) { return (double)x[(size_t)((o * axis + a) * inner + i)]; };
+        for (int64_t a = 0; a < axis; a++) m += at(a) / (double)axis;
+        for (int64_t a = 0; a < axis; a++) v += (at(a) - m) * (at(a) - m) / (double)axis;
+        means.push_back(m);
+        variances.push_back(v);
+      }
+    }
+    SCOPED_TRACE(testing::Message() << outer << "x" << axis << "x" << inner);
+    const size_t bytes = means.size() * 4;
+    const auto got = run(builder, {bytesOf(x), Bytes(bytes), Bytes(bytes)});
+    expectNear(got[1], means, [&](size_t i) { return 4 * kHalfUlp * std::abs(means[i]); });
+    // The mean's own rounding, squared, and the summation's.
+    expectNear(got[2], variances, [&](size_t i) { return 1e-4 * variances[i] + 1e-9; });
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(ReduceTest, SumsUp) {
+  Random random(4);
+  for (const Dims& d : kShapes) {
+    for (int form = 0; form < 4; form++) {
+      const bool exclusive = form & 1, reverse = form & 2;
+      const int64_t outer = d[0], axis = d[1], inner = d[2];
+      const std::vector<int32_t> x = random.ints(sizeOf(d), -50, 50);
+      const std::vector<float> xf(x.begin(), x.end());
+      ProgramBuilder builder;
+      const int in = builder.bind(kInt32, d, Access::kRead);
+      const int out = builder.bind(kInt32, d, Access::kWrite);
+      const int inFloat = builder.bind(kFloat32, d, Access::kRead);
+      const int outFloat = builder.bind(kFloat32, d, Access::kWrite);
+      builder.call(k_cumsum, {in}, {out}, {outer, axis, inner, exclusive, reverse});
+      builder.call(k_cumsum, {inFloat}, {outFloat}, {outer, axis, inner, exclusive, reverse});
+      std::vector<int32_t> want(x.size());
+      for (int64_t o = 0; o < outer; o++) {
+        for (int64_t i = 0; i < inner; i++) {
+          int32_t sum = 0;
+          for (int64_t k = 0; k < axis; k++) {
+            const int64_t a = reverse ? axis - 1 - k : k;
+            const size_t at = (size_t)((o * axis + a) * inner + i);
+            want[at] = exclusive ? sum : sum + x[at];
+            sum += x[at];
+          }
+        }
+      }
+      const size_t bytes = x.size() * 4;
+      const auto got = run(builder, {bytesOf(x), Bytes(bytes), bytesOf(xf), Bytes(bytes)});
+      expectEqual(got[1], want);
+      // Integers this small are exact in float32, whatever the order.
+      expectEqual(got[3], std::vector<float>(want.begin(), want.end()));
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+}  // namespace

@@ -1,0 +1,35 @@
+/** Looks for the NaN or infinity in the data that made a loss so, to say where it is. */
+import { NonFiniteError } from "../errors.js";
+import type { Samples } from "./data.js";
+
+/** The first input value that is not finite, in words; among the samples `rows` (default: all). */
+export function nonFiniteInput(
+  inputs: readonly Samples[],
+  rows?: ArrayLike<number>,
+): string | undefined {
+  for (const { name, values, rowSize, dtype } of inputs) {
+    if (dtype !== "float32") continue;
+    const count = rows?.length ?? values.length / rowSize;
+    for (let i = 0; i < count; i++) {
+      const sample = rows?.[i] ?? i;
+      for (let at = 0; at < rowSize; at++) {
+        const value = values[sample * rowSize + at]!;
+        if (!Number.isFinite(value)) {
+          return `input ${JSON.stringify(name)} is ${value} at sample ${sample}, position ${at}`;
+        }
+      }
+    }
+  }
+  return undefined;
+}
+
+/** Throws where a loss that was measured is not finite because of the inputs. */
+export function checkMeasured(
+  where: string,
+  loss: number | undefined,
+  x: readonly Samples[],
+): void {
+  if (loss === undefined || Number.isFinite(loss)) return;
+  const found = nonFiniteInput(x);
+  if (found) throw new NonFiniteError(`${where}: the loss is ${loss} because ${found}`);
+}
