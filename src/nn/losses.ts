@@ -570,6 +570,12 @@ export function takesClassIndices(loss: LossFunction): boolean {
   return config !== undefined && rows.get(config.name)!.sparse;
 }
 
+/** The axis of the classes in predictions of `rank`: the last, unless the loss was made with another. */
+export function classAxis(loss: LossFunction, rank: number): number {
+  const axis = lossConfig(loss)?.options.axis;
+  return normalizeAxis("loss", typeof axis === "number" ? axis : -1, rank);
+}
+
 /** True for a loss of this file that wants labels shaped like the predictions. */
 export function wantsEqualShapes(loss: LossFunction): boolean {
   const config = lossConfig(loss);

@@ -43,6 +43,8 @@ export interface CommonOptions {
   /** Keeps an exponential moving average of each parameter. */
   useEma?: boolean;
   emaMomentum?: number;
+  /** Every so many updates the parameters are set to their averages; null: only at the end of `fit`. */
+  emaOverwriteFrequency?: number | null;
   name?: string;
 }
 
@@ -56,6 +58,7 @@ const commonKeys = [
   "gradientAccumulationSteps",
   "useEma",
   "emaMomentum",
+  "emaOverwriteFrequency",
   "name",
 ] as const satisfies readonly (keyof CommonOptions)[];
 
@@ -231,6 +234,7 @@ export class Optimizer {
     }
     this.build(parameters);
     const { gradientAccumulationSteps: every, useEma, emaMomentum } = this.#settings;
+    const { emaOverwriteFrequency: overwriteEvery } = this.#settings;
     const raw = this.iterations.read();
     const updates = every ? floorDiv(raw, every) : raw;
     // Null: every step is an update.
@@ -269,14 +273,16 @@ export class Optimizer {
       const constraint = constraintOf(parameter);
       const allowed = constraint ? constraint(updated.w) : updated.w;
       const next = choose(allowed, old);
-      parameter.assign(next);
-      if (useEma) {
+      if (!useEma) parameter.assign(next);
+      else {
         const average = state.average!;
         const previous = average.read();
         // The first update starts the average at the parameter itself.
         const weight = mul(cast(notEqual(updates, 0), "float32"), emaMomentum);
         const moved = add(mul(previous, weight), mul(next, sub(1, weight)));
         average.assign(choose(moved, previous));
+        const overwrite = overwriteEvery && equal(mod(add(updates, 1), overwriteEvery), 0);
+        parameter.assign(overwrite ? choose(where(overwrite, moved, next), old) : next);
       }
     });
     if (this.#schedule) this.#rate.assign(rate);
@@ -410,6 +416,7 @@ function settingsOf(where_: string, rule: Rule<RuleOptions>, given: CommonOption
     gradientAccumulationSteps = null,
     useEma = false,
     emaMomentum = 0.99,
+    emaOverwriteFrequency = null,
   } = given;
   if (weightDecay !== null) checkNumber(where_, "weightDecay", weightDecay, 0);
   const clips = { clipValue, clipNorm, globalClipNorm };
@@ -440,6 +447,9 @@ function settingsOf(where_: string, rule: Rule<RuleOptions>, given: CommonOption
     throw new ArgumentError(expected(where_, "`useEma` to be true or false", show(useEma)));
   }
   checkNumber(where_, "emaMomentum", emaMomentum, 0, 1);
+  if (emaOverwriteFrequency !== null) {
+    checkInteger(where_, "emaOverwriteFrequency", emaOverwriteFrequency, 1);
+  }
   return {
     weightDecay,
     excludeFromWeightDecay,
@@ -447,6 +457,7 @@ function settingsOf(where_: string, rule: Rule<RuleOptions>, given: CommonOption
     gradientAccumulationSteps,
     useEma,
     emaMomentum,
+    emaOverwriteFrequency,
   };
 }
 

@@ -13,6 +13,7 @@ import {
   show,
 } from "../errors.js";
 import {
+  classAxis,
   type LossFunction,
   lossConfig,
   takesClassIndices,
@@ -312,7 +313,8 @@ function checkLabelShape(
   const output = slot.shape;
   const name = lossConfig(loss)?.name;
   if (takesClassIndices(loss)) {
-    const indices = output.slice(0, -1);
+    const axis = classAxis(loss, output.length);
+    const indices = output.filter((_, i) => i !== axis);
     if (dimensionsFit(shape, indices) || dimensionsFit(shape, [...indices, 1])) return;
     const oneHot = dimensionsFit(shape, output);
     const perSample = shape.length === 1 || (shape.length === 2 && shape[1] === 1);
@@ -375,10 +377,10 @@ function checkLabelValues(
       );
     }
   }
-  const classes = slot.shape[slot.shape.length - 1];
-  if (!sparse || typeof classes !== "number") return;
-  const options = lossConfig(loss!)!.options;
-  const ignored = options.ignoreClass;
+  if (!sparse) return;
+  const classes = slot.shape[classAxis(loss!, slot.shape.length)];
+  if (typeof classes !== "number") return;
+  const ignored = lossConfig(loss!)!.options.ignoreClass;
   for (let i = 0; i < values.length; i++) {
     const label = values[i]!;
     if (label >= 0 && label < classes && Number.isInteger(label)) continue;

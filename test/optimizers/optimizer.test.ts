@@ -167,6 +167,35 @@ describe("moving averages of parameters", () => {
   });
 });
 
+describe("moving averages that overwrite the parameters", () => {
+  const run = (options: object, gradients: readonly number[]): number[] => {
+    const p = variable([0]);
+    const sgd = optimizers.sgd({ learningRate: 1, useEma: true, emaMomentum: 0.5, ...options });
+    return gradients.map((g) => {
+      sgd.applyGradients([[tensor([g]), p]]);
+      return values(p)[0]!;
+    });
+  };
+
+  test("every so many updates", () => {
+    // p: 1, 2 and average 1, 1.5, which p becomes; 2.5, 3.5 and average 2, 2.75, and so on.
+    expect(run({ emaOverwriteFrequency: 2 }, [-1, -1, -1, -1])).toEqual([1, 1.5, 2.5, 2.75]);
+    expect(run({}, [-1, -1, -1, -1])).toEqual([1, 2, 3, 4]);
+  });
+
+  test("count updates, not steps, where gradients are accumulated", () => {
+    const options = { emaOverwriteFrequency: 2, gradientAccumulationSteps: 2 };
+    const gradients = [-1, -1, -1, -1, -1, -1, -1, -1];
+    expect(run(options, gradients)).toEqual([0, 1, 1, 1.5, 1.5, 2.5, 2.5, 2.75]);
+  });
+
+  test("want a whole number of updates", () => {
+    expect(() => optimizers.sgd({ emaOverwriteFrequency: 0 })).toThrow(/an integer ≥ 1, got 0/);
+    const { emaOverwriteFrequency } = optimizers.sgd({ emaOverwriteFrequency: 3 }).getConfig();
+    expect(emaOverwriteFrequency).toBe(3);
+  });
+});
+
 describe("constraints", () => {
   test("are applied after the update", () => {
     const p = variable([0.5, -0.5]);

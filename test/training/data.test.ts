@@ -1,9 +1,9 @@
 /** What fit, evaluate and predict refuse, and in which words. */
 import { describe, expect, test, vi } from "vitest";
 import { LayerwiseError } from "../../src/errors.js";
-import { dense } from "../../src/layers/layers.js";
+import { dense, reshape } from "../../src/layers/layers.js";
 import { sequential } from "../../src/models/sequential.js";
-import { binaryCrossentropy } from "../../src/nn/losses.js";
+import { binaryCrossentropy, sparseCategoricalCrossentropy } from "../../src/nn/losses.js";
 import { zeros } from "../../src/ops/creation.js";
 import { adam, sgd } from "../../src/optimizers/factories.js";
 import { leaf, tensor } from "../../src/tensor/tensor.js";
@@ -45,6 +45,33 @@ async function message(run: () => unknown): Promise<string> {
 
 const refusal = (a: unknown, b: unknown, options: FitOptions = {}, model = classifier()) =>
   message(() => model.fit(a as never, b as never, { verbose: 0, ...options }));
+
+describe("classes along another axis than the last", () => {
+  // Predictions [batch, classes 2, places 3].
+  const model = () => {
+    const made = sequential([
+      dense({ units: 6, inputShape: [2] }),
+      reshape({ targetShape: [2, 3], name: "maps" }),
+    ]);
+    const loss = sparseCategoricalCrossentropy({ axis: 1, fromLogits: true });
+    made.compile({ loss, optimizer: "sgd" });
+    return made;
+  };
+  const labels = [
+    [0, 1, 1],
+    [1, 0, 0],
+    [1, 1, 0],
+  ];
+
+  test("are learnt, and labels are checked against them", async () => {
+    const { history } = await model().fit(x, labels, { verbose: 0, epochs: 20 });
+    expect(history.loss!.at(-1)).toBeLessThan(history.loss![0]!);
+    expect(await refusal(x, [[0, 1, 2], ...labels.slice(1)], {}, model())).toBe(
+      'ArgumentError: fit(): labels of output "maps": sample 0, position 2 has label 2, but the output has 2 classes, so labels are integers from 0 to 1',
+    );
+    expect(await refusal(x, [0, 1, 1], {}, model())).toMatch(/class indices of shape \[.*, 3\]/);
+  });
+});
 
 test("labels per sample for an output per pixel: a flatten layer is missing", async () => {
   const pictures = sequential([dense({ units: 3, activation: "softmax", inputShape: [4, 4, 1] })]);
