@@ -4,7 +4,7 @@
  * corpus is kept beside the build. The file parsers are test/fuzz and need nothing but node.
  */
 import { spawn } from "node:child_process";
-import { mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { build, demand, root, run } from "./cmake.mjs";
 
@@ -46,9 +46,11 @@ async function fuzzProgram(seconds) {
   process.exit(status ?? 1);
 }
 
-/** CPU seconds that a process has used, from /proc. */
+/** CPU seconds that a process has used, from /proc; 0 once it is gone. */
 function cpuSeconds(pid) {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const file = `/proc/${pid}/stat`;
+  if (!existsSync(file)) return 0;
+  const stat = readFileSync(file, "utf8");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   const ticksPerSecond = 100; // USER_HZ is 100 on every Linux platform that Node supports
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
