@@ -158,7 +158,7 @@ void run(const KernelTable* table, const Encoded& encoded, uint64_t seed) {
   std::string error;
   const std::shared_ptr<Program> program = load(table, encoded, &error);
   if (!program) {
-    if (error.compare(0, 8, "Program ") != 0) die("a refusal without its subject:", error);
+    if (error.empty()) die(table->name, "refuses without a word");
     return;
   }
   if (!isSmall(*program)) return;
@@ -167,9 +167,7 @@ void run(const KernelTable* table, const Encoded& encoded, uint64_t seed) {
   const Outcome whole = runGuarded(*program, bindings, 1, Parts::kInTurn, Guard::kBehind);
   const Outcome parts = runGuarded(*program, bindings, 3, Parts::kInTurn, Guard::kBefore);
   for (const Outcome* outcome : {&whole, &parts}) {
-    if (!outcome->error.empty() && outcome->error.compare(0, 8, "Program ") != 0) {
-      die(table->name, outcome->error);
-    }
+    if (!outcome->violation.empty()) die(table->name, outcome->violation);
   }
   if (whole.error.empty() != parts.error.empty()) die(table->name, "fails in parts only");
   if (!whole.error.empty() || !hasFixedBits(*program)) return;
