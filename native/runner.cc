@@ -1,5 +1,5 @@
-// The queue and its thread. A job is current from its first step until complete() has returned or it
-// is put back into the queue; cancelJobs waits for that.
+// The queue and its thread. The runner is busy with a job from its first step until complete() has
+// returned or the job is back in the queue; cancelJobs waits for that.
 #include "runner.h"
 
 #include <string.h>
@@ -56,8 +56,8 @@ class Runner {
         }
       }
       countWaiting();
-      if (!current_ || current_->owner != owner) return;
-      current_->abort.store(true);
+      if (!busy_ || owner_ != owner) return;
+      if (current_) current_->abort.store(true);
       idle_.wait(lock);
     }
   }
@@ -66,7 +66,7 @@ class Runner {
     std::unique_lock<std::mutex> lock(mutex_);
     paused_++;
     countWaiting();
-    idle_.wait(lock, [this] { return !current_; });
+    idle_.wait(lock, [this] { return !busy_; });
   }
 
   void resume() {
@@ -88,13 +88,21 @@ class Runner {
       Job* job = queue_.front();
       queue_.pop_front();
       countWaiting();
+      busy_ = true;
+      owner_ = job->owner;
       current_ = job;
       lock.unlock();
       const bool over = turn(*job);
-      if (over) job->complete(job);
       lock.lock();
       current_ = nullptr;
-      if (!over) queue_.push_back(job);
+      if (over) {
+        lock.unlock();
+        job->complete(job);
+        lock.lock();
+      } else {
+        queue_.push_back(job);
+      }
+      busy_ = false;
       countWaiting();
       idle_.notify_all();
     }
@@ -166,7 +174,9 @@ class Runner {
   std::deque<Job*> queue_;
   std::atomic<int> waiting_{0};
   int paused_ = 0;
-  Job* current_ = nullptr;
+  bool busy_ = false;
+  const void* owner_ = nullptr;  // of the job the runner is busy with
+  Job* current_ = nullptr;       // null while it is completed: who takes it back may have deleted it
   bool started_ = false;
 };
 

@@ -2,23 +2,28 @@
  * Reads the machine code of the matrix product's micro-kernels: `npm run disassembly [-- FILE…]`, by
  * default of the built addon. The innermost loop of every one must not touch the stack (a spilled
  * accumulator costs more than anything else a compiler can do to it), and in each instruction set's
- * main tile at least `leastShare` of the loop's instructions must be FMAs. Needs objdump.
+ * main tile at least `leastShare` of the loop's instructions must be FMAs. Needs objdump, or for another
+ * architecture's code the one that OBJDUMP names.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { demand, root } from "./cmake.mjs";
 
-/** How micro-kernels are recognised: their demangled names, `layerwise::<isa>::gemmTile<MR, NV, …>`. */
+/**
+ * How micro-kernels are recognised: their demangled names, which are
+ * `layerwise::<isa>::gemmTile<rows, vectors, …, tail>`; a tail is a last vector that is not full.
+ */
 const microKernel =
-  /layerwise::(?<isa>baseline|avx2|avx512|neon)::gemmTile<(?<rows>\d+), (?<vectors>\d+)/;
-/** Rows and vectors of the tile that large products run in, and its least share of FMAs. */
+  /layerwise::(?<isa>\w+)::gemmTile<(?<rows>\d+), (?<vectors>\d+)(?:, \w+)*?(?:, (?<tail>true|false))?>/;
+/** Rows and vectors of the tile that large products run in, and, for full vectors, its share of FMAs. */
 const mainTiles = {
   avx2: { rows: 6, vectors: 2 },
   avx512: { rows: 14, vectors: 2 },
   neon: { rows: 8, vectors: 2 },
 };
 const leastShare = 0.45;
+const objdump = process.env.OBJDUMP ?? "objdump";
 
 /** Multiply-adds; baseline x86-64 has none and multiplies and adds apart. */
 const fma = /^(vfn?madd\w*ps|fmla|mulps)\b/;
@@ -27,17 +32,18 @@ const framePointer = /%rbp\b|\[x29\b/;
 /** Where a function makes rbp or x29 a frame pointer; else they are registers like any other. */
 const frameSetup = /^(?:mov\s+%rsp,%rbp|mov\s+x29, sp|stp\s+x29, .*\[sp)/;
 /** Micro-kernels that are known to spill, until their tiles are chosen anew. */
-const known = /baseline::gemmTile<1, 8, |avx512::gemmTile<(?:3, 8|9, 2|1[0-4], [12]), false, /;
+const known =
+  /baseline::gemmTile<1, 8, |avx512::gemmTile<(?:3, 8|9, 2|1[0-4], [12]), false, |neon::gemmTile<(?:3, 8|4, 6), /;
 const jump =
   /^(?:j\w+|b\.\w+|cbn?z|tbn?z)\s+(?:\w+,\s*(?:#\w+,\s*)?)?(?:0x)?(?<target>[0-9a-f]+)\b/;
 
 /** Functions of an object file or library whose name matches: name → [{ address, text }]. */
 function disassemble(file) {
-  const result = spawnSync("objdump", ["-d", "-C", "--no-show-raw-insn", file], {
+  const result = spawnSync(objdump, ["-d", "-C", "--no-show-raw-insn", file], {
     encoding: "utf8",
     maxBuffer: 1 << 30,
   });
-  if (result.status !== 0) throw new Error(`objdump ${file}: ${result.stderr}`);
+  if (result.status !== 0) throw new Error(`${objdump} ${file}: ${result.stderr}`);
   const functions = [];
   let current;
   for (const line of result.stdout.split("\n")) {
@@ -79,7 +85,7 @@ export function hotLoop(code) {
 export function judge(functions) {
   const problems = [];
   const report = [];
-  for (const { name, isa, rows, vectors, code } of functions) {
+  for (const { name, isa, rows, vectors, tail, code } of functions) {
     const hot = hotLoop(code);
     if (!hot) {
       problems.push(`${name}: has no loop with FMAs`);
@@ -95,7 +101,8 @@ export function judge(functions) {
       else problems.push(message);
     }
     const main = mainTiles[isa];
-    if (Number(rows) !== main?.rows || Number(vectors) !== main.vectors) continue;
+    if (Number(rows) !== main?.rows || Number(vectors) !== main.vectors || tail === "true")
+      continue;
     const share = hot.fmas / hot.loop.length;
     report.push(`${name}: ${hot.fmas} FMAs of ${hot.loop.length} (${share.toFixed(2)})`);
     if (share < leastShare)
@@ -105,7 +112,7 @@ export function judge(functions) {
 }
 
 function main(files) {
-  demand("disassembly", { objdump: "binutils" });
+  demand("disassembly", { [objdump]: "binutils" });
   const functions = files.flatMap(disassemble);
   const isas = [...new Set(functions.map(({ isa }) => isa))];
   if (functions.length === 0) {

@@ -78,7 +78,7 @@ bool loadAndRun(const Encoded& encoded, Random& random) {
     std::string error;
     const std::shared_ptr<Program> program = load(table, encoded, &error);
     if (!program) {
-      EXPECT_EQ(error.compare(0, 8, "Program "), 0) << error;
+      EXPECT_NE(error, "");
       return false;
     }
     loaded = true;
@@ -89,10 +89,8 @@ bool loadAndRun(const Encoded& encoded, Random& random) {
     const std::vector<Bytes> bindings = randomBindings(*program, random);
     const Outcome whole = runGuarded(*program, bindings, 1, Parts::kInTurn, Guard::kBehind);
     const Outcome parts = runGuarded(*program, bindings, 3, Parts::kInTurn, Guard::kBefore);
-    for (const Outcome* outcome : {&whole, &parts}) {
-      if (outcome->error.empty()) continue;
-      EXPECT_EQ(outcome->error.compare(0, 8, "Program "), 0) << outcome->error;
-    }
+    EXPECT_EQ(whole.violation, "");
+    EXPECT_EQ(parts.violation, "");
     EXPECT_EQ(whole.error.empty(), parts.error.empty());
     if (!whole.error.empty()) continue;
     EXPECT_EQ(difference(*program, whole, parts), "") << table->name;
@@ -118,7 +116,8 @@ TEST(LoaderTest, SurvivesChangedWords) {
     Encoded encoded = randomProgram(random);
     for (int64_t changes = 1 + random.below(4); changes > 0; changes--) {
       int32_t& word = encoded.words[(size_t)random.below((int64_t)encoded.words.size())];
-      word = random.pick({-1, 0, 1, 2, 3, 8, 16, 64, 513, INT32_MAX, INT32_MIN, word + 1, word - 1});
+      if (random.chance(0.2)) word = (int32_t)((uint32_t)word + 1);
+      else word = random.pick({-1, 0, 1, 2, 3, 8, 16, 64, 513, INT32_MAX, INT32_MIN});
     }
     loadAndRun(encoded, random);
     ASSERT_FALSE(testing::Test::HasFailure()) << "seed " << seed;

@@ -138,8 +138,8 @@ TEST_P(MovementTest, RefusesAnIndexOutOfRange) {
       const Bytes indices = bytesOf(std::vector<int32_t>{4, 0, bad});
       const size_t inSize = kernel == k_gather ? 20 : 12;
       EXPECT_EQ(failure(builder, {Bytes(inSize), indices, Bytes(32 - inSize)}),
-                "Program call 0 (" + std::string(kernelName(kernel)) + "): index " +
-                    std::to_string(bad) + " at position 2 lies outside [0, 5)");
+                std::string(kernelName(kernel)) + ": index " + std::to_string(bad) +
+                    " at position 2 lies outside [0, 5) (Program call 0)");
     }
   }
 }

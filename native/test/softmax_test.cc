@@ -116,8 +116,8 @@ TEST_P(SoftmaxTest, RefusesALabelOutOfRange) {
     builder.call(k_sparseSoftmaxCrossEntropy, {Z, L}, {loss, gradient}, {2, 3}, {0});
     const Bytes labels = bytesOf(std::vector<int32_t>{0, label});
     EXPECT_EQ(failure(builder, {Bytes(24), labels, Bytes(8), Bytes(24)}),
-              "Program call 0 (sparseSoftmaxCrossEntropy): label " + std::to_string(label) +
-                  " at position 1 lies outside [0, 3)");
+              "sparseSoftmaxCrossEntropy: label " + std::to_string(label) +
+                  " at position 1 lies outside [0, 3) (Program call 0)");
   }
 }
 

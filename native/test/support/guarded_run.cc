@@ -29,7 +29,7 @@ struct Memory {
     for (const Call& call : program.calls()) most = std::max(most, call.scratchBytes);
     for (int p = 0; p < parts; p++) scratch.emplace_back(scratchSize(most), guard);
   }
-  std::string problem() const {
+  std::string violation() const {
     for (size_t b = 0; b < bindings.size(); b++) {
       if (!bindings[b].intact()) return "wrote beside binding " + std::to_string(b);
     }
@@ -72,7 +72,7 @@ Outcome runGuarded(Program& program, const std::vector<Bytes>& bindings, int par
                    Guard guard) {
   Memory memory(program, bindings, parts, guard);
   std::unique_ptr<ExecutionState> state = program.takeState();
-  if (!state) return {{}, "no memory"};
+  if (!state) return {{}, "no memory", ""};
   memset(state->arena.data(), 0, state->arena.size());
   std::vector<void*> bases;
   for (const GuardedMemory& binding : memory.bindings) bases.push_back(binding.data());
@@ -99,13 +99,13 @@ Outcome runGuarded(Program& program, const std::vector<Bytes>& bindings, int par
       part(0);
       for (std::thread& thread : threads) thread.join();
     }
-    if (!shared.intact()) return {{}, "wrote beside its shared memory"};
+    if (!shared.intact()) return {{}, "", "wrote beside its shared memory"};
     if (error.set) break;
   }
 
   Outcome outcome;
-  outcome.error = memory.problem();
-  if (outcome.error.empty() && error.set) outcome.error = describe(program, error);
+  outcome.violation = memory.violation();
+  if (error.set) outcome.error = describe(program, error);
   for (const GuardedMemory& b : memory.bindings) {
     outcome.bindings.emplace_back(b.data(), b.data() + b.size());
   }

@@ -12,7 +12,8 @@ namespace layerwise::test {
 
 struct Outcome {
   std::vector<Bytes> bindings;  // after the run
-  std::string error;            // of the data, or what was written beside the tensors
+  std::string error;            // a data error
+  std::string violation;        // what was written beside the tensors; never to be seen
 };
 
 // Where two runs of a Program differ in a bit, for a message; empty if nowhere. The sign and payload of a

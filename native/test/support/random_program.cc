@@ -17,10 +17,6 @@ constexpr InstructionRow kRows[] = {
 #undef INSTRUCTION
 };
 
-// sin and cos take another formula for a whole vector when one of its lanes is above 10⁴, so their bits
-// depend on where blocks begin: TileTest.DISABLED_ComputesLanesApart. Goes when that passes.
-bool dependsOnNeighbours(InstructionId op) { return op == i_sin || op == i_cos; }
-
 bool isFloat(DType dtype) { return dtype == kFloat32; }
 
 class Generator {

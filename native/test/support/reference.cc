@@ -21,6 +21,7 @@ std::vector<Bytes> KernelTest::run(const ProgramBuilder& builder,
     for (Guard guard : {Guard::kBehind, Guard::kBefore}) {
       const Outcome outcome = runGuarded(*program, bindings, threads, Parts::kInThreads, guard);
       EXPECT_EQ(outcome.error, "");
+      EXPECT_EQ(outcome.violation, "");
       if (first.bindings.empty()) first = outcome;
       EXPECT_EQ(difference(*program, first, outcome), "") << "1 and " << threads << " threads";
     }
