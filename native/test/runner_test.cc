@@ -162,6 +162,30 @@ TEST(RunnerTest, StopsOnRequest) {
   EXPECT_EQ(reason, Reason::kAborted);
 }
 
+TEST(RunnerTest, PausesBetweenSteps) {
+  ThreadPool::instance().setThreads(2);
+  const auto data = std::make_shared<Data>(32);
+  const auto finished = std::make_shared<Finished>();
+  int32_t progress[2] = {0, 0};
+  TestJob* job = makeJob(chain(32), data, finished, nullptr);
+  job->steps = INT64_MAX / 2;
+  job->progress = progress;
+  submitJob(job);
+  for (int turn = 0; turn < 50; turn++) {
+    pauseJobs();
+    // Nobody else touches the data now, which is what ThreadSanitizer checks.
+    const int32_t steps = __atomic_load_n(&progress[0], __ATOMIC_ACQUIRE);
+    for (float& value : data->y) value = 0.5f - value;
+    EXPECT_EQ(__atomic_load_n(&progress[0], __ATOMIC_ACQUIRE), steps);
+    resumeJobs();
+    while (turn % 10 == 0 && __atomic_load_n(&progress[0], __ATOMIC_ACQUIRE) == steps) {
+      std::this_thread::yield();
+    }
+  }
+  __atomic_store_n(&progress[1], 1, __ATOMIC_RELEASE);
+  finished->wait(1);
+}
+
 TEST(RunnerTest, CancelsAnOwnerInMidRun) {
   ThreadPool::instance().setThreads(3);
   const std::shared_ptr<Program> program = chain(100);
