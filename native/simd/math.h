@@ -149,10 +149,6 @@ LW_INLINE VF erf(VF x) {
 // sin and cos: 1–2 ULP up to |x| = 10⁴, by reduction with π/2 in three parts (each product is exact or
 // rounded once by fma); beyond that the C library, lane by lane. `quarter` 0 is sin, 1 is cos.
 LW_INLINE VF sinCos(VF x, int quarter, float (*exact)(float)) {
-  VI huge = ~(VI)(abs(x) <= 1e4f);
-  for (int l = 0; l < W; l++) {
-    if (huge[l]) return perLane(x, exact);
-  }
   VF k = roundEven(x * 0.636619772f);
   VF r = fma(k, set1(-1.57079637050628662109375f), x);
   r = fma(k, set1(4.37113900018624283e-8f), r);
@@ -170,7 +166,20 @@ LW_INLINE VF sinCos(VF x, int quarter, float (*exact)(float)) {
   b = fma(b, s, set1(-0.5f));
   VF cosine = fma(b, s, set1(1.0f));
   VF y = (q & 1) != 0 ? cosine : sine;
-  return (VF)((VI)y ^ ((q & 2) << 30));
+  y = (VF)((VI)y ^ ((q & 2) << 30));
+  // A lane's result must not depend on its neighbours: only the huge lanes are replaced.
+  float lanes[W], arguments[W];
+  int32_t huge[W];
+  store(huge, ~(VI)(abs(x) <= 1e4f));
+  int32_t any = 0;
+  for (int l = 0; l < W; l++) any |= huge[l];
+  if (!any) return y;
+  store(lanes, y);
+  store(arguments, x);
+  for (int l = 0; l < W; l++) {
+    if (huge[l]) lanes[l] = exact(arguments[l]);
+  }
+  return load(lanes);
 }
 LW_INLINE VF sin(VF x) { return sinCos(x, 0, ::sinf); }
 LW_INLINE VF cos(VF x) { return sinCos(x, 1, ::cosf); }

@@ -190,7 +190,7 @@ TEST_P(TileTest, DrawsPhilox) {
   }
 }
 
-TEST_P(TileTest, DISABLED_ComputesLanesApart) {
+TEST_P(TileTest, ComputesLanesApart) {
   // What a lane gives may not depend on its neighbours, or it would depend on the number of threads: the
   // same 64 arguments alone and with every other one huge.
   for (InstructionId op : {i_exp, i_log, i_tanh, i_erf, i_sigmoid, i_sin, i_cos}) {

@@ -148,7 +148,7 @@ describe("bind", () => {
     p.call("gather", [table, index], [p.bind("float32", [1])], [1, 3, 1, 1]);
     const bindings = [Float32Array.of(5, 6, 7), Int32Array.of(3), new Float32Array(1)];
     const bound = addon.bind(p.load(), bindings);
-    expect(bound).toThrow("Program call 0 (gather): index 3 at position 0");
+    expect(bound).toThrow("gather: index 3 at position 0 lies outside [0, 3) (Program call 0)");
     bindings[1]![0] = 2;
     bound();
     expect(bindings[2]![0]).toBe(7);

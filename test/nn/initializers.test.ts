@@ -177,7 +177,7 @@ describe("names and configurations", () => {
       `[ArgumentError: dense layer: expected \`kernelInitializer\` to be the name of an initializer, a function, or { className, config }, got 3]`,
     );
     expect(get({ className: "constant", config: { valeu: 1 } })).toThrowErrorMatchingInlineSnapshot(
-      `[ArgumentError: dense layer: kernelInitializer constant: unknown option \`valeu\`; the options are value]`,
+      `[ArgumentError: dense layer: kernelInitializer constant: unknown option \`valeu\`; did you mean \`value\`?]`,
     );
     expect(() => make.randomUniform({ minval: 1, maxval: 0 })).toThrowErrorMatchingInlineSnapshot(
       `[ArgumentError: initializer randomUniform: expected minval ≤ maxval, got 1 and 0]`,

@@ -74,13 +74,10 @@ function complaints(service: ts.LanguageService): Record<string, string[]> {
   return found;
 }
 
-/** The TypeScript of README.md; a snippet without the import goes on from the first. */
-function readmeSnippets(): string[] {
+/** The TypeScript of README.md: its snippets, one after the other, are one program. */
+function readmeProgram(): string {
   const text = readFileSync(join(root, "README.md"), "utf8");
-  const snippets = Array.from(text.matchAll(/^```ts\n(.*?)^```$/gms), (match) => match[1]!);
-  return snippets.map((code) =>
-    code.includes('from "layerwise"') ? code : `import * as lw from "layerwise";\n${code}`,
-  );
+  return Array.from(text.matchAll(/^```ts\n(.*?)^```$/gms), (match) => match[1]!).join("");
 }
 
 const mistakes = `import * as lw from "layerwise";
@@ -91,10 +88,9 @@ lw.tensor([1]).sum("rows");
 
 describe("the published types", () => {
   it("compile README's snippets, without @types/node, and are exact and documented", () => {
-    const snippets = readmeSnippets().map((code, i) => write(`readme${i}.ts`, code));
-    expect(snippets.length).toBeGreaterThan(1);
+    const readme = write("readme.ts", readmeProgram());
     const wrong = write("wrong.ts", mistakes);
-    const service = compiler([...snippets, wrong]);
+    const service = compiler([readme, wrong]);
     expect(complaints(service)).toEqual({
       "wrong.ts": [
         "Type 'Tensor' is not assignable to type 'number'.",

@@ -154,7 +154,6 @@ class Generator {
       const char* wanted = row.lanes + 2;
       DType any = r_.chance(0.5) ? kFloat32 : kInt32;
       if (*wanted == 'P') continue;  // seeds are uniform inputs: see philox()
-      if (dependsOnNeighbours(row.id)) continue;
       if (*wanted == 'K') {
         instruction.constants = {row.id == i_constFloat ? r_.uniform() : (double)r_.below(9)};
       } else {

@@ -9,10 +9,6 @@ namespace layerwise::test {
 
 Encoded randomProgram(Random& random);
 
-// sin and cos take another formula for a whole vector when one of its lanes is above 10⁴, so their bits
-// depend on where blocks begin: TileTest.DISABLED_ComputesLanesApart. Goes when that passes.
-inline bool dependsOnNeighbours(int op) { return op == i_sin || op == i_cos; }
-
 // Values for all bindings: mostly tame, now and then NaN, infinities and indices out of range.
 std::vector<Bytes> randomBindings(const Program& program, Random& random);
 
