@@ -1,6 +1,7 @@
-// libFuzzer target: arbitrary words, floats and constants are loaded; what loads and is small is run in
-// guarded memory on every instruction set, whole and in three parts, and must give the same bits. The
-// mutator knows the layout of the words and starts from random valid Programs, or little would load.
+// libFuzzer target: arbitrary words, floats and constants are loaded; what loads and is small is
+// run in guarded memory on every instruction set, whole and in three parts, and must give the same
+// bits. The mutator knows the layout of the words and starts from random valid Programs, or little
+// would load.
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,8 +53,8 @@ size_t encode(const Encoded& e, uint8_t* data, size_t capacity) {
   return size;
 }
 
-// Gives bindings the size of their tensors and the arena room for its tensors, as far as the words can
-// be followed: a changed dimension then reaches the checks of the call.
+// Gives bindings the size of their tensors and the arena room for its tensors, as far as the words
+// can be followed: a changed dimension then reaches the checks of the call.
 void repair(Encoded& e) {
   if (e.words.size() < 7) return;
   e.words[0] = 0x4c575031;
@@ -72,7 +73,8 @@ void repair(Encoded& e) {
     const int32_t rank = e.words[at + 4];
     if (rank < 0 || rank > 16 || at + 5 + (size_t)rank > e.words.size()) return;
     int64_t size = 1;
-    for (int32_t d = 0; d < rank; d++) size = size * e.words[at + 5 + (size_t)d] % (int64_t{1} << 31);
+    for (int32_t d = 0; d < rank; d++)
+      size = size * e.words[at + 5 + (size_t)d] % (int64_t{1} << 31);
     if (place == 1) bound.push_back({value, size, dtype});
     else if (place == 0 && value + size * 4 + 64 > arena) arena = value + size * 4 + 64;
     at += 5 + (size_t)rank;
@@ -94,8 +96,9 @@ void replaceEverywhere(std::vector<int32_t>& words, int32_t from, int32_t to) {
 }
 
 int32_t edgyWord(Random& random) {
-  return random.pick({-1, 0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 63, 64, 65, 255, 256, 257, 511, 512,
-                      513, 1 << 16, 1 << 20, 1 << 30, INT32_MAX, INT32_MIN});
+  return random.pick({-1,  0,   1,   2,       3,       4,       7,         8,        9,
+                      15,  16,  17,  63,      64,      65,      255,       256,      257,
+                      511, 512, 513, 1 << 16, 1 << 20, 1 << 30, INT32_MAX, INT32_MIN});
 }
 
 void mutateOnce(Encoded& e, Random& random) {

@@ -19,9 +19,7 @@ struct Shape {
   int64_t strideB() const { return sharedB ? 0 : k * n; }
   int64_t sizeA() const { return sharedA ? m * k : batch * m * k; }
   int64_t sizeB() const { return sharedB ? k * n : batch * k * n; }
-  std::vector<int64_t> ints() const {
-    return {batch, m, n, k, ta, tb, strideA(), strideB()};
-  }
+  std::vector<int64_t> ints() const { return {batch, m, n, k, ta, tb, strideA(), strideB()}; }
 };
 
 struct Product {
@@ -82,15 +80,15 @@ struct Case {
 };
 
 TEST_P(GemmTest, MultipliesEveryTileAndEdge) {
-  // Rows and columns at and around the tiles of all instruction sets (6 to 14 rows, 4 to 128 columns),
-  // k around its block of 256; packing begins at 128 and 384 rows, dot products at k = 64.
+  // Rows and columns at and around the tiles of all instruction sets (6 to 14 rows, 4 to 128
+  // columns), k around its block of 256; dot products begin at k = 64, packing at some hundred rows.
   const std::vector<Shape> shapes = {
-      {1, 1, 1, 1},    {1, 1, 17, 3},    {1, 2, 65, 7},    {1, 3, 129, 5},   {1, 4, 96, 9},
-      {1, 5, 31, 64},  {1, 6, 16, 33},   {1, 7, 15, 65},   {1, 8, 33, 255},  {1, 13, 32, 256},
-      {1, 14, 64, 257}, {1, 15, 63, 12}, {1, 29, 47, 513}, {1, 1, 100, 300}, {1, 100, 1, 300},
-      {1, 1, 1, 1000}, {1, 130, 70, 40}, {1, 385, 40, 10}, {1, 20, 530, 6},  {1, 3, 1030, 4},
-      {1, 0, 6, 4},    {1, 5, 0, 4},     {1, 5, 6, 0},     {3, 7, 9, 11},    {8, 20, 5, 64},
-      {2, 1, 33, 70},  {5, 16, 1, 65},   {0, 3, 3, 3}};
+      {1, 1, 1, 1},     {1, 1, 17, 3},    {1, 2, 65, 7},    {1, 3, 129, 5},   {1, 4, 96, 9},
+      {1, 5, 31, 64},   {1, 6, 16, 33},   {1, 7, 15, 65},   {1, 8, 33, 255},  {1, 13, 32, 256},
+      {1, 14, 64, 257}, {1, 15, 63, 12},  {1, 29, 47, 513}, {1, 1, 100, 300}, {1, 100, 1, 300},
+      {1, 1, 1, 1000},  {1, 130, 70, 40}, {1, 385, 40, 10}, {1, 20, 530, 6},  {1, 3, 1030, 4},
+      {1, 0, 6, 4},     {1, 5, 0, 4},     {1, 5, 6, 0},     {3, 7, 9, 11},    {8, 20, 5, 64},
+      {2, 1, 33, 70},   {5, 16, 1, 65},   {0, 3, 3, 3}};
   Random random(1);
   for (Shape s : shapes) {
     for (int form = 0; form < 4; form++) {
@@ -101,7 +99,8 @@ TEST_P(GemmTest, MultipliesEveryTileAndEdge) {
       SCOPED_TRACE(testing::Message() << s.batch << "x" << s.m << "x" << s.n << "x" << s.k << " "
                                       << (s.ta ? "T" : "N") << (s.tb ? "T" : "N"));
       const Bytes got = run(c.builder, c.bindings)[2];
-      expectNear(got, want.values, [&](size_t i) { return errorPerMagnitude(s.k) * want.magnitudes[i]; });
+      expectNear(got, want.values,
+                 [&](size_t i) { return errorPerMagnitude(s.k) * want.magnitudes[i]; });
       if (HasFatalFailure()) return;
     }
   }
@@ -118,19 +117,26 @@ TEST_P(GemmTest, MultipliesRandomShapes) {
     SCOPED_TRACE(testing::Message() << s.batch << "x" << s.m << "x" << s.n << "x" << s.k << " "
                                     << (s.ta ? "T" : "N") << (s.tb ? "T" : "N"));
     const Bytes got = run(c.builder, c.bindings)[2];
-    expectNear(got, want.values, [&](size_t i) { return errorPerMagnitude(s.k) * want.magnitudes[i]; });
+    expectNear(got, want.values,
+               [&](size_t i) { return errorPerMagnitude(s.k) * want.magnitudes[i]; });
     if (HasFatalFailure()) return;
   }
 }
 
 TEST_P(GemmTest, RunsItsEpilogue) {
-  // relu(C + bias[n])·scale[m] + residual, C itself and whether it was positive; C's own output first,
-  // last or none, so that it is held in an output or in scratch.
+  // relu(C + bias[n])·scale[m] + residual, whether the sum was positive, and with or without an
+  // output for C itself, so that C is held in an output or in scratch.
   Random random(3);
-  for (const Shape& s : std::vector<Shape>{{1, 4, 8, 2}, {1, 33, 31, 20}, {2, 17, 300, 9},
-                                           {1, 9, 700, 30}, {1, 3, 5, 700}, {1, 40, 1, 100},
-                                           {1, 390, 33, 5}, {1, 13, 64, 64, true, false},
-                                           {2, 1, 40, 80, false, true}, {1, 0, 4, 4}}) {
+  for (const Shape& s : std::vector<Shape>{{1, 4, 8, 2},
+                                           {1, 33, 31, 20},
+                                           {2, 17, 300, 9},
+                                           {1, 9, 700, 30},
+                                           {1, 3, 5, 700},
+                                           {1, 40, 1, 100},
+                                           {1, 390, 33, 5},
+                                           {1, 13, 64, 64, true, false},
+                                           {2, 1, 40, 80, false, true},
+                                           {1, 0, 4, 4}}) {
     for (bool withC : {true, false}) {
       Case c(s, random);
       const int64_t rows = s.batch * s.m;
@@ -150,7 +156,8 @@ TEST_P(GemmTest, RunsItsEpilogue) {
       }
       c.builder.call(k_gemm, {c.A, c.B, biasId, scaleId, residualId}, outputs, s.ints(), {}, &tile);
       const Product product = multiply(s, c.a, c.b);
-      SCOPED_TRACE(testing::Message() << s.m << "x" << s.n << "x" << s.k << (withC ? " with C" : ""));
+      SCOPED_TRACE(testing::Message()
+                   << s.m << "x" << s.n << "x" << s.k << (withC ? " with C" : ""));
       const std::vector<Bytes> got = run(c.builder, c.bindings);
       std::vector<double> want;
       for (int64_t i = 0; i < rows * s.n; i++) {
@@ -178,7 +185,8 @@ TEST_P(GemmTest, RunsItsEpilogue) {
 TEST_P(GemmTest, UpdatesAParameterInPlace) {
   // w -= 0.1·XᵀY: the output is a tile input, so the product must be held elsewhere.
   Random random(4);
-  for (const Shape& s : std::vector<Shape>{{1, 20, 33, 16, true, false}, {1, 5, 600, 3, true, false}}) {
+  for (const Shape& s :
+       std::vector<Shape>{{1, 20, 33, 16, true, false}, {1, 5, 600, 3, true, false}}) {
     Case c(s, random);
     const std::vector<float> w = random.floats(s.m * s.n);
     c.bindings.push_back(bytesOf(w));

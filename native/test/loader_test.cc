@@ -1,5 +1,6 @@
-// The loader: valid Programs load, and run the same on every instruction set and in any parts; changed
-// words are refused with a message or stay inside their memory. The fuzzer (fuzz/) digs deeper.
+// The loader: valid Programs load, and run the same on every instruction set and in any parts;
+// changed words are refused with a message or stay inside their memory. The fuzzer (fuzz/) digs
+// deeper.
 #include <gtest/gtest.h>
 
 #include "../dispatch.h"

@@ -1,5 +1,5 @@
-// The thread pool: every part once, results of parts visible to the holder, thread counts that change,
-// parts that are slow, holders that take turns.
+// The thread pool: every part once, results of parts visible to the holder, thread counts that
+// change, parts that are slow, holders that take turns.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -27,14 +27,16 @@ template <class F>
 void parallel(ThreadPool& pool, int64_t parts, F f) {
   pool.parallel(
       parts,
-      [](void* context, int64_t part, int worker) { (*static_cast<F*>(context))(part, worker); }, &f);
+      [](void* context, int64_t part, int worker) { (*static_cast<F*>(context))(part, worker); },
+      &f);
 }
 
 TEST(PoolTest, RunsEveryPartOnce) {
   for (int threads : {1, 2, 3, 8}) {
     Held held(threads);
     for (int64_t parts : {1, 2, 3, 7, 64, 1000, 4096}) {
-      // Not atomic: that each is written by one thread and read after it is what ThreadSanitizer checks.
+      // Not atomic: that each is written by one thread and read after it is what ThreadSanitizer
+      // checks.
       std::vector<int> runs((size_t)parts, 0);
       std::atomic<bool> known{true};
       parallel(held.pool, parts, [&](int64_t part, int worker) {

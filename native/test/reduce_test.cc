@@ -13,10 +13,10 @@ namespace {
 
 LAYERWISE_KERNEL_SUITE(ReduceTest);
 
-const std::vector<Dims> kShapes = {{1, 1, 1},   {1, 0, 1},    {2, 5, 1},    {3, 17, 1},  {1, 257, 1},
-                                   {1, 1000, 1}, {7, 33, 1},  {1, 5, 3},    {2, 16, 17}, {1, 300, 5},
-                                   {3, 4, 64},  {1, 40, 513}, {2, 0, 3},    {0, 4, 2},   {1, 5000, 1},
-                                   {600, 3, 1}, {1, 513, 16}};
+const std::vector<Dims> kShapes = {{1, 1, 1},    {1, 0, 1},    {2, 5, 1}, {3, 17, 1},  {1, 257, 1},
+                                   {1, 1000, 1}, {7, 33, 1},   {1, 5, 3}, {2, 16, 17}, {1, 300, 5},
+                                   {3, 4, 64},   {1, 40, 513}, {2, 0, 3}, {0, 4, 2},   {1, 5000, 1},
+                                   {600, 3, 1},  {1, 513, 16}};
 
 TEST_P(ReduceTest, ReducesSquares) {
   // All four reducers over x², each in the same pass.
@@ -54,7 +54,8 @@ TEST_P(ReduceTest, ReducesSquares) {
     }
     SCOPED_TRACE(testing::Message() << outer << "x" << axis << "x" << inner);
     const auto got = run(builder, bindings);
-    // float32 lanes hold at most 256 terms, all of one sign; the scale and the result round once each.
+    // float32 lanes hold at most 256 terms, all of one sign; the scale and the result round once
+    // each.
     const double terms = (double)std::min<int64_t>(axis, 256) + 3;
     expectNear(got[1], sum, [&](size_t i) { return terms * kHalfUlp * sum[i]; });
     expectNear(got[2], most, [](size_t) { return 0.0; });

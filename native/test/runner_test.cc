@@ -21,7 +21,8 @@ namespace {
 std::shared_ptr<Program> chain(int64_t n) {
   ProgramBuilder builder;
   const int x = builder.bind(kFloat32, {n, n}, Access::kRead), y = builder.bind(kFloat32, {n, n});
-  const int loss = builder.bind(kFloat32, {1}, Access::kWrite), product = builder.arena(kFloat32, {n, n});
+  const int loss = builder.bind(kFloat32, {1}, Access::kWrite),
+            product = builder.arena(kFloat32, {n, n});
   builder.call(k_gemm, {y, x}, {product}, {1, n, n, n, 0, 0, 0, 0});
   const Tile scale{{n * n}, {{1}}, {{i_tanh, 1, {0}}}, {1}};
   builder.call(k_map, {product}, {y}, {}, {}, &scale);
@@ -35,7 +36,8 @@ std::shared_ptr<Program> chain(int64_t n) {
 
 struct Data {
   std::vector<float> x, y, loss;
-  explicit Data(int64_t n, int64_t steps = 1) : x((size_t)(n * n)), y(x.size()), loss((size_t)steps) {
+  explicit Data(int64_t n, int64_t steps = 1)
+      : x((size_t)(n * n)), y(x.size()), loss((size_t)steps) {
     for (size_t i = 0; i < x.size(); i++) {
       x[i] = 0.01f * (float)((int)(i * 7 % 23) - 11);
       y[i] = 0.1f * (float)((int)(i * 5 % 19) - 9);
@@ -68,7 +70,8 @@ TestJob* makeJob(const std::shared_ptr<Program>& program, const std::shared_ptr<
   job->data = data;
   job->finished = finished;
   job->owner = owner;
-  job->windows = {{(char*)data->x.data(), 0}, {(char*)data->y.data(), 0}, {(char*)data->loss.data(), 0}};
+  job->windows = {
+      {(char*)data->x.data(), 0}, {(char*)data->y.data(), 0}, {(char*)data->loss.data(), 0}};
   job->complete = [](Job* base) {
     auto* self = static_cast<TestJob*>(base);
     const std::shared_ptr<Finished> done = self->finished;
@@ -160,6 +163,30 @@ TEST(RunnerTest, StopsOnRequest) {
   __atomic_store_n(&progress[1], 1, __ATOMIC_RELEASE);
   finished->wait(1);
   EXPECT_EQ(reason, Reason::kAborted);
+}
+
+TEST(RunnerTest, PausesBetweenSteps) {
+  ThreadPool::instance().setThreads(2);
+  const auto data = std::make_shared<Data>(32);
+  const auto finished = std::make_shared<Finished>();
+  int32_t progress[2] = {0, 0};
+  TestJob* job = makeJob(chain(32), data, finished, nullptr);
+  job->steps = INT64_MAX / 2;
+  job->progress = progress;
+  submitJob(job);
+  for (int turn = 0; turn < 50; turn++) {
+    pauseJobs();
+    // Nobody else touches the data now, which is what ThreadSanitizer checks.
+    const int32_t steps = __atomic_load_n(&progress[0], __ATOMIC_ACQUIRE);
+    for (float& value : data->y) value = 0.5f - value;
+    EXPECT_EQ(__atomic_load_n(&progress[0], __ATOMIC_ACQUIRE), steps);
+    resumeJobs();
+    while (turn % 10 == 0 && __atomic_load_n(&progress[0], __ATOMIC_ACQUIRE) == steps) {
+      std::this_thread::yield();
+    }
+  }
+  __atomic_store_n(&progress[1], 1, __ATOMIC_RELEASE);
+  finished->wait(1);
 }
 
 TEST(RunnerTest, CancelsAnOwnerInMidRun) {

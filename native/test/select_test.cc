@@ -30,8 +30,16 @@ double key(float x, bool isMin) {
 
 TEST_P(SelectTest, FindsTheFirst) {
   Random random(1);
-  for (const Dims& d : std::vector<Dims>{{1, 1, 1}, {3, 5, 1}, {2, 16, 1}, {1, 33, 1}, {1, 1000, 1},
-                                         {2, 7, 3}, {1, 40, 17}, {3, 9, 64}, {2, 3, 513}, {0, 3, 2}}) {
+  for (const Dims& d : std::vector<Dims>{{1, 1, 1},
+                                         {3, 5, 1},
+                                         {2, 16, 1},
+                                         {1, 33, 1},
+                                         {1, 1000, 1},
+                                         {2, 7, 3},
+                                         {1, 40, 17},
+                                         {3, 9, 64},
+                                         {2, 3, 513},
+                                         {0, 3, 2}}) {
     for (bool isMin : {false, true}) {
       for (DType dtype : {kFloat32, kInt32}) {
         const std::vector<float> x = tied(random, sizeOf(d), dtype == kFloat32);
@@ -61,7 +69,8 @@ TEST_P(SelectTest, FindsTheFirst) {
 
 TEST_P(SelectTest, FindsTheLargest) {
   Random random(2);
-  for (const Dims& d : std::vector<Dims>{{1, 1}, {3, 7}, {2, 16}, {2, 33}, {1, 500}, {4, 3}, {0, 4}}) {
+  for (const Dims& d :
+       std::vector<Dims>{{1, 1}, {3, 7}, {2, 16}, {2, 33}, {1, 500}, {4, 3}, {0, 4}}) {
     for (int64_t k : {int64_t{0}, int64_t{1}, std::min<int64_t>(5, d[1]), d[1]}) {
       const std::vector<float> x = tied(random, sizeOf(d), true);
       ProgramBuilder builder;
@@ -75,8 +84,9 @@ TEST_P(SelectTest, FindsTheLargest) {
         const float* row = x.data() + r * d[1];
         std::vector<int32_t> order((size_t)d[1]);
         std::iota(order.begin(), order.end(), 0);
-        std::stable_sort(order.begin(), order.end(),
-                         [&](int32_t a, int32_t b) { return key(row[a], false) > key(row[b], false); });
+        std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+          return key(row[a], false) > key(row[b], false);
+        });
         for (int64_t j = 0; j < k; j++) {
           wantIndices.push_back(order[(size_t)j]);
           wantValues.push_back(row[order[(size_t)j]]);

@@ -12,8 +12,8 @@ namespace {
 
 LAYERWISE_KERNEL_SUITE(SoftmaxTest);
 
-const std::vector<Dims> kShapes = {{1, 1},   {3, 2},   {4, 10},  {5, 15},  {7, 16},
-                                   {2, 17},  {3, 255}, {2, 300}, {1, 1030}, {0, 4}};
+const std::vector<Dims> kShapes = {{1, 1},  {3, 2},   {4, 10},  {5, 15},   {7, 16},
+                                   {2, 17}, {3, 255}, {2, 300}, {1, 1030}, {0, 4}};
 
 struct Softmax {
   std::vector<double> p, logs;
@@ -34,8 +34,8 @@ Softmax softmaxOf(const std::vector<float>& z, int64_t cols) {
   return s;
 }
 
-// exp to 4 ULP of arguments rounded once (|z − max| ≤ 20: 20·½ ULP relative), sums of up to 1030 terms
-// in chunks of 256 over 16 lanes, one division.
+// exp to 4 ULP of arguments rounded once (|z − max| ≤ 20: 20·½ ULP relative), sums of up to 1030
+// terms in chunks of 256 over 16 lanes, one division.
 constexpr double kRelative = 80 * kHalfUlp;
 
 TEST_P(SoftmaxTest, NormalizesRows) {
@@ -51,7 +51,8 @@ TEST_P(SoftmaxTest, NormalizesRows) {
     const Softmax want = softmaxOf(z, d[1]);
     const auto got = run(builder, {bytesOf(z), Bytes(z.size() * 4), Bytes(z.size() * 4)});
     expectNear(got[1], want.p, [&](size_t i) { return kRelative * want.p[i]; });
-    expectNear(got[2], want.logs, [&](size_t i) { return kRelative * (1 + std::abs(want.logs[i])); });
+    expectNear(got[2], want.logs,
+               [&](size_t i) { return kRelative * (1 + std::abs(want.logs[i])); });
     if (HasFatalFailure()) return;
   }
 }
@@ -73,14 +74,16 @@ TEST_P(SoftmaxTest, TakesCrossEntropy) {
       const int sparseLoss = builder.bind(kFloat32, {rows}, Access::kWrite);
       const int sparseGradient = builder.bind(kFloat32, d, Access::kWrite);
       builder.call(k_softmaxCrossEntropy, {Z, T}, {loss, gradient}, d, {smoothing});
-      builder.call(k_sparseSoftmaxCrossEntropy, {Z, L}, {sparseLoss, sparseGradient}, d, {smoothing});
+      builder.call(k_sparseSoftmaxCrossEntropy, {Z, L}, {sparseLoss, sparseGradient}, d,
+                   {smoothing});
       const Softmax softmax = softmaxOf(z, cols);
       for (bool sparse : {false, true}) {
         std::vector<double> losses, gradients, weights;
         for (int64_t r = 0; r < rows; r++) {
           double total = 0, sum = 0;
           const auto target = [&](int64_t c) {
-            const double t = sparse ? labels[(size_t)r] == c : (double)targets[(size_t)(r * cols + c)];
+            const double t =
+                sparse ? labels[(size_t)r] == c : (double)targets[(size_t)(r * cols + c)];
             return t * (1 - smoothing) + smoothing / (double)cols;
           };
           for (int64_t c = 0; c < cols; c++) {
@@ -94,12 +97,13 @@ TEST_P(SoftmaxTest, TakesCrossEntropy) {
           }
         }
         SCOPED_TRACE(testing::Message() << rows << "x" << cols << (sparse ? " sparse" : ""));
-        const auto got = run(builder, {bytesOf(z), bytesOf(targets), bytesOf(labels),
-                                       Bytes((size_t)rows * 4), Bytes(z.size() * 4),
-                                       Bytes((size_t)rows * 4), Bytes(z.size() * 4)});
+        const auto got =
+            run(builder, {bytesOf(z), bytesOf(targets), bytesOf(labels), Bytes((size_t)rows * 4),
+                          Bytes(z.size() * 4), Bytes((size_t)rows * 4), Bytes(z.size() * 4)});
         expectNear(got[sparse ? 5 : 3], losses,
                    [&](size_t i) { return 2 * kRelative * (1 + losses[i]); });
-        expectNear(got[sparse ? 6 : 4], gradients, [&](size_t i) { return 2 * kRelative * weights[i]; });
+        expectNear(got[sparse ? 6 : 4], gradients,
+                   [&](size_t i) { return 2 * kRelative * weights[i]; });
         if (HasFatalFailure()) return;
       }
     }

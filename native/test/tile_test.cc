@@ -1,5 +1,5 @@
-// map: single instructions against their definition, tile programs with every kind of input, storing as
-// every dtype, work in place, philox.
+// map: single instructions against their definition, tile programs with every kind of input,
+// storing as every dtype, work in place, philox.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -31,17 +31,17 @@ double reluOf(double x) { return std::max(x, 0.0); }
 double negative(double x) { return -x; }
 
 const Unary kUnary[] = {
-    {i_neg, negative, 0, -9, 9},        {i_abs, std::abs, 0, -9, 9},
-    {i_sign, signOf, 0, -1, 1},         {i_floor, std::floor, 0, -9, 9},
-    {i_ceil, std::ceil, 0, -9, 9},      {i_round, std::nearbyint, 0, -9, 9},
-    {i_trunc, std::trunc, 0, -9, 9},    {i_exp, std::exp, 4, -80, 80},
-    {i_expm1, std::expm1, 4, -20, 20},  {i_log, std::log, 4, 0.001f, 1000},
-    {i_log1p, std::log1p, 4, -0.9f, 9}, {i_sqrt, std::sqrt, 1, 0, 100},
-    {i_rsqrt, rsqrtOf, 2, 0.01f, 100},  {i_reciprocal, reciprocalOf, 1, 0.01f, 100},
-    {i_square, squareOf, 1, -9, 9},     {i_tanh, std::tanh, 4, -12, 12},
-    {i_erf, std::erf, 4, -5, 5},        {i_sigmoid, sigmoidOf, 4, -80, 80},
+    {i_neg, negative, 0, -9, 9},          {i_abs, std::abs, 0, -9, 9},
+    {i_sign, signOf, 0, -1, 1},           {i_floor, std::floor, 0, -9, 9},
+    {i_ceil, std::ceil, 0, -9, 9},        {i_round, std::nearbyint, 0, -9, 9},
+    {i_trunc, std::trunc, 0, -9, 9},      {i_exp, std::exp, 4, -80, 80},
+    {i_expm1, std::expm1, 4, -20, 20},    {i_log, std::log, 4, 0.001f, 1000},
+    {i_log1p, std::log1p, 4, -0.9f, 9},   {i_sqrt, std::sqrt, 1, 0, 100},
+    {i_rsqrt, rsqrtOf, 2, 0.01f, 100},    {i_reciprocal, reciprocalOf, 1, 0.01f, 100},
+    {i_square, squareOf, 1, -9, 9},       {i_tanh, std::tanh, 4, -12, 12},
+    {i_erf, std::erf, 4, -5, 5},          {i_sigmoid, sigmoidOf, 4, -80, 80},
     {i_softplus, softplusOf, 4, -80, 80}, {i_relu, reluOf, 0, -9, 9},
-    {i_atan, std::atan, 4, -50, 50},    {i_sinh, std::sinh, 4, -9, 9},
+    {i_atan, std::atan, 4, -50, 50},      {i_sinh, std::sinh, 4, -9, 9},
 };
 
 TEST_P(TileTest, ComputesEveryLengthOfATail) {
@@ -65,13 +65,15 @@ TEST_P(TileTest, ComputesEveryLengthOfATail) {
 }
 
 TEST_P(TileTest, ReadsEveryKindOfInput) {
-  // y = a·b + c − d over [r, m, n], with a whole, b a row, c a column, d with gaps between elements.
+  // y = a·b + c − d over [r, m, n], with a whole, b a row, c a column, d with gaps between
+  // elements.
   Random random(2);
-  for (const Dims& dims : std::vector<Dims>{{1, 1, 1}, {2, 3, 5}, {3, 4, 17}, {2, 70, 16}, {1, 3, 513},
-                                            {4, 1, 600}, {2, 0, 4}}) {
+  for (const Dims& dims : std::vector<Dims>{
+           {1, 1, 1}, {2, 3, 5}, {3, 4, 17}, {2, 70, 16}, {1, 3, 513}, {4, 1, 600}, {2, 0, 4}}) {
     const int64_t r = dims[0], m = dims[1], n = dims[2], size = sizeOf(dims);
     const int64_t gaps = size > 0 ? ((r - 1) * m + m - 1) * 2 * n + (n - 1) * 2 + 1 : 0;
-    const std::vector<float> a = random.floats(size), b = random.floats(n), c = random.floats(r * m);
+    const std::vector<float> a = random.floats(size), b = random.floats(n),
+                             c = random.floats(r * m);
     const std::vector<float> d = random.floats(gaps);
     ProgramBuilder builder;
     const int A = builder.bind(kFloat32, {size}, Access::kRead);
@@ -90,7 +92,8 @@ TEST_P(TileTest, ReadsEveryKindOfInput) {
                      d[(size_t)(2 * i)]);
     }
     SCOPED_TRACE(testing::Message() << r << "x" << m << "x" << n);
-    const auto got = run(builder, {bytesOf(a), bytesOf(b), bytesOf(c), bytesOf(d), Bytes((size_t)size * 4)});
+    const auto got =
+        run(builder, {bytesOf(a), bytesOf(b), bytesOf(c), bytesOf(d), Bytes((size_t)size * 4)});
     // Three roundings of values below 3.
     expectNear(got[4], want, [](size_t) { return 3 * kHalfUlp * 4; });
     if (HasFatalFailure()) return;
@@ -110,7 +113,8 @@ TEST_P(TileTest, StoresAsEveryDType) {
     const Tile tile{{n}, {{1}}, {{i_toFloat, 1, {0}}}, {0, 0, 0, 1}};
     builder.call(k_map, {in}, outputs, {}, {}, &tile);
     const size_t size = (size_t)n;
-    const auto got = run(builder, {bytesOf(x), Bytes(4 * size), Bytes(size), Bytes(size), Bytes(4 * size)});
+    const auto got =
+        run(builder, {bytesOf(x), Bytes(4 * size), Bytes(size), Bytes(size), Bytes(4 * size)});
     std::vector<uint8_t> saturated, truth;
     std::vector<float> converted;
     for (int32_t v : x) {
@@ -183,7 +187,8 @@ TEST_P(TileTest, DrawsPhilox) {
     const Tile tile{{n}, {{0}, {0}}, {{i_philox, 2, {0, 1}, {7, 9}}}, {2}};
     builder.call(k_map, {seed, step}, {out}, {}, {}, &tile);
     std::vector<int32_t> want;
-    for (int64_t i = 0; i < n; i++) want.push_back((int32_t)philoxWord(12345, 7, 9, 3, (uint32_t)i));
+    for (int64_t i = 0; i < n; i++)
+      want.push_back((int32_t)philoxWord(12345, 7, 9, 3, (uint32_t)i));
     const auto got = run(builder, {bytesOf(std::vector<int32_t>{12345}),
                                    bytesOf(std::vector<int32_t>{3}), Bytes((size_t)n * 4)});
     expectEqual(got[2], want);
@@ -191,8 +196,8 @@ TEST_P(TileTest, DrawsPhilox) {
 }
 
 TEST_P(TileTest, ComputesLanesApart) {
-  // What a lane gives may not depend on its neighbours, or it would depend on the number of threads: the
-  // same 64 arguments alone and with every other one huge.
+  // What a lane gives may not depend on its neighbours, or it would depend on the number of
+  // threads: the same 64 arguments alone and with every other one huge.
   for (InstructionId op : {i_exp, i_log, i_tanh, i_erf, i_sigmoid, i_sin, i_cos}) {
     ProgramBuilder builder;
     const int in = builder.bind(kFloat32, {64}, Access::kRead);
@@ -218,7 +223,8 @@ TEST_P(TileTest, KeepsNaNAndInfinity) {
   const int in = builder.bind(kFloat32, {n}, Access::kRead);
   const int out = builder.bind(kFloat32, {n}, Access::kWrite);
   const int bad = builder.bind(kBool, {n}, Access::kWrite);
-  const Tile tile{{n}, {{1}}, {{i_maximum, 1, {0, 0}}, {i_relu, 1, {1}}, {i_isNaN, 2, {0}}}, {1, 2}};
+  const Tile tile{
+      {n}, {{1}}, {{i_maximum, 1, {0, 0}}, {i_relu, 1, {1}}, {i_isNaN, 2, {0}}}, {1, 2}};
   builder.call(k_map, {in}, {out, bad}, {}, {}, &tile);
   const auto got = run(builder, {bytesOf(x), Bytes((size_t)n * 4), Bytes((size_t)n)});
   expectNear(got[1], {NAN, inf, 0, 0, 0, 1, 0}, [](size_t) { return 0.0; });

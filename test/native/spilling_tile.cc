@@ -1,4 +1,5 @@
-// A micro-kernel with more accumulators than there are registers: what scripts/disassembly.mjs must find.
+// A micro-kernel with more accumulators than there are registers: what scripts/disassembly.mjs must
+// find.
 typedef float V __attribute__((vector_size(16)));
 
 namespace layerwise::baseline {

@@ -32,8 +32,8 @@ char* takePages(size_t bytes) {
     free.pop_back();
     return pages;
   }
-  char* whole = (char*)mmap(nullptr, bytes + 2 * pageSize(), PROT_NONE,
-                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  char* whole =
+      (char*)mmap(nullptr, bytes + 2 * pageSize(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (whole == MAP_FAILED || mprotect(whole + pageSize(), bytes, PROT_READ | PROT_WRITE) != 0) {
     perror("guarded memory");
     abort();

@@ -1,6 +1,6 @@
-// Memory with an inaccessible page directly behind it or directly before it, so that one byte read or
-// written too far is a fault, on any compiler and with inline assembly or masked vector instructions.
-// The other side, up to the page's border, holds a pattern that is checked.
+// Memory with an inaccessible page directly behind it or directly before it, so that one byte read
+// or written too far is a fault, on any compiler and with inline assembly or masked vector
+// instructions. The other side, up to the page's border, holds a pattern that is checked.
 #pragma once
 
 #include <cstddef>

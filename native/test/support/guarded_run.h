@@ -1,5 +1,6 @@
-// Runs a Program's kernels one by one in guarded memory, every call split into a given number of parts
-// even where the executor would not split it: what a kernel may not do to its neighbours shows here.
+// Runs a Program's kernels one by one in guarded memory, every call split into a given number of
+// parts even where the executor would not split it: what a kernel may not do to its neighbours
+// shows here.
 #pragma once
 
 #include <string>
@@ -16,8 +17,9 @@ struct Outcome {
   std::string violation;        // what was written beside the tensors; never to be seen
 };
 
-// Where two runs of a Program differ in a bit, for a message; empty if nowhere. The sign and payload of a
-// NaN are of no account: they follow the order of operands, which the compiler may choose.
+// Where two runs of a Program differ in a bit, for a message; empty if nowhere. The sign and
+// payload of a NaN are of no account: they follow the order of operands, which the compiler may
+// choose.
 std::string difference(const Program& program, const Outcome& a, const Outcome& b);
 
 enum class Parts { kInThreads, kInTurn };

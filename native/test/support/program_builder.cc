@@ -92,8 +92,12 @@ void ProgramBuilder::call(KernelId kernel, const std::vector<int>& inputs,
 
 Encoded ProgramBuilder::encode() const {
   constexpr int32_t kMagic = 0x4c575031, kVersion = 1;
-  std::vector<int32_t> words = {kMagic,        kVersion,  tensorCount_,
-                                bindingCount_, callCount_, (int32_t)arenaBytes_,
+  std::vector<int32_t> words = {kMagic,
+                                kVersion,
+                                tensorCount_,
+                                bindingCount_,
+                                callCount_,
+                                (int32_t)arenaBytes_,
                                 (int32_t)(arenaBytes_ >> 32)};
   for (const auto* part : {&tensors_, &bindings_, &calls_}) {
     words.insert(words.end(), part->begin(), part->end());

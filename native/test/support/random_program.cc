@@ -191,7 +191,8 @@ class Generator {
 
   // A register for a result and a dtype it can be stored as.
   DType result(Tiled& t, bool wide) {
-    const int reg = (int)t.lanes.size() - 1 - (int)r_.below(r_.chance(0.7) ? 1 : (int64_t)t.lanes.size());
+    const int reg =
+        (int)t.lanes.size() - 1 - (int)r_.below(r_.chance(0.7) ? 1 : (int64_t)t.lanes.size());
     t.tile.results.push_back(reg);
     if (t.lanes[(size_t)reg] == kFloat32) return kFloat32;
     return wide ? kInt32 : r_.pick({kInt32, kUint8, kBool});
@@ -233,7 +234,8 @@ class Generator {
   }
 
   void reduce() {
-    const Dims dims = r_.chance(0.5) ? Dims{smallDim(), dim(), 1} : Dims{smallDim(), smallDim(), dim()};
+    const Dims dims =
+        r_.chance(0.5) ? Dims{smallDim(), dim(), 1} : Dims{smallDim(), smallDim(), dim()};
     Tiled t = tileInputs(dims, false);
     instructions(t);
     std::vector<int> outputs;
@@ -252,7 +254,8 @@ class Generator {
     const int64_t batch = r_.chance(0.6) ? 1 : smallDim(), m = dim(), n = dim(), k = dim();
     const int64_t strideA = r_.chance(0.3) ? 0 : m * k, strideB = r_.chance(0.3) ? 0 : k * n;
     const int64_t last = batch > 0 ? batch - 1 : 0;
-    const int a = input(kFloat32, m * k + last * strideA), b = input(kFloat32, k * n + last * strideB);
+    const int a = input(kFloat32, m * k + last * strideA),
+              b = input(kFloat32, k * n + last * strideB);
     const std::vector<int64_t> ints = {batch, m, n, k, flag(), flag(), strideA, strideB};
     if (r_.chance(0.4)) {
       b_.call(k_gemm, {a, b}, {output(kFloat32, batch * m * n)}, ints);
@@ -287,7 +290,8 @@ class Generator {
     flagged_ = !flagged_;
     const int64_t margin = r_.below(3);
     std::vector<int64_t> ints = {rank, -low, margin};
-    for (const Dims* part : {&dims, &from, &to}) ints.insert(ints.end(), part->begin(), part->end());
+    for (const Dims* part : {&dims, &from, &to})
+      ints.insert(ints.end(), part->begin(), part->end());
     const bool empty = sizeOf(dims) == 0;
     const int64_t sourceSize = empty ? 1 : high - low + 1 + r_.below(2);
     b_.call(k_copy, {input(dtype, sourceSize)}, {output(dtype, size + margin + r_.below(2))}, ints);
@@ -320,7 +324,8 @@ class Generator {
   void moments() {
     const int64_t outer = smallDim(), axis = dim(), inner = r_.chance(0.5) ? 1 : dim();
     b_.call(k_moments, {input(kFloat32, outer * axis * inner)},
-            {output(kFloat32, outer * inner), output(kFloat32, outer * inner)}, {outer, axis, inner});
+            {output(kFloat32, outer * inner), output(kFloat32, outer * inner)},
+            {outer, axis, inner});
   }
   void argReduce() {
     const int64_t outer = smallDim(), axis = 1 + r_.below(40), inner = r_.chance(0.5) ? 1 : dim();
@@ -370,7 +375,8 @@ std::vector<Bytes> randomBindings(const Program& program, Random& random) {
         const float value = someFloat(random);
         memcpy(bytes.data() + 4 * i, &value, 4);
       } else if (binding.dtype == kInt32) {
-        const int32_t value = random.chance(0.001) ? (int32_t)random.bits() : (int32_t)random.below(most);
+        const int32_t value =
+            random.chance(0.001) ? (int32_t)random.bits() : (int32_t)random.below(most);
         memcpy(bytes.data() + 4 * i, &value, 4);
       } else {
         bytes[(size_t)i] = (uint8_t)random.below(binding.dtype == kBool ? 2 : 256);

@@ -1,5 +1,5 @@
-// Random valid Programs: any kernel, awkward sizes, random tile programs, tensors in all places, chains of
-// calls, work in place. Where the fuzzer starts from, and a test of its own.
+// Random valid Programs: any kernel, awkward sizes, random tile programs, tensors in all places,
+// chains of calls, work in place. Where the fuzzer starts from, and a test of its own.
 #pragma once
 
 #include "program_builder.h"

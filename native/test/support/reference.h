@@ -1,5 +1,5 @@
-// What the kernels are compared with: plain loops in double, written from docs/program.md and not from
-// the kernels. Tolerances are the caller's, per kernel and with a reason.
+// What the kernels are compared with: plain loops in double, written from docs/program.md and not
+// from the kernels. Tolerances are the caller's, per kernel and with a reason.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -8,8 +8,8 @@
 #include <cmath>
 #include <vector>
 
-#include "guarded_run.h"
 #include "../../dispatch.h"
+#include "guarded_run.h"
 
 namespace layerwise::test {
 
@@ -23,7 +23,8 @@ std::vector<T> valuesOf(const Bytes& bytes) {
 // A suite whose tests run once per instruction set of this CPU.
 class KernelTest : public testing::TestWithParam<const KernelTable*> {
  protected:
-  // Runs with 1, 2 and 3 threads and guards behind and before every tensor; all must give the same bits.
+  // Runs with 1, 2 and 3 threads and guards behind and before every tensor; all must give the same
+  // bits.
   std::vector<Bytes> run(const ProgramBuilder& builder, const std::vector<Bytes>& bindings);
   // The same for a run that must end in a data error.
   std::string failure(const ProgramBuilder& builder, const std::vector<Bytes>& bindings);
@@ -37,8 +38,8 @@ void expectNear(const Bytes& got, const std::vector<double>& want, Bound bound) 
   for (size_t i = 0; i < want.size(); i++) {
     if (std::isnan(want[i]) && std::isnan(values[i])) continue;
     if (values[i] == want[i]) continue;
-    ASSERT_LE(std::abs(values[i] - want[i]), bound(i)) << "element " << i << ": got " << values[i]
-                                                       << ", expected " << want[i];
+    ASSERT_LE(std::abs(values[i] - want[i]), bound(i))
+        << "element " << i << ": got " << values[i] << ", expected " << want[i];
   }
 }
 
@@ -53,9 +54,9 @@ constexpr double kHalfUlp = 0x1p-24;
 std::string tableName(const testing::TestParamInfo<const KernelTable*>& info);
 
 // Defines the suite `name` for every instruction set.
-#define LAYERWISE_KERNEL_SUITE(name)                                                            \
-  class name : public layerwise::test::KernelTest {};                                           \
-  INSTANTIATE_TEST_SUITE_P(Isa, name, testing::ValuesIn(layerwise::availableTables()),          \
+#define LAYERWISE_KERNEL_SUITE(name)                                                   \
+  class name : public layerwise::test::KernelTest {};                                  \
+  INSTANTIATE_TEST_SUITE_P(Isa, name, testing::ValuesIn(layerwise::availableTables()), \
                            layerwise::test::tableName)
 
 }  // namespace layerwise::test
