@@ -29,6 +29,13 @@ constexpr int64_t kPrefetchK = 8;
 #else
 constexpr int64_t kPrefetchK = 0;
 #endif
+// Steps of k in one turn of the loop. With AVX2 a step is 24 instructions for 12 fma, of which 4 are the
+// loop's own: 8 % on a core whose front end is shared.
+#if defined(__AVX2__) && !defined(__AVX512F__)
+constexpr int kUnrollK = 2;
+#else
+constexpr int kUnrollK = 1;
+#endif
 constexpr int64_t kColumns = kVectors * W;
 
 // Few rows: wider tiles, so that there are still enough chains to hide the latency of fma.
@@ -60,6 +67,7 @@ void gemmTile(int64_t kc, const float* __restrict a, int64_t lda, const float* _
 #pragma GCC unroll 8
     for (int j = 0; j < NV; j++) acc[i][j] = zero();
   }
+#pragma GCC unroll kUnrollK
   for (int64_t k = 0; k < kc; k++) {
     VF bv[NV];
     if constexpr (kPrefetchK > 0) {

@@ -16,20 +16,21 @@ constexpr int64_t kBlockM = kRows;
 constexpr int64_t kBlockN = 512;          // × kBlockK floats of packed B: a quarter of a 2 MiB L2
 constexpr int64_t kBlockNEpilogue = 512;
 constexpr int64_t kScratchRows = 256, kScratchColumns = 512;
-constexpr int64_t kPackRows = 384;
+constexpr int64_t kPackRows = 384, kPackRowsAliased = 128, kAliased = 1024;
 #else
 constexpr int64_t kBlockM = 192;          // × kBlockK floats of packed A: 192 KiB of L2
 constexpr int64_t kBlockN = 1024;
 constexpr int64_t kBlockNEpilogue = 512;  // C must still be in L2 when the epilogue comes
 constexpr int64_t kScratchRows = 192, kScratchColumns = 256;
-constexpr int64_t kPackRows = 48;
+constexpr int64_t kPackRows = 48, kPackRowsAliased = 3 * kRows, kAliased = 256;
 #endif
 // Fewer rows than kPackRows do not pay for packing an untransposed B; where its rows are whole pages
 // apart and evict each other, packing pays sooner.
-constexpr int64_t kPackRowsAliased = 128;
 constexpr int64_t packRowsFrom(int64_t ldb) {
-  return ldb % 1024 == 0 && kPackRowsAliased < kPackRows ? kPackRowsAliased : kPackRows;
+  return ldb % kAliased == 0 && kPackRowsAliased < kPackRows ? kPackRowsAliased : kPackRows;
 }
+// A single row with so many columns is not cut into panels.
+constexpr int64_t kRowColumns = 256;
 // So many rows of A against a transposed B go panel by panel: a transposed panel is used from L1 and
 // never goes to L2.
 constexpr int64_t kPanelRows = 256;
@@ -140,12 +141,13 @@ LW_INLINE void dots(const float* rows, int64_t stride, const float* x, int64_t n
 
 // How a piece of C is computed, from its shape alone.
 struct Strategy {
-  bool byDots, packA, packB;
+  bool byDots, byRow, packA, packB;
   int64_t rowBlock;  // rows of a block of A
   int64_t panel;     // columns of a panel of B
   Strategy(const Shape& s, int64_t rows, int64_t cols) {
     const int64_t panels = ceilDiv(cols, kColumns);
     byDots = s.byDots();
+    byRow = s.m == 1 && !s.tb && cols >= kRowColumns;
     packB = s.tb || (rows >= packRowsFrom(s.ldb()) && panels > 1);
     const bool scattered = kBlockM > kRows && rows > kRows &&
                            (rows > kPackRowsOfA || s.lda() % kPackStrideOfA == 0);
@@ -165,6 +167,47 @@ void multiplyByDots(const Shape& s, const float* a, const float* b, float* c, in
   int64_t r = 0;
   for (; r + 4 <= count; r += 4) dots<4>(from + r * s.k, s.k, x, s.k, c + r * step, step);
   for (; r < count; r++) dots<1>(from + r * s.k, s.k, x, s.k, c + r * step, step);
+}
+
+// One row of C: as many columns at once as L1 holds, so that rows of B are read whole and in order.
+// Each element is the same chain of fma as in a tile. x[k·stride] is the row of A.
+void multiplyRow(const Shape& s, const float* x, int64_t strideX, const float* b, float* c, int64_t cols) {
+  constexpr int64_t kColumnsAtOnce = 2048;
+  constexpr int kStep = 4;
+  float sums[kColumnsAtOnce];
+  const int64_t ldb = s.n;
+  for (int64_t j0 = 0; j0 < cols; j0 += kColumnsAtOnce) {
+    const int64_t n = minOf(kColumnsAtOnce, cols - j0), whole = n / W * W;
+    for (int64_t k0 = 0; k0 < maxOf(s.k, 1); k0 += kBlockK) {
+      const int64_t end = minOf(s.k, k0 + kBlockK);
+      for (int64_t j = 0; j < n; j++) sums[j] = 0;
+      for (int64_t k = k0; k < end; k += kStep) {
+        const int64_t steps = minOf(kStep, end - k);
+        const float* const row = b + k * ldb + j0;
+        if (steps == kStep) {
+          VF xv[kStep];
+          for (int t = 0; t < kStep; t++) xv[t] = set1(x[(k + t) * strideX]);
+          for (int64_t j = 0; j < whole; j += W) {
+            VF sum = load(sums + j);
+#pragma GCC unroll 4
+            for (int t = 0; t < kStep; t++) sum = fma(xv[t], load(row + t * ldb + j), sum);
+            store(sums + j, sum);
+          }
+        }
+        for (int64_t t = 0; t < steps; t++) {
+          const VF xv = set1(x[(k + t) * strideX]);
+          for (int64_t j = steps == kStep ? whole : 0; j < whole; j += W) {
+            store(sums + j, fma(xv, load(row + t * ldb + j), load(sums + j)));
+          }
+          if (whole < n) {
+            const VF last = loadPartial(row + t * ldb + whole, n - whole);
+            storePartial(sums + whole, fma(xv, last, loadPartial(sums + whole, n - whole)), n - whole);
+          }
+        }
+      }
+      for (int64_t j = 0; j < n; j++) c[j0 + j] = k0 > 0 ? c[j0 + j] + sums[j] : sums[j];
+    }
+  }
 }
 
 // Scratch memory of one thread.
@@ -246,6 +289,11 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
         float* const c = stored ? stored + row * s.n + j0 : scratchC;
         if (how.byDots) {
           multiplyByDots(s, a, bj, c, ldc, mc, nc);
+          if (epilogue) epilogue->apply(c, ldc, row, mc, j0, nc);
+          continue;
+        }
+        if (how.byRow) {
+          multiplyRow(s, a, s.ta ? lda : 1, bj, c, nc);
           if (epilogue) epilogue->apply(c, ldc, row, mc, j0, nc);
           continue;
         }
