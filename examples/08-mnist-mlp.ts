@@ -32,7 +32,10 @@ const steps = epochs * Math.ceil(train.x.shape[0]! / batchSize);
 model.compile({
   // Large steps first, ever smaller ones towards the end: worth 0.3 % here.
   optimizer: lw.optimizers.adam({
-    learningRate: lw.optimizers.schedules.cosineDecay({ initialLearningRate: 0.002, decaySteps: steps }),
+    learningRate: lw.optimizers.schedules.cosineDecay({
+      initialLearningRate: 0.002,
+      decaySteps: steps,
+    }),
   }),
   loss: "sparseCategoricalCrossentropy",
   metrics: ["accuracy"],
