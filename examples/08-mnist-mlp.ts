@@ -30,7 +30,7 @@ const epochs = quick ? 3 : 12;
 const batchSize = quick ? 32 : 128;
 const steps = epochs * Math.ceil(train.x.shape[0]! / batchSize);
 model.compile({
-  // Large steps first, ever smaller ones towards the end: worth 0.3 % here.
+  // Large steps first, ever smaller ones towards the end.
   optimizer: lw.optimizers.adam({
     learningRate: lw.optimizers.schedules.cosineDecay({
       initialLearningRate: 0.002,
