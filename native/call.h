@@ -96,6 +96,7 @@ struct TilePlan {
   int64_t domain[3];         // reduce: outer, axis, inner
   int32_t blockTensor;       // gemm: the output that holds C while it is computed, -1 for none
   int32_t aliased;           // an output shares memory with a tile input
+  int32_t light;             // memory sets the pace of a large domain, not the few and simple ops
   const TileInput* inputs;
   const TileResult* results;
   const TileOp* uniformOps;  // run once on one lane

@@ -71,6 +71,18 @@ bool hasVariants(int op) {
   return strcmp(lanes, "F_FF") == 0 || strcmp(lanes, "B_FF") == 0 || strcmp(lanes, "X_IXX") == 0;
 }
 
+// One or two instructions of the CPU; the others are polynomials, calls or random bits.
+bool isSimple(int op) {
+  switch (op) {
+    case i_neg: case i_abs: case i_square: case i_sqrt: case i_relu: case i_add: case i_sub: case i_mul:
+    case i_div: case i_minimum: case i_maximum: case i_equal: case i_notEqual: case i_less:
+    case i_lessEqual: case i_select: case i_notBool: case i_toFloat:
+      return true;
+    default:
+      return false;
+  }
+}
+
 // Joins instructions into pairs: one pass over the lanes instead of two.
 void findPairs(std::vector<Value>& values, int nInputs) {
   for (size_t v = (size_t)nInputs; v < values.size(); v++) {
@@ -453,6 +465,11 @@ std::string TilePlanner::build() {
     }
   }
   plan.aliased = aliased;
+  constexpr size_t kFewOps = 4;
+  plan.light = ops.size() <= kFewOps;
+  for (size_t v = (size_t)nInputs; v < values.size(); v++) {
+    if (values[v].needed && !values[v].uniform && !values[v].column && !isSimple(values[v].op)) plan.light = 0;
+  }
 
   // gemm: an output may hold C while it is computed, unless it is still needed as something else.
   plan.blockTensor = -1;

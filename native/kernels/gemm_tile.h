@@ -1,6 +1,6 @@
 // The register tile of the matrix product and the packing of B: the inner pieces of gemm, apart from
-// blocking and threads. Every element of C is one fma chain over at most kBlockK terms from zero,
-// whatever the tile, so tile shapes and thread splits never change a bit.
+// blocking and threads. Every element of C is one fma chain per block of k from zero, whatever the tile,
+// so tile shapes and thread splits never change a bit.
 //
 // Letters: MR×NV·W is the tile (NV vectors of W lanes), kc the length of this block of k, lda/ldb/ldc
 // the distance between rows of the stored matrices in elements.
@@ -11,7 +11,16 @@
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
 
-constexpr int64_t kBlockK = 256;
+// The k terms of a product are cut into near-equal blocks of at most kBlockK: a short last block would
+// read and write C for a few terms. 288 is 9·32: convolutions of 3×3 taps come out even.
+constexpr int64_t kBlockK = 288;
+struct BlocksOfK {
+  int64_t k, count;
+  explicit BlocksOfK(int64_t terms) : k(terms), count((terms + kBlockK - 1) / kBlockK) {}
+  int64_t begin(int64_t block) const { return k * block / count; }  // block may be count
+  // The largest block's length.
+  int64_t longest() const { return count > 0 ? (k + count - 1) / count : 0; }
+};
 
 // Register budget: MR·NV accumulators + NV vectors of B + 1 broadcast of A.
 #if defined(__AVX512F__)
@@ -129,16 +138,34 @@ static const TileFunction kTiles[2][2][14][8] = {
 // A packed strip of A, transposed or not, has room for kRows rows of packedStride(kc) floats.
 constexpr int64_t packedStride(int64_t kc) { return kc + 16; }  // rows on different L1 sets
 
-// Packs mr columns of a transposed A (element (i, k) at a[k·lda + i]) as kc rows of kRows floats: with a
-// row stride of several KiB their lines would evict each other from L1.
-LW_INLINE void packTransposedStrip(const float* a, int64_t lda, int64_t kc, int64_t mr, float* dst) {
+// Near-equal strips of at most kRows rows.
+constexpr int64_t kMaxStrips = 48;
+struct Strips {
+  int64_t count;
+  int16_t at[kMaxStrips + 1];
+  explicit Strips(int64_t rows) : count((rows + kRows - 1) / kRows) {
+    for (int64_t strip = 0; strip <= count; strip++) at[strip] = (int16_t)(rows * strip / count);
+  }
+  int64_t rows(int64_t strip) const { return at[strip + 1] - at[strip]; }
+};
+
+// Packs rows of a transposed A (element (i, k) at a[k·lda + i]) as strips of kc rows of kRows floats, strips
+// `size` floats apart: with a row stride of several KiB their lines would evict each other from L1. Row by
+// row of the stored matrix, so that each line is read once.
+LW_INLINE void packTransposed(const float* a, int64_t lda, int64_t kc, const Strips& strips, float* dst,
+                              int64_t size) {
   for (int64_t k = 0; k < kc; k++, a += lda, dst += kRows) {
-    // Whole vectors: what is too much, the next row overwrites; after the last there is room.
+    for (int64_t strip = 0; strip < strips.count; strip++) {
+      const float* const from = a + strips.at[strip];
+      float* const to = dst + strip * size;
+      const int64_t mr = strips.rows(strip);
+      // Whole vectors: what is too much, the next row overwrites; after the last there is room.
 #pragma GCC unroll 4
-    for (int64_t i = 0; i < kRows; i += W) {
-      const int64_t rest = mr - i;
-      if (rest >= W) store(dst + i, load(a + i));
-      else if (rest > 0) store(dst + i, loadPartial(a + i, rest));
+      for (int64_t i = 0; i < kRows; i += W) {
+        const int64_t rest = mr - i;
+        if (rest >= W) store(to + i, load(from + i));
+        else if (rest > 0) store(to + i, loadPartial(from + i, rest));
+      }
     }
   }
 }

@@ -15,13 +15,13 @@ namespace {
 constexpr int64_t kBlockM = kRows;
 constexpr int64_t kBlockN = 512;          // × kBlockK floats of packed B: a quarter of a 2 MiB L2
 constexpr int64_t kBlockNEpilogue = 512;
-constexpr int64_t kScratchRows = 256, kScratchColumns = 512;
+constexpr int64_t kScratchRows = 256, kScratchColumns = 512, kHotRows = 2 * kRows;
 constexpr int64_t kPackRows = 384, kPackRowsAliased = 128, kAliased = 1024;
 #else
 constexpr int64_t kBlockM = 192;          // × kBlockK floats of packed A: 192 KiB of L2
 constexpr int64_t kBlockN = 1024;
 constexpr int64_t kBlockNEpilogue = 512;  // C must still be in L2 when the epilogue comes
-constexpr int64_t kScratchRows = 192, kScratchColumns = 256;
+constexpr int64_t kScratchRows = 192, kScratchColumns = 256, kHotRows = 4 * kRows;
 constexpr int64_t kPackRows = 48, kPackRowsAliased = 3 * kRows, kAliased = 256;
 #endif
 // Fewer rows than kPackRows do not pay for packing an untransposed B; where its rows are whole pages
@@ -34,6 +34,10 @@ constexpr int64_t kRowColumns = 256;
 // So many rows of A against a transposed B go panel by panel: a transposed panel is used from L1 and
 // never goes to L2.
 constexpr int64_t kPanelRows = 256;
+// With a single block of k and C in scratch, the epilogue comes after every kHotRows rows, whose C is still
+// in L1 or L2, as are the epilogue's inputs: they are prefetched while the rows are multiplied. All of B
+// then waits in L2, at most kHotB floats of it.
+constexpr int64_t kHotB = 1 << 16;
 // A is packed if it meets at least so many panels of B; an untransposed one only if it has many rows
 // or rows that lie on the same cache sets.
 constexpr int64_t kPackPanels = 4;
@@ -59,9 +63,24 @@ struct Epilogue {
   TileRun run;
   int64_t n;
   bool wholeRows;
+  int32_t nStreams;
 
-  Epilogue(const Call& call, const Run& r, int64_t lanes, bool many, int64_t columns)
-      : run(*call.tile, r.ptr, r.scratch, lanes, many), n(columns), wholeRows(many) {}
+  // `hot`: what it reads is asked for by fetch, earlier than one block ahead.
+  Epilogue(const Call& call, const Run& r, int64_t lanes, bool many, int64_t columns, bool hot)
+      : run(*call.tile, r.ptr, r.scratch, lanes, many), n(columns), wholeRows(many),
+        nStreams(hot ? run.nStreams : 0) {
+    if (hot) run.nStreams = 0;
+    run.around = 0;  // C is in the caches
+  }
+  // Asks for what the epilogue will read at rows [row, row + rows) and columns [col, col + cols).
+  LW_MEMBER void fetch(int64_t row, int64_t rows, int64_t col, int64_t cols) const {
+    for (int32_t stream = 0; stream < nStreams; stream++) {
+      const float* const from = (const float*)run.streams[stream] + row * n + col;
+      for (int64_t r = 0; r < rows; r++) {
+        for (int64_t j = 0; j < cols; j += 16) __builtin_prefetch(from + r * n + j, 0, 2);
+      }
+    }
+  }
   // Rows [row, row + rows) and columns [col, col + cols) of the domain, at c.
   void apply(float* c, int64_t ldc, int64_t row, int64_t rows, int64_t col, int64_t cols) {
     if (wholeRows) {
@@ -102,14 +121,14 @@ Piece pieceOf(const Shape& s, int64_t part, int64_t parts) {
   return p;
 }
 
-// y[r·step] = Σ rows[r·stride + i]·x[i] for R rows: 16 lanes of fma over chunks of kBlockK terms,
-// chunks added in double. Several rows at once keep more loads in flight; each sum is the same.
+// y[r·step] = Σ rows[r·stride + i]·x[i] for R rows: 16 lanes of fma over chunks of 256 terms, chunks added
+// in double. Several rows at once keep more loads in flight; each sum is the same.
 template <int R>
 LW_INLINE void dots(const float* rows, int64_t stride, const float* x, int64_t n, float* y,
                     int64_t step) {
   double total[R] = {};
-  for (int64_t at = 0; at < n; at += kBlockK) {
-    const int64_t end = minOf(n, at + kBlockK);
+  for (int64_t at = 0; at < n; at += 256) {
+    const int64_t end = minOf(n, at + 256);
     Lanes16 acc[R];
 #pragma GCC unroll 4
     for (int r = 0; r < R; r++) acc[r] = lanes16(0.0f);
@@ -176,10 +195,11 @@ void multiplyRow(const Shape& s, const float* x, int64_t strideX, const float* b
   constexpr int kStep = 4;
   float sums[kColumnsAtOnce];
   const int64_t ldb = s.n;
+  const BlocksOfK blocks(maxOf(s.k, 1));
   for (int64_t j0 = 0; j0 < cols; j0 += kColumnsAtOnce) {
     const int64_t n = minOf(kColumnsAtOnce, cols - j0), whole = n / W * W;
-    for (int64_t k0 = 0; k0 < maxOf(s.k, 1); k0 += kBlockK) {
-      const int64_t end = minOf(s.k, k0 + kBlockK);
+    for (int64_t kb = 0; kb < blocks.count; kb++) {
+      const int64_t k0 = blocks.begin(kb), end = minOf(s.k, blocks.begin(kb + 1));
       for (int64_t j = 0; j < n; j++) sums[j] = 0;
       for (int64_t k = k0; k < end; k += kStep) {
         const int64_t steps = minOf(kStep, end - k);
@@ -215,48 +235,91 @@ struct Packed {
   float *a, *b;
 };
 
-// C (rows×cols at c) = or += A·B over one block of k: `a` and `b` are the stored matrices at this piece's
-// first element. `done(row, rows)` is called for rows that are finished.
-template <class Done>
-LW_INLINE void multiplyBlock(const Shape& s, const Strategy& how, const Packed& packed, const float* a,
-                             const float* b, float* c, int64_t ldc, int64_t rows, int64_t cols,
-                             int64_t kc, bool add, Done done) {
-  const int64_t lda = s.lda(), ldb = s.ldb(), panel = how.panel;
+// A piece of a matrix that is read soon: `rows` runs of `n` floats, `stride` apart. What it takes to have
+// it in L2 by then is spread over the tiles that are computed meanwhile.
+struct Ahead {
+  const float* from;
+  int64_t stride, rows, n;
+  // Asks for `count` runs from the first-th on.
+  LW_MEMBER void fetch(int64_t first, int64_t count) const {
+    const int64_t end = minOf(rows, first + count);
+    for (int64_t r = first; r < end; r++) {
+      const float* const run = from + r * stride;
+      for (int64_t i = 0; i < n; i += 16) __builtin_prefetch(run + i, 0, 2);
+      __builtin_prefetch(run + n - 1, 0, 2);  // the run may begin inside a line
+    }
+  }
+};
+
+// One block of k of a piece of C.
+struct KBlock {
+  const float *a, *b;  // the stored matrices at the piece's first element of this block
+  int64_t length;
+  bool add;            // C += A·B rather than C = A·B
+};
+
+// C (rows×cols at c) = or += A·B over one block of k. `done(row, rows)` is called for rows that are
+// finished, `soon(row, rows, column, columns)` before each tile. With `reuseC` every block of rows is
+// computed at c, from where `done` takes it.
+template <class Done, class Soon>
+LW_INLINE void multiplyBlock(const Shape& s, const Strategy& how, const Packed& packed, const KBlock& k,
+                             float* c, int64_t ldc, bool reuseC, int64_t rows, int64_t cols, Done done,
+                             Soon soon) {
+  const int64_t lda = s.lda(), ldb = s.ldb(), kc = k.length, panel = how.panel;
   const int64_t blocks = ceilDiv(rows, how.rowBlock), sizeA = kRows * packedStride(kc);
   // Later blocks of rows find B packed; with one block only a group of panels is kept.
   const bool keepB = blocks > 1;
+  // Panels that are brought in at once.
+  const int64_t group = how.packB && !s.tb ? kGroup * kColumns : panel;
   for (int64_t block = 0; block < blocks; block++) {
     const int64_t i0 = rows * block / blocks, mc = rows * (block + 1) / blocks - i0;
-    const int64_t strips = ceilDiv(mc, kRows);
-    const float* const ai = s.ta ? a + i0 : a + i0 * lda;
-    if (how.packA) {
-      for (int64_t strip = 0; strip < strips; strip++) {
-        const int64_t i = mc * strip / strips, mr = mc * (strip + 1) / strips - i;
-        float* const to = packed.a + strip * sizeA;
-        if (s.ta) packTransposedStrip(ai + i, lda, kc, mr, to);
-        else packStrip(ai + i * lda, lda, kc, mr, to);
+    const Strips strips(mc);
+    const float* const ai = s.ta ? k.a + i0 : k.a + i0 * lda;
+    float* const ci = reuseC ? c : c + i0 * ldc;
+    if (how.packA && s.ta) {
+      packTransposed(ai, lda, kc, strips, packed.a, sizeA);
+    } else if (how.packA) {
+      for (int64_t strip = 0; strip < strips.count; strip++) {
+        packStrip(ai + strips.at[strip] * lda, lda, kc, strips.rows(strip), packed.a + strip * sizeA);
       }
     }
+    // The next block of A comes from memory while this one is used.
+    const int64_t i1 = i0 + mc, more = block + 1 < blocks ? rows * (block + 2) / blocks - i1 : 0;
+    const Ahead aheadA = more == 0 ? Ahead{k.a, 0, 0, 0}
+                         : s.ta    ? Ahead{k.a + i1, lda, kc, more}
+                                   : Ahead{k.a + i1 * lda, lda, more, kc};
+    const int64_t perTileA = ceilDiv(aheadA.rows, strips.count * ceilDiv(cols, panel));
+    int64_t askedA = 0;
     for (int64_t j = 0; j < cols; j += panel) {
       const int64_t width = minOf(panel, cols - j), vectors = ceilDiv(width, W);
-      const int64_t tail = width - (vectors - 1) * W;
-      const float* bp = b + j;
+      const int64_t tail = width - (vectors - 1) * W, inGroup = j % group;
+      const float* bp = k.b + j;
       if (how.packB) {
-        const int64_t inGroup = j % (kGroup * kColumns);
         float* const to = packed.b + (keepB ? j : s.tb ? 0 : inGroup) * kc;
-        if (block == 0 && s.tb) packColumns(b + j * ldb, ldb, kc, width, to);
-        else if (block == 0 && inGroup == 0) {
-          packRows(b + j, ldb, kc, minOf(kGroup * kColumns, cols - j), to);
-        }
+        if (block == 0 && s.tb) packColumns(k.b + j * ldb, ldb, kc, width, to);
+        else if (block == 0 && inGroup == 0) packRows(k.b + j, ldb, kc, minOf(group, cols - j), to);
         bp = to;
       }
+      // The next group of B comes from memory while this one is used.
+      const int64_t next = j - inGroup + group, n = minOf(group, cols - next);
+      const Ahead ahead = block > 0 || n <= 0 ? Ahead{k.b, 0, 0, 0}
+                          : s.tb              ? Ahead{k.b + next * ldb, ldb, n, kc}
+                                              : Ahead{k.b + next, ldb, kc, n};
+      const int64_t tilesOfGroup = group / panel * strips.count;
+      const int64_t perTile = ceilDiv(ahead.rows, tilesOfGroup);
+      int64_t asked = inGroup / panel * strips.count * perTile;
       const auto& tiles = kTiles[s.ta][tail != W];
-      for (int64_t strip = 0; strip < strips; strip++) {
-        const int64_t i = mc * strip / strips, mr = mc * (strip + 1) / strips - i;
+      for (int64_t strip = 0; strip < strips.count; strip++) {
+        const int64_t i = strips.at[strip], mr = strips.rows(strip);
         const float* const as = how.packA ? packed.a + strip * sizeA : s.ta ? ai + i : ai + i * lda;
         const int64_t strideA = !how.packA ? lda : s.ta ? kRows : packedStride(kc);
-        tiles[mr - 1][vectors - 1](kc, as, strideA, bp, how.packB ? kColumns : ldb,
-                                   c + (i0 + i) * ldc + j, ldc, add, tail);
+        if (ahead.rows > 0) ahead.fetch(asked, perTile);
+        if (aheadA.rows > 0) aheadA.fetch(askedA, perTileA);
+        asked += perTile;
+        askedA += perTileA;
+        soon(i0 + i, mr, j, width);
+        tiles[mr - 1][vectors - 1](kc, as, strideA, bp, how.packB ? kColumns : ldb, ci + i * ldc + j,
+                                   ldc, k.add, tail);
       }
     }
     done(i0, mc);
@@ -266,18 +329,20 @@ LW_INLINE void multiplyBlock(const Shape& s, const Strategy& how, const Packed& 
 void multiply(const Call& call, const Run& run, const Shape& s, const Piece& piece,
               Epilogue* epilogue) {
   const Range rows = piece.rows, cols = piece.cols;
-  const int64_t nRows = rows.end - rows.begin;
+  const int64_t nRows = rows.end - rows.begin, nCols = cols.end - cols.begin;
   const float* const A = (const float*)run.ptr[call.inputs[0]];
   const float* const B = (const float*)run.ptr[call.inputs[1]];
   float* const stored = call.custom[0] >= 0 ? (float*)run.ptr[call.custom[0]] : nullptr;
   const Packed packed = {(float*)(run.scratch + call.custom[4]), (float*)(run.scratch + call.custom[1])};
   float* const scratchC = (float*)(run.scratch + call.custom[2]);
   const int64_t lda = s.lda(), ldb = s.ldb();
-  const int64_t blockN = call.custom[3];
+  const BlocksOfK blocks(s.k);
+  Strategy how(s, nRows, nCols);
+  const bool hot = call.custom[5] != 0;
+  if (hot) how.rowBlock = kHotRows;
+  const int64_t blockN = ceilDiv(ceilDiv(nCols, ceilDiv(nCols, call.custom[3])), kColumns) * kColumns;
   const int64_t ldc = stored ? s.n : minOf(blockN, s.n);  // an epilogue on whole rows wants them dense
-  const int64_t rowsAtOnce = stored ? nRows : minOf(kScratchRows, nRows);
-  const Strategy how(s, nRows, cols.end - cols.begin);
-  const int64_t kBlocks = maxOf(1, ceilDiv(s.k, kBlockK));
+  const int64_t rowsAtOnce = stored || hot ? nRows : minOf(kScratchRows, nRows);
 
   for (int64_t b = piece.batch.begin; b < piece.batch.end; b++) {
     for (int64_t j0 = cols.begin; j0 < cols.end; j0 += blockN) {
@@ -297,14 +362,19 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
           if (epilogue) epilogue->apply(c, ldc, row, mc, j0, nc);
           continue;
         }
-        for (int64_t kb = 0; kb < kBlocks; kb++) {
-          const int64_t k0 = kb * kBlockK, kc = minOf(kBlockK, s.k - k0);
-          multiplyBlock(s, how, packed, s.ta ? a + k0 * lda : a + k0, s.tb ? bj + k0 : bj + k0 * ldb,
-                        c, ldc, mc, nc, kc, kb > 0, [&](int64_t i, int64_t count) {
-                          if (epilogue && kb == kBlocks - 1) {
-                            epilogue->apply(c + i * ldc, ldc, row + i, count, j0, nc);
-                          }
-                        });
+        for (int64_t kb = 0; kb < maxOf(blocks.count, 1); kb++) {
+          const int64_t k0 = blocks.count > 0 ? blocks.begin(kb) : 0;
+          const int64_t kc = blocks.count > 0 ? blocks.begin(kb + 1) - k0 : 0;
+          const KBlock k = {s.ta ? a + k0 * lda : a + k0, s.tb ? bj + k0 : bj + k0 * ldb, kc, kb > 0};
+          const bool last = epilogue && kb >= blocks.count - 1;
+          multiplyBlock(
+              s, how, packed, k, c, ldc, hot, mc, nc,
+              [&](int64_t i, int64_t n) {
+                if (last) epilogue->apply(hot ? c : c + i * ldc, ldc, row + i, n, j0, nc);
+              },
+              [&](int64_t i, int64_t n, int64_t j, int64_t width) {
+                if (last) epilogue->fetch(row + i, n, j0 + j, width);
+              });
         }
       }
     }
@@ -315,14 +385,23 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
 
 // custom[0]: tensor that holds C while it is computed, −1 for scratch; [1]: byte offset of the packed
 // B in scratch; [2]: byte offset of the C block in scratch; [3]: columns of a block; [4]: byte offset of
-// the packed A.
+// the packed A; [5]: whether the epilogue follows the product every kHotRows rows.
 void plan_gemm(Call& call) {
   const Shape s(call);
   const TilePlan* tile = call.tile;
   call.custom[0] = tile ? tile->blockTensor : call.outputs[0];
-  call.custom[3] = call.custom[0] < 0 ? kScratchColumns : tile ? kBlockNEpilogue : kBlockN;
+  const BlocksOfK blocks(s.k);
+  const int64_t kc = blocks.longest();
+  const bool hot = call.custom[0] < 0 && blocks.count == 1 && s.m > 1 && !s.byDots();
+  call.custom[5] = hot;
+  // An epilogue on whole rows has up to kTileLanes / 2 columns.
+  const int64_t hotColumns =
+      maxOf(kTileLanes / 2, minOf(kTileLanes, kHotB / maxOf(kc, 1)) / kColumns * kColumns);
+  call.custom[3] = hot                 ? hotColumns
+                   : call.custom[0] < 0 ? kScratchColumns
+                   : tile               ? kBlockNEpilogue
+                                        : kBlockN;
   call.phases = 1;
-  const int64_t kc = minOf(kBlockK, s.k);
   int64_t bytes = 0;
   const auto take = [&](int64_t size) {
     const int64_t at = bytes;
@@ -334,9 +413,10 @@ void plan_gemm(Call& call) {
   const int64_t width = minOf(call.custom[3], ceilDiv(s.n, kColumns) * kColumns);
   const bool mayPackB = s.tb || s.m >= packRowsFrom(s.n);
   call.custom[1] = take(mayPackB ? kc * width * 4 : 0);
-  const int64_t rowBlock = minOf(maxOf(kBlockM, s.tb && !s.ta ? kPanelRows : 0), s.m);
+  const int64_t rowBlock = minOf(hot ? kHotRows : maxOf(kBlockM, s.tb && !s.ta ? kPanelRows : 0), s.m);
   call.custom[4] = take((ceilDiv(rowBlock, kRows) + 1) * kRows * packedStride(kc) * 4);
-  call.custom[2] = take(call.custom[0] < 0 ? minOf(kScratchRows, s.m) * call.custom[3] * 4 : 0);
+  const int64_t rowsOfC = minOf(hot ? kHotRows : kScratchRows, s.m);
+  call.custom[2] = take(call.custom[0] < 0 ? rowsOfC * call.custom[3] * 4 : 0);
   call.scratchBytes = bytes;
   const int64_t macs = s.batch * s.m * s.n * s.k;
   const int64_t lanes = s.batch * s.m * s.n * (tile ? 2 + tile->nOps + tile->nInputs : 1);
@@ -355,7 +435,7 @@ void run_gemm(const Call& call, const Run& run, int, int64_t part, int64_t parts
   }
   const bool wholeRows = cols == s.n && s.n <= kTileLanes / 2;
   const int64_t lanes = wholeRows ? minOf(kTileLanes / s.n, rows) * s.n : minOf(kTileLanes, cols);
-  Epilogue epilogue(call, run, lanes, wholeRows, s.n);
+  Epilogue epilogue(call, run, lanes, wholeRows, s.n, call.custom[5] != 0);
   multiply(call, run, s, piece, &epilogue);
 }
 

@@ -9,7 +9,10 @@ namespace LAYERWISE_ISA_NAMESPACE {
 namespace {
 
 constexpr int64_t kGrain = 64;
-constexpr int64_t kBlockRows = 64;  // × kTileLanes floats: 128 KiB
+// A block of rows: as many floats stay in L2, and rows up to kColumns long are read whole, as memory
+// is fastest. How long a block is depends on the shape alone, as the sums' rounding does.
+constexpr int64_t kBlock = 1 << 15, kColumns = 2048, kMostRows = 64;
+int64_t blockRows(int64_t inner) { return minOf(kMostRows, kBlock / minOf(inner, kColumns)); }
 enum { kChunks = 0, kLength = 1 };
 
 struct Shape {
@@ -90,17 +93,18 @@ void addBlock(const float* x, int64_t stride, int64_t rows, int64_t n, const flo
   for (; r < rows; r++) addRows<Centered, 1>(x + r * stride, stride, n, center, sums, squares);
 }
 
-// Scratch of one thread: kTileLanes columns each, with room for a vector past the end.
+// Scratch of one thread: kColumns each, with room for a vector past the end.
 struct ColumnState {
-  double mean[kTileLanes], squares[kTileLanes];  // of all rows so far
-  float center[kTileLanes + 16], sums[kTileLanes + 16], deviations[kTileLanes + 16];
+  double mean[kColumns], squares[kColumns];  // of all rows so far
+  float center[kColumns + 16], sums[kColumns + 16], deviations[kColumns + 16];
 };
 
-// Mean and squared deviations of n ≤ kTileLanes columns over `rows` rows.
+// Mean and squared deviations of n ≤ kColumns columns over `rows` rows.
 void momentsOfColumns(const float* x, int64_t stride, int64_t rows, int64_t n, ColumnState& s) {
   for (int64_t i = 0; i < n; i++) s.mean[i] = s.squares[i] = 0;
-  for (int64_t at = 0; at < rows; at += kBlockRows) {
-    const int64_t count = minOf(kBlockRows, rows - at);
+  const int64_t most = blockRows(stride);
+  for (int64_t at = 0; at < rows; at += most) {
+    const int64_t count = minOf(most, rows - at);
     const float* block = x + at * stride;
     addBlock<false>(block, stride, count, n, nullptr, s.sums, nullptr);
     const float share = 1.0f / (float)count;
@@ -168,8 +172,8 @@ void run_moments(const Call& call, const Run& run, int phase, int64_t part, int6
       const int64_t o = unit / chunks, chunk = unit % chunks;
       const int64_t begin = chunk * length, end = minOf(s.axis, begin + length);
       double* means = shared + unit * 2 * inner;
-      for (int64_t c = columns.begin; c < columns.end; c += kTileLanes) {
-        const int64_t n = minOf(kTileLanes, columns.end - c);
+      for (int64_t c = columns.begin; c < columns.end; c += kColumns) {
+        const int64_t n = minOf(kColumns, columns.end - c);
         const float* base = x + (o * s.axis + begin) * inner + c;
         momentsOfColumns(base, inner, end - begin, n, state);
         for (int64_t i = 0; i < n; i++) {

@@ -2,10 +2,6 @@
 // Every speed that benchmarks report is a share of these.
 #include <time.h>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 #include "kernels.h"
 
 namespace layerwise {
@@ -16,19 +12,6 @@ double seconds() {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-// A store that leaves the line out of the caches and does not read it first; p is aligned to a vector.
-LW_INLINE void storeAround(float* p, VF v) {
-#if defined(__AVX512F__)
-  _mm512_stream_ps(p, (__m512)v);
-#elif defined(__AVX2__)
-  _mm256_stream_ps(p, (__m256)v);
-#elif defined(__x86_64__)
-  _mm_stream_ps(p, (__m128)v);
-#else
-  store(p, v);
-#endif
 }
 
 template <bool kAround>
@@ -110,9 +93,7 @@ double sweepPass(Sweep sweep, bool aroundCaches, float* data, int64_t n) {
   }
   const double bytes = aroundCaches ? writingPass<true>(sweep, a, b, c, d, n)
                                     : writingPass<false>(sweep, a, b, c, d, n);
-#if defined(__x86_64__)
-  _mm_sfence();
-#endif
+  storesDone();
   return bytes * (double)n;
 }
 

@@ -79,6 +79,23 @@ double reduceLanes(int reducer, bool isInt, const void* lanes, int64_t n) {
   return state;
 }
 
+// y[i] ∘= x[i] of R rows that are `stride` apart, row after row.
+template <int R, class Op>
+LW_INLINE void addRows(float* y, const float* x, int64_t stride, int64_t n, Op op) {
+  int64_t i = 0;
+  for (; i + W <= n; i += W) {
+    VF v = load(y + i);
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r++) v = op(v, load(x + r * stride + i));
+    store(y + i, v);
+  }
+  if (i < n) {
+    VF v = load(y + i);
+    for (int r = 0; r < R; r++) v = op(v, loadPartial(x + r * stride + i, n - i));
+    store(y + i, v);
+  }
+}
+
 // Column accumulators of one result: float (or int32) lanes, and doubles for sums and products.
 struct Columns {
   int reducer;
@@ -94,8 +111,26 @@ struct Columns {
       totals[i] = id;
     }
   }
-  // lanes ∘= x, lane by lane.
-  void add(const void* p, int64_t n) {
+  // lanes ∘= x, lane by lane, for rows that are `stride` apart.
+  void add(const void* p, int64_t stride, int64_t rows, int64_t n) {
+    const float* x = (const float*)p;
+    if (isInt || reducer == kProd) {
+      for (int64_t r = 0; r < rows; r++) addRow(x + r * stride, n);
+    } else if (reducer == kSum) {
+      addAll(x, stride, rows, n, [](VF a, VF b) { return a + b; });
+    } else if (reducer == kMax) {
+      addAll(x, stride, rows, n, [](VF a, VF b) { return larger(b, a); });
+    } else {
+      addAll(x, stride, rows, n, [](VF a, VF b) { return smaller(b, a); });
+    }
+  }
+  template <class Op>
+  void addAll(const float* x, int64_t stride, int64_t rows, int64_t n, Op op) {
+    int64_t r = 0;
+    for (; r + 4 <= rows; r += 4) addRows<4>(lanes, x + r * stride, stride, n, op);
+    for (; r < rows; r++) addRows<1>(lanes, x + r * stride, stride, n, op);
+  }
+  void addRow(const void* p, int64_t n) {
     if (isInt) {
       const int32_t* x = (const int32_t*)p;
       int32_t* y = (int32_t*)lanes;
@@ -108,19 +143,7 @@ struct Columns {
       return;
     }
     const float* x = (const float*)p;
-    if (reducer == kProd) {
-      for (int64_t i = 0; i < n; i++) totals[i] *= x[i];
-      return;
-    }
-    int64_t i = 0;
-    for (; i + W <= n; i += W) {
-      const VF a = load(lanes + i), b = load(x + i);
-      store(lanes + i, reducer == kSum ? a + b : reducer == kMax ? larger(b, a) : smaller(b, a));
-    }
-    if (i < n) {
-      const VF a = load(lanes + i), b = loadPartial(x + i, n - i);
-      store(lanes + i, reducer == kSum ? a + b : reducer == kMax ? larger(b, a) : smaller(b, a));
-    }
+    for (int64_t i = 0; i < n; i++) totals[i] *= x[i];
   }
   // After at most 256 rows: float sums move on into the doubles.
   void flush(int64_t n) {
@@ -202,6 +225,18 @@ void reduceRows(const Call& call, const Run& run, const Sink& sink, int64_t part
   }
 }
 
+constexpr int64_t kPlainRows = 32;
+// Whether all results are inputs as they lie in memory.
+bool readsTensor(const TilePlan& tile) {
+  for (int32_t r = 0; r < tile.nResults; r++) {
+    const int32_t slot = tile.results[r].slot;
+    if (slot >= tile.nInputs) return false;
+    const TileInput& in = tile.inputs[slot];
+    if (in.kind != kLinear || in.copyIn || in.dtype >= kUint8) return false;
+  }
+  return tile.nResults > 0;
+}
+
 void reduceColumns(const Call& call, const Run& run, const Sink& sink, int64_t part, int64_t parts) {
   const TilePlan& tile = *call.tile;
   const int64_t outer = tile.domain[0], axis = tile.domain[1], inner = tile.domain[2];
@@ -213,10 +248,13 @@ void reduceColumns(const Call& call, const Run& run, const Sink& sink, int64_t p
   else columns = split(inner, kColumnGrain, part, parts);
   if (units.begin >= units.end || columns.begin >= columns.end) return;
   const bool whole = columns.begin == 0 && columns.end == inner;
-  const int64_t rowsAtOnce = whole ? perBlock : 1;
-  const int64_t lanes = rowsAtOnce > 1 ? rowsAtOnce * inner
-                                       : minOf(kTileLanes, columns.end - columns.begin);
-  TileRun t(tile, run.ptr, run.scratch, lanes, rowsAtOnce > 1);
+  // Columns of a tensor itself need no tile: many rows at once, so that they stream.
+  const bool plain = readsTensor(tile);
+  const int64_t rowsAtOnce = plain ? kPlainRows : whole ? perBlock : 1;
+  const bool manyRows = !plain && rowsAtOnce > 1;
+  const int64_t lanes = manyRows ? rowsAtOnce * inner
+                                 : minOf(kTileLanes, columns.end - columns.begin);
+  TileRun t(tile, run.ptr, run.scratch, lanes, manyRows);
   char* scratch = run.scratch + tile.scratchBytes;
   for (int64_t unit = units.begin; unit < units.end; unit++) {
     const int64_t o = unit / chunks, chunk = unit % chunks;
@@ -233,7 +271,7 @@ void reduceColumns(const Call& call, const Run& run, const Sink& sink, int64_t p
         // Never across a flush, which comes after every 256 rows of the chunk.
         const int64_t count = minOf(minOf(rowsAtOnce, end - a), 256 - sinceFlush);
         const int64_t row = o * axis + a;
-        t.evaluate(row, count, c, n, row * inner + c, count * inner);
+        if (!plain) t.evaluate(row, count, c, n, row * inner + c, count * inner);
         a += count;
         sinceFlush += count;
         const bool flush = sinceFlush == 256 || a == end;
@@ -241,8 +279,10 @@ void reduceColumns(const Call& call, const Run& run, const Sink& sink, int64_t p
           float* f = (float*)(scratch + r * kTileStride * 12);
           Columns state = {call.ints[r], call.outputTypes[r] == kInt32, f,
                            (double*)(f + kTileStride)};
-          const float* x = (const float*)t.slot[tile.results[r].slot];
-          for (int64_t k = 0; k < count; k++) state.add(x + k * n, n);
+          const int32_t slot = tile.results[r].slot;
+          const float* x = plain ? (const float*)run.ptr[tile.inputs[slot].tensor] + row * inner + c
+                                 : (const float*)t.slot[slot];
+          state.add(x, plain ? inner : n, count, n);
           if (flush) state.flush(n);
         }
         if (flush) sinceFlush = 0;

@@ -15,7 +15,7 @@ LW_INLINE void loadLanes(float* dst, const void* src, DType dtype, int64_t strid
     int32_t* d = (int32_t*)dst;
     if (stride == 1) {
       int64_t i = 0;
-      for (; i + W <= n; i += W) store(d + i, __builtin_convertvector(*(const VBu*)(s + i), VI));
+      for (; i + W <= n; i += W) store(d + i, loadBytes(s + i));
       for (; i < n; i++) d[i] = s[i];
     } else {
       for (int64_t i = 0; i < n; i++) d[i] = s[i * stride];
@@ -48,11 +48,18 @@ LW_INLINE void storeLanes(void* out, DType dtype, int64_t at, const void* lanes,
   if (dtype == kUint8) {
     uint8_t* d = (uint8_t*)out + at;
     const int32_t* s = (const int32_t*)lanes;
-    for (int64_t i = 0; i < n; i++) d[i] = (uint8_t)(s[i] < 0 ? 0 : s[i] > 255 ? 255 : s[i]);
+    int64_t i = 0;
+    for (; i + W <= n; i += W) {
+      const VI v = load(s + i), positive = v > 0 ? v : set1(0);
+      storeBytes(d + i, positive < 255 ? positive : set1(255));
+    }
+    for (; i < n; i++) d[i] = (uint8_t)(s[i] < 0 ? 0 : s[i] > 255 ? 255 : s[i]);
   } else if (dtype == kBool) {
     uint8_t* d = (uint8_t*)out + at;
     const int32_t* s = (const int32_t*)lanes;
-    for (int64_t i = 0; i < n; i++) d[i] = s[i] != 0;
+    int64_t i = 0;
+    for (; i + W <= n; i += W) storeBytes(d + i, toBool(load(s + i) != 0));
+    for (; i < n; i++) d[i] = s[i] != 0;
   } else {
     float* d = (float*)out + at;
     const float* s = (const float*)lanes;
@@ -64,6 +71,21 @@ LW_INLINE void storeLanes(void* out, DType dtype, int64_t at, const void* lanes,
 
 // Smaller domains stay in L2, where prefetching brings nothing.
 constexpr int64_t kPrefetchFrom = 1 << 15;
+// A result of so many elements is out of the caches before anybody reads it: it is stored around them, which
+// saves reading its lines first. (Zen 3, 8192×1024: batch norm 1.7 times as fast, relu 1.2; exp loses 8 %, as
+// the copy costs more than the lines, so only light tiles do.)
+constexpr int64_t kAroundFrom = 1 << 22;
+
+// Copies n floats to `to`, around the caches but for the ends.
+LW_INLINE void copyAround(float* to, const float* from, int64_t n) {
+  int64_t i = 0;
+  while (i < n && ((uintptr_t)(to + i) & (W * 4 - 1)) != 0) {
+    to[i] = from[i];
+    i++;
+  }
+  for (; i + W <= n; i += W) storeAround(to + i, load(from + i));
+  for (; i < n; i++) to[i] = from[i];
+}
 
 struct TileRun {
   const TilePlan& plan;
@@ -77,6 +99,7 @@ struct TileRun {
   static constexpr int kMaxStreams = 12;
   const char* streams[kMaxStreams];
   int32_t nStreams;
+  uint32_t around;  // results that are stored around the caches, as bits
 
   // `scratch` has plan.scratchBytes. `lanes` is the most that one block will have; multiRow says whether
   // blocks may have more than one row.
@@ -105,6 +128,7 @@ struct TileRun {
       for (int32_t o = 0; o < p.nColumnOps; o++) run(p.columnOps[o], lanes, 0);
     }
     nStreams = 0;
+    around = 0;
     if (p.rows * p.cols < kPrefetchFrom) return;
     for (int32_t i = 0; i < p.nInputs && nStreams < kMaxStreams; i++) {
       const TileInput& in = p.inputs[i];
@@ -116,8 +140,15 @@ struct TileRun {
       const char* at = (const char*)ptr[result.tensor];
       bool known = result.direct != kDirect;
       for (int32_t s = 0; s < nRead; s++) known = known || streams[s] == at;
-      if (!known) streams[nStreams++] = at;
+      if (known) continue;
+      // Not where the bytes are an input's: its lines are in the caches already.
+      if (p.light && !p.aliased && p.rows * p.cols >= kAroundFrom && r < 32) around |= 1u << r;
+      else streams[nStreams++] = at;
     }
+  }
+
+  ~TileRun() {
+    if (around) storesDone();
   }
 
   LW_MEMBER void run(const TileOp& op, int64_t n, int64_t index) const {
@@ -201,7 +232,9 @@ struct TileRun {
     for (int32_t i = 0; i < plan.nInputs; i++) input(i, row, nRows, col, nCols);
     for (int32_t r = 0; r < plan.nResults; r++) {
       const TileResult& result = plan.results[r];
-      if (result.direct == kDirect) slot[result.slot] = (char*)ptr[result.tensor] + index * 4;
+      if (result.direct == kDirect && !(around >> r & 1)) {
+        slot[result.slot] = (char*)ptr[result.tensor] + index * 4;
+      }
     }
     if (!multiRow && plan.nColumnOps > 0 && (col != columnsAt || nCols > columnsCount)) {
       for (int32_t o = 0; o < plan.nColumnOps; o++) run(plan.columnOps[o], nCols, 0);
@@ -226,7 +259,11 @@ struct TileRun {
     evaluate(row, nRows, col, nCols, index, step);
     for (int32_t r = 0; r < plan.nResults; r++) {
       const TileResult& result = plan.results[r];
-      if (!result.direct) storeLanes(ptr[result.tensor], result.dtype, index, slot[result.slot], n);
+      if (around >> r & 1) {
+        copyAround((float*)ptr[result.tensor] + index, (const float*)slot[result.slot], n);
+      } else if (!result.direct) {
+        storeLanes(ptr[result.tensor], result.dtype, index, slot[result.slot], n);
+      }
     }
   }
 };

@@ -2,7 +2,8 @@
 // as GCC/Clang vector extensions, so that + - * / < & ?: work on them. What the extensions lack comes
 // from vec_<isa>.h, one per instruction set, and must offer:
 //   W, kFma; fma, sqrt, floor, ceil, roundEven, trunc; loadPartial, storePartial (n < W lanes, nothing
-//   beyond is touched); mulEven (products of the even lanes as 64 bits); transpose4 (W×4 → 4×W).
+//   beyond is touched); loadBytes (W bytes as int32 lanes), storeBytes (lanes of 0 to 255 as bytes); mulEven
+//   (products of the even lanes as 64 bits); transpose4 (W×4 → 4×W).
 // Included in the instruction set's own namespace only.
 #pragma once
 
@@ -38,16 +39,32 @@ typedef float VF __attribute__((vector_size(W * 4)));
 typedef int32_t VI __attribute__((vector_size(W * 4)));
 typedef uint32_t VU __attribute__((vector_size(W * 4)));
 typedef uint64_t VL __attribute__((vector_size(W * 4)));
-typedef uint8_t VB __attribute__((vector_size(W)));
 // The same without an alignment demand, for loads and stores.
 typedef float VFu __attribute__((vector_size(W * 4), aligned(4), may_alias));
 typedef int32_t VIu __attribute__((vector_size(W * 4), aligned(4), may_alias));
-typedef uint8_t VBu __attribute__((vector_size(W), aligned(1), may_alias));
 
 LW_INLINE VF load(const float* p) { return *(const VFu*)p; }
 LW_INLINE VI load(const int32_t* p) { return *(const VIu*)p; }
 LW_INLINE void store(float* p, VF v) { *(VFu*)p = v; }
 LW_INLINE void store(int32_t* p, VI v) { *(VIu*)p = v; }
+// A store that leaves the line out of the caches and does not read it first, where there is one; p is
+// aligned to a vector. Other threads may read what was stored after storesDone().
+LW_INLINE void storeAround(float* p, VF v) {
+#if defined(__AVX512F__)
+  _mm512_stream_ps(p, (__m512)v);
+#elif defined(__AVX2__)
+  _mm256_stream_ps(p, (__m256)v);
+#elif defined(__x86_64__)
+  _mm_stream_ps(p, (__m128)v);
+#else
+  store(p, v);
+#endif
+}
+LW_INLINE void storesDone() {
+#if defined(__x86_64__)
+  _mm_sfence();
+#endif
+}
 LW_INLINE VF set1(float x) { return x - (VF){}; }
 LW_INLINE VI set1(int32_t x) { return x - (VI){}; }
 LW_INLINE VF zero() { return (VF){}; }

@@ -33,6 +33,14 @@ LW_INLINE void storePartial(float* p, VF v, int64_t n) {
   }
   if (n & 1) _mm_store_ss(p, x);
 }
+LW_INLINE VI loadBytes(const uint8_t* p) {
+  return (VI)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)p));
+}
+LW_INLINE void storeBytes(uint8_t* p, VI v) {
+  const __m128i low = _mm256_castsi256_si128((__m256i)v), high = _mm256_extracti128_si256((__m256i)v, 1);
+  const __m128i words = _mm_packs_epi32(low, high);
+  _mm_storel_epi64((__m128i*)p, _mm_packus_epi16(words, words));
+}
 LW_INLINE VL mulEven(VU a, VU b) { return (VL)_mm256_mul_epu32((__m256i)a, (__m256i)b); }
 
 // dst[k·dstStride + i] = src[i·srcStride + k] for i < 8, k < 4.

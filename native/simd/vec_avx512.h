@@ -19,6 +19,12 @@ LW_INLINE VF loadPartial(const float* p, int64_t n) {
 LW_INLINE void storePartial(float* p, VF v, int64_t n) {
   _mm512_mask_storeu_ps(p, firstLanes(n), (__m512)v);
 }
+LW_INLINE VI loadBytes(const uint8_t* p) {
+  return (VI)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)p));
+}
+LW_INLINE void storeBytes(uint8_t* p, VI v) {
+  _mm_storeu_si128((__m128i*)p, _mm512_cvtepi32_epi8((__m512i)v));
+}
 LW_INLINE VL mulEven(VU a, VU b) { return (VL)_mm512_mul_epu32((__m512i)a, (__m512i)b); }
 
 // dst[k·dstStride + i] = src[i·srcStride + k] for i < 16, k < 4.

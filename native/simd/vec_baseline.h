@@ -43,6 +43,17 @@ LW_INLINE void storePartial(float* p, VF v, int64_t n) {
   if (n > 2) p[2] = v[2];
   if (n > 3) p[3] = v[3];
 }
+LW_INLINE VI loadBytes(const uint8_t* p) {
+  int32_t bytes;
+  memcpy(&bytes, p, 4);
+  const __m128i words = _mm_unpacklo_epi8(_mm_cvtsi32_si128(bytes), _mm_setzero_si128());
+  return (VI)_mm_unpacklo_epi16(words, _mm_setzero_si128());
+}
+LW_INLINE void storeBytes(uint8_t* p, VI v) {
+  const __m128i words = _mm_packs_epi32((__m128i)v, (__m128i)v);
+  const int32_t bytes = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
+  memcpy(p, &bytes, 4);
+}
 LW_INLINE VL mulEven(VU a, VU b) { return (VL)_mm_mul_epu32((__m128i)a, (__m128i)b); }
 
 // dst[k·dstStride + i] = src[i·srcStride + k] for i < 4, k < 4.

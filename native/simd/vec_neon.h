@@ -28,6 +28,16 @@ LW_INLINE void storePartial(float* p, VF v, int64_t n) {
   if (n > 2) p[2] = v[2];
   if (n > 3) p[3] = v[3];
 }
+LW_INLINE VI loadBytes(const uint8_t* p) {
+  uint32_t bytes;
+  memcpy(&bytes, p, 4);
+  return (VI)vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(bytes))));
+}
+LW_INLINE void storeBytes(uint8_t* p, VI v) {
+  const uint16x4_t words = vmovn_u32((uint32x4_t)v);
+  const uint32_t bytes = vget_lane_u32(vreinterpret_u32_u8(vmovn_u16(vcombine_u16(words, words))), 0);
+  memcpy(p, &bytes, 4);
+}
 LW_INLINE VL mulEven(VU a, VU b) {
   return (VL)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b));
 }

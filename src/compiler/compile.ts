@@ -6,6 +6,7 @@ import { fuse } from "./fuse.js";
 import { type Graph, type Node, storageOf, type Value } from "./graph.js";
 import { planMemory } from "./memory.js";
 import type { Binding, Program } from "./program.js";
+import { recompute } from "./recompute.js";
 import { schedule, type Update } from "./schedule.js";
 
 /**
@@ -19,15 +20,13 @@ export function compileGraph(
   names: readonly string[],
 ): Program {
   const { nodes, results, updates } = materializeOldValues(graph, asked, changes);
-  const plan = schedule(
-    graph,
-    fuse({ ...graph, nodes, outputs: [...results, ...updates.map((u) => u.value)] }),
-    results,
-    updates,
-  );
+  const outputs = [...results, ...updates.map((u) => u.value)];
+  const changing = new Set(updates.map((u) => graph.inputValues[u.input]!));
+  const units = recompute(fuse({ ...graph, nodes, outputs }), outputs, changing);
+  const plan = schedule(graph, units, results, updates);
   const live = new Set<Value>();
   for (const step of plan.steps) for (const value of step.reads) live.add(value);
-  for (const value of [...results, ...updates.map((u) => u.value)]) live.add(storageOf(value));
+  for (const value of outputs) live.add(storageOf(value));
   // Kernels and reductions write all their outputs, wanted or not.
   for (const { unit } of plan.steps) {
     if (unit?.kind === "kernel") for (const value of unit.anchor!.outputs) live.add(value);

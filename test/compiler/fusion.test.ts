@@ -1,10 +1,12 @@
 /** What becomes how many kernel calls: the facts about fusion that speed rests on. */
 import { describe, expect, test } from "vitest";
+import { gradientsOf } from "../../src/autodiff/gradient.js";
 import { type TraceInput, trace } from "../../src/backend/run.js";
 import type { Program } from "../../src/compiler/program.js";
 import type { DType } from "../../src/index.js";
 import * as lw from "../../src/index.js";
 import { normalize } from "../../src/ops/normalization.js";
+import { sizeOf } from "../../src/tensor/shape.js";
 import { expectSoundMemory } from "./checks.js";
 
 const input = (name: string, shape: number[], dtype: DType = "float32"): TraceInput => ({
@@ -211,5 +213,32 @@ describe("memory plan", () => {
       return [bytes.sum().add(small.sum()), lw.concat([small, small]).softmax()];
     });
     expect(program.arenaBytes % 64).toBe(0);
+  });
+
+  test("cheap values are computed where they are read: batch norm's gradient needs no x̂ in memory", () => {
+    const shape = [64, 128];
+    const program = compiled(
+      [input("x", shape), input("gamma", [128]), input("beta", [128]), input("dy", shape)],
+      (x, gamma, beta, dy) => {
+        const { output } = normalize(x!, [0], gamma!, beta!, 1e-3);
+        return [output, ...gradientsOf(output, [x!, gamma!, beta!], dy!)];
+      },
+    );
+    expect(kernels(program)).toEqual(["moments", "map", "map", "reduce", "map", "map"]);
+    const large = program.tensors.filter(
+      ({ place, shape: dims }) => place.kind === "arena" && sizeOf(dims) >= 64 * 128,
+    );
+    expect(large).toEqual([]);
+  });
+
+  test("but not from a variable that is updated in between, which would need a copy", () => {
+    const w = zeros("w", [64, 128]);
+    const program = compiled([input("x", [64, 128])], (x) => {
+      const y = w.mul(x!);
+      const total = lw.sum(y);
+      w.assign(w.add(total));
+      return [lw.sum(y.mul(total), 0)];
+    });
+    expect(kernels(program)).not.toContain("copy");
   });
 });
