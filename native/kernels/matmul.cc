@@ -42,6 +42,8 @@ constexpr int64_t kHotB = 1 << 16;
 // or rows that lie on the same cache sets.
 constexpr int64_t kPackPanels = 4;
 constexpr int64_t kPackRowsOfA = 128, kPackStrideOfA = 256;
+// How many floats ahead a row that is walked once is fetched: the hardware's prefetcher stops at every page.
+constexpr int64_t kAheadOfRow = 96;
 // Vector products with k below this are left to the tiles.
 constexpr int64_t kDotK = 64;
 
@@ -137,6 +139,7 @@ LW_INLINE void dots(const float* rows, int64_t stride, const float* x, int64_t n
       const Lanes16 b = loadLanes16(x + i);
 #pragma GCC unroll 4
       for (int r = 0; r < R; r++) {
+        __builtin_prefetch(rows + r * stride + i + kAheadOfRow);
 #pragma GCC unroll 4
         for (int j = 0; j < 16 / W; j++) {
           acc[r].v[j] = fma(load(rows + r * stride + i + j * W), b.v[j], acc[r].v[j]);
@@ -191,8 +194,8 @@ void multiplyByDots(const Shape& s, const float* a, const float* b, float* c, in
 // One row of C: as many columns at once as L1 holds, so that rows of B are read whole and in order.
 // Each element is the same chain of fma as in a tile. x[k·stride] is the row of A.
 void multiplyRow(const Shape& s, const float* x, int64_t strideX, const float* b, float* c, int64_t cols) {
-  constexpr int64_t kColumnsAtOnce = 2048;
-  constexpr int kStep = 4;
+  constexpr int64_t kColumnsAtOnce = 4096;
+  constexpr int kStep = 8;
   float sums[kColumnsAtOnce];
   const int64_t ldb = s.n;
   const BlocksOfK blocks(maxOf(s.k, 1));
@@ -208,8 +211,12 @@ void multiplyRow(const Shape& s, const float* x, int64_t strideX, const float* b
           VF xv[kStep];
           for (int t = 0; t < kStep; t++) xv[t] = set1(x[(k + t) * strideX]);
           for (int64_t j = 0; j < whole; j += W) {
+            if (j % 16 == 0) {
+#pragma GCC unroll 8
+              for (int t = 0; t < kStep; t++) __builtin_prefetch(row + t * ldb + j + kAheadOfRow);
+            }
             VF sum = load(sums + j);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
             for (int t = 0; t < kStep; t++) sum = fma(xv[t], load(row + t * ldb + j), sum);
             store(sums + j, sum);
           }
@@ -300,14 +307,16 @@ LW_INLINE void multiplyBlock(const Shape& s, const Strategy& how, const Packed& 
         else if (block == 0 && inGroup == 0) packRows(k.b + j, ldb, kc, minOf(group, cols - j), to);
         bp = to;
       }
-      // The next group of B comes from memory while this one is used.
-      const int64_t next = j - inGroup + group, n = minOf(group, cols - next);
-      const Ahead ahead = block > 0 || n <= 0 ? Ahead{k.b, 0, 0, 0}
-                          : s.tb              ? Ahead{k.b + next * ldb, ldb, n, kc}
-                                              : Ahead{k.b + next, ldb, kc, n};
-      const int64_t tilesOfGroup = group / panel * strips.count;
-      const int64_t perTile = ceilDiv(ahead.rows, tilesOfGroup);
-      int64_t asked = inGroup / panel * strips.count * perTile;
+      // The next group of B comes from memory while this one is used; when B is packed, the next panel.
+      const bool first = block == 0 || !how.packB;
+      const int64_t step = first ? group : panel, within = first ? inGroup : 0;
+      const int64_t next = j - within + step, n = minOf(step, cols - next);
+      const Ahead ahead = n <= 0  ? Ahead{k.b, 0, 0, 0}
+                          : !first ? Ahead{packed.b + next * kc, panel, kc, panel}
+                          : s.tb   ? Ahead{k.b + next * ldb, ldb, n, kc}
+                                   : Ahead{k.b + next, ldb, kc, n};
+      const int64_t perTile = ceilDiv(ahead.rows, step / panel * strips.count);
+      int64_t asked = within / panel * strips.count * perTile;
       const auto& tiles = kTiles[s.ta][tail != W];
       for (int64_t strip = 0; strip < strips.count; strip++) {
         const int64_t i = strips.at[strip], mr = strips.rows(strip);

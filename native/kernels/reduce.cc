@@ -84,6 +84,10 @@ template <int R, class Op>
 LW_INLINE void addRows(float* y, const float* x, int64_t stride, int64_t n, Op op) {
   int64_t i = 0;
   for (; i + W <= n; i += W) {
+    if (R > 1 && i % 16 == 0) {  // the rows that come next: too short for the hardware's prefetcher
+#pragma GCC unroll 4
+      for (int r = R; r < 2 * R; r++) __builtin_prefetch(x + r * stride + i);
+    }
     VF v = load(y + i);
 #pragma GCC unroll 4
     for (int r = 0; r < R; r++) v = op(v, load(x + r * stride + i));
