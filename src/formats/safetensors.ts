@@ -454,7 +454,8 @@ function parseEntry(name: string, value: JsonValue, where: string): Entry {
 }
 
 function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
+  // JSON can say -0, which would not be the 0 that it seems when compared or written again.
+  return Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0);
 }
 
 /** The tensors must cover the data exactly: no hole, no overlap, nothing left over or missing. */

@@ -210,6 +210,11 @@ describe("a wrong, truncated or hostile file", () => {
     ],
     ["a zip file", Buffer.from("PK\x03\x04\0\0\0\0rest"), /only 12 bytes; it is truncated or not/],
     ["a cut header", file({ a: f32([1], [0, 4]) }).subarray(0, 20), /there are only 20 bytes/],
+    [
+      "a dimension of −0",
+      file('{"a":{"dtype":"F32","shape":[-0],"data_offsets":[0,0]}}'),
+      /"a": expected a shape of integers ≥ 0, got \[/,
+    ],
     ["a header that is an array", file("[1,2,3]"), /expected "\{" at byte 8/],
     ["an empty header", file(""), /expected "\{" at byte 8/],
     ["bad UTF-8", file(Buffer.from([0x7b, 0xff, 0x7d]).toString("latin1")), /expected a key/],
