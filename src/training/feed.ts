@@ -1,0 +1,269 @@
+/**
+ * Feeds: where the steps of a run come from. Data in memory are picked by index or by moving a window,
+ * a whole epoch in one native loop; batches of a dataset come one by one. Both give stretches.
+ */
+import type { Executable } from "../backend/run.js";
+import { end, type Maybe } from "../data/cursor.js";
+import { epochOrder } from "../data/order.js";
+import { ArgumentError, ShapeError } from "../errors.js";
+import { mixSeed } from "../tensor/random.js";
+import { sameShape } from "../tensor/shape.js";
+import { Tensor } from "../tensor/tensor.js";
+import { type Data, type DataRequest, gatherData } from "./data.js";
+import { nonFiniteInput } from "./nonfinite.js";
+import { arraysOf } from "./step.js";
+import type { Batch, BatchStream } from "./stream.js";
+import { listed, type Stretch, type StretchSource } from "./stretch.js";
+
+/** The step for data of this form, `rows` samples at a time. */
+export type StepMaker = (data: Data, rows: number) => Executable;
+
+/** What an epoch's steps come from. */
+export interface Feed {
+  /** Steps of an epoch; null where that shows only in the first. */
+  readonly steps: number | null;
+  /** Samples per step; the last may have fewer. */
+  readonly rows: number;
+  /** Data of the form that all of them have. */
+  readonly data: Data;
+  /** True where the steps of several epochs can be had at once. */
+  readonly bundles: boolean;
+  /** The steps of `count` epochs from `epoch` on. */
+  begin(epoch: number, count: number): Maybe<StretchSource>;
+  close(): Promise<void>;
+}
+
+/** How an epoch is cut into steps. */
+interface Cut {
+  readonly rows: number;
+  readonly steps: number;
+}
+
+/** Samples in memory, picked by their indices in each epoch's order. */
+export class ArrayFeed implements Feed {
+  readonly data: Data;
+  readonly rows: number;
+  readonly steps: number;
+  readonly bundles: boolean;
+  readonly #seed: number | null;
+  readonly #makeStep: StepMaker;
+
+  /** A `seed` of null keeps the samples in order. */
+  constructor(data: Data, { rows, steps }: Cut, seed: number | null, makeStep: StepMaker) {
+    this.data = data;
+    this.rows = rows;
+    this.steps = steps;
+    this.bundles = steps * rows <= data.count;
+    this.#seed = seed;
+    this.#makeStep = makeStep;
+  }
+
+  /** At most two stretches: the full batches, and a smaller one that is left. */
+  begin(epoch: number, count: number): StretchSource {
+    const { data, rows } = this;
+    const steps = count * this.steps;
+    const order = this.#orders(epoch, count);
+    const full = Math.min(steps, Math.floor(order.length / rows));
+    const rest = steps > full ? order.length - full * rows : 0;
+    const arrays = arraysOf(data).map((s) => s.values);
+    const stretch = (number: number, from: number, size: number): Stretch => ({
+      executable: this.#makeStep(data, size),
+      inputs: [order.subarray(from, from + number * size), ...arrays],
+      advance: [size, ...arrays.map(() => 0)],
+      steps: number,
+      rows: size,
+      blame: (step) =>
+        nonFiniteInput(data.x, order.subarray(from + step * size, from + (step + 1) * size)),
+    });
+    return listed([
+      ...(full > 0 ? [stretch(full, 0, rows)] : []),
+      ...(rest > 0 ? [stretch(1, full * rows, rest)] : []),
+    ]);
+  }
+
+  /** The samples that are used of `count` epochs' orders, one epoch after the other. */
+  #orders(epoch: number, count: number): Int32Array {
+    const samples = this.data.count;
+    const used = this.steps * this.rows;
+    const orderOf = (e: number): Int32Array =>
+      epochOrder(samples, this.#seed === null ? null : mixSeed(this.#seed, e)).subarray(0, used);
+    if (count === 1) return orderOf(epoch);
+    const orders = new Int32Array(count * used);
+    for (let e = 0; e < count; e++) orders.set(orderOf(epoch + e), e * used);
+    return orders;
+  }
+
+  async close(): Promise<void> {}
+}
+
+/** Samples in memory, as they lie: a window moves over them. */
+export class WindowFeed implements Feed {
+  readonly data: Data;
+  readonly rows: number;
+  readonly steps: number;
+  readonly bundles = false;
+  readonly #makeStep: StepMaker;
+
+  constructor(data: Data, rows: number, makeStep: StepMaker) {
+    this.data = data;
+    this.rows = rows;
+    this.steps = Math.ceil(data.count / rows);
+    this.#makeStep = makeStep;
+  }
+
+  begin(): StretchSource {
+    const { data, rows } = this;
+    const full = Math.floor(data.count / rows);
+    const rest = data.count - full * rows;
+    const list = arraysOf(data);
+    const stretch = (count: number, from: number, size: number): Stretch => ({
+      executable: this.#makeStep(data, size),
+      inputs: list.map((s) =>
+        s.values.subarray(from * s.rowSize, (from + count * size) * s.rowSize),
+      ),
+      advance: list.map((s) => size * s.rowSize),
+      steps: count,
+      rows: size,
+      blame: (step) =>
+        nonFiniteInput(
+          data.x,
+          Int32Array.from({ length: size }, (_, i) => from + step * size + i),
+        ),
+    });
+    return listed([
+      ...(full > 0 ? [stretch(full, 0, rows)] : []),
+      ...(rest > 0 ? [stretch(1, full * rows, rest)] : []),
+    ]);
+  }
+
+  async close(): Promise<void> {}
+}
+
+/** How a dataset is used. */
+export interface StreamUse {
+  readonly where: string;
+  readonly request: DataRequest;
+  readonly makeStep: StepMaker;
+  /** Changes checked data before they are used. */
+  readonly prepare?: ((data: Data) => Data) | undefined;
+  /** Batches of an epoch, if not all of a pass, and what that option is called. */
+  readonly steps?: number | undefined;
+  readonly stepsOption: string;
+  /**
+   * Whether an epoch goes on where the one before it ended, and the dataset begins anew when it runs
+   * out; only with `steps`.
+   */
+  readonly continues?: boolean | undefined;
+  /** Whether there are epochs, for messages. */
+  readonly epochs?: boolean | undefined;
+}
+
+/** Batches of a dataset, one step each. */
+export class StreamFeed implements Feed {
+  readonly data: Data;
+  readonly rows: number;
+  readonly bundles = false;
+  /** Known once a pass has ended. */
+  steps: number | null;
+  readonly #stream: BatchStream;
+  readonly #use: StreamUse;
+  /** The batch that was looked at first, checked already. */
+  #first: { readonly batch: Batch; readonly data: Data } | undefined;
+
+  private constructor(stream: BatchStream, use: StreamUse, batch: Batch, data: Data) {
+    this.#stream = stream;
+    this.#use = use;
+    this.#first = { batch, data };
+    this.data = data;
+    this.rows = data.count;
+    const { size } = stream.dataset;
+    this.steps = use.steps ?? size;
+  }
+
+  /** Looks at the first batch, which says what form the data have. */
+  static async open(stream: BatchStream, use: StreamUse): Promise<StreamFeed> {
+    const { where } = use;
+    if (stream.dataset.size === Infinity && use.steps === undefined) {
+      throw new ArgumentError(
+        `${where}: the dataset is endless, so say how many batches to take: ` +
+          `\`${use.stepsOption}\`, or dataset.take(n)`,
+      );
+    }
+    const batch = await stream.peek();
+    if (batch === end) throw new ArgumentError(`${where}: the dataset has no batches`);
+    return new StreamFeed(stream, use, batch, dataOf(stream, use, batch, ""));
+  }
+
+  async begin(epoch: number): Promise<StretchSource> {
+    const { continues, steps } = this.#use;
+    if (!continues) await this.#stream.begin(epoch);
+    const place = this.#use.epochs ? `epoch ${epoch + 1}, ` : "";
+    let given = 0;
+    /** Passes that ended without a batch. */
+    let empty = 0;
+    const next = (): Maybe<Stretch | null> => {
+      if (steps !== undefined && given >= steps) return null;
+      const batch = this.#stream.next();
+      return batch instanceof Promise ? batch.then(take) : take(batch);
+    };
+    const take = (batch: Batch | typeof end): Maybe<Stretch | null> => {
+      if (batch === end) {
+        if (continues && empty++ === 0) return this.#stream.beginNext().then(next);
+        if (given === 0) throw new ArgumentError(`${this.#use.where}: the dataset has no batches`);
+        this.steps ??= given;
+        return null;
+      }
+      given++;
+      empty = 0;
+      const first = this.#first;
+      this.#first = undefined;
+      const data =
+        first?.batch === batch ? first.data : dataOf(this.#stream, this.#use, batch, place);
+      return stretchOf(data, this.#use.makeStep);
+    };
+    return { next };
+  }
+
+  close(): Promise<void> {
+    return this.#stream.close();
+  }
+}
+
+/** A checked batch. */
+function dataOf(stream: BatchStream, use: StreamUse, batch: Batch, place: string): Data {
+  const where = `${use.where}: ${place}${stream.at(batch.index)}`;
+  try {
+    const data = gatherData(where, use.request, batch.x, batch.y, batch.weights);
+    return use.prepare?.(data) ?? data;
+  } catch (error) {
+    if (error instanceof ShapeError && isSingle(use.request, batch.x)) {
+      error.message += "; or make batches of the dataset: dataset.batch(32)";
+    }
+    throw error;
+  }
+}
+
+/** True where x has the shape of one sample: the batch dimension is missing. */
+function isSingle({ inputs }: DataRequest, x: unknown): boolean {
+  const wanted = inputs[0]?.shape.slice(1) ?? [];
+  return (
+    x instanceof Tensor &&
+    wanted.length === x.rank &&
+    sameShape(
+      x.shape,
+      wanted.map((d, i) => d ?? x.shape[i]!),
+    )
+  );
+}
+
+function stretchOf(data: Data, makeStep: StepMaker): Stretch {
+  const arrays = arraysOf(data).map((s) => s.values);
+  return {
+    executable: makeStep(data, data.count),
+    inputs: arrays,
+    advance: arrays.map(() => 0),
+    steps: 1,
+    rows: data.count,
+    blame: () => nonFiniteInput(data.x),
+  };
+}
