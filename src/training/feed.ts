@@ -154,8 +154,6 @@ export interface StreamUse {
    * out; only with `steps`.
    */
   readonly continues?: boolean | undefined;
-  /** Whether there are epochs, for messages. */
-  readonly epochs?: boolean | undefined;
 }
 
 /** Batches of a dataset, one step each. */
@@ -191,13 +189,12 @@ export class StreamFeed implements Feed {
     }
     const batch = await stream.peek();
     if (batch === end) throw new ArgumentError(`${where}: the dataset has no batches`);
-    return new StreamFeed(stream, use, batch, dataOf(stream, use, batch, ""));
+    return new StreamFeed(stream, use, batch, dataOf(stream, use, batch));
   }
 
   async begin(epoch: number): Promise<StretchSource> {
     const { continues, steps } = this.#use;
     if (!continues) await this.#stream.begin(epoch);
-    const place = this.#use.epochs ? `epoch ${epoch + 1}, ` : "";
     let given = 0;
     /** Passes that ended without a batch. */
     let empty = 0;
@@ -217,9 +214,8 @@ export class StreamFeed implements Feed {
       empty = 0;
       const first = this.#first;
       this.#first = undefined;
-      const data =
-        first?.batch === batch ? first.data : dataOf(this.#stream, this.#use, batch, place);
-      return stretchOf(data, this.#use.makeStep);
+      const data = first?.batch === batch ? first.data : dataOf(this.#stream, this.#use, batch);
+      return stretchOf(data, this.#use.makeStep, this.#stream.at(batch.index));
     };
     return { next };
   }
@@ -230,21 +226,22 @@ export class StreamFeed implements Feed {
 }
 
 /** A checked batch. */
-function dataOf(stream: BatchStream, use: StreamUse, batch: Batch, place: string): Data {
-  const where = `${use.where}: ${place}${stream.at(batch.index)}`;
+function dataOf(stream: BatchStream, use: StreamUse, batch: Batch): Data {
+  const where = `${use.where}: ${stream.at(batch.index)}`;
   try {
     const data = gatherData(where, use.request, batch.x, batch.y, batch.weights);
     return use.prepare?.(data) ?? data;
   } catch (error) {
-    if (error instanceof ShapeError && isSingle(use.request, batch.x)) {
+    if (error instanceof ShapeError && isSingle(use.request, batch)) {
       error.message += "; or make batches of the dataset: dataset.batch(32)";
     }
     throw error;
   }
 }
 
-/** True where x has the shape of one sample: the batch dimension is missing. */
-function isSingle({ inputs }: DataRequest, x: unknown): boolean {
+/** True where a batch looks like one sample: a single label, or x without the batch dimension. */
+function isSingle({ inputs }: DataRequest, { x, y }: Batch): boolean {
+  if (typeof y === "number" || (y instanceof Tensor && y.rank === 0)) return true;
   const wanted = inputs[0]?.shape.slice(1) ?? [];
   return (
     x instanceof Tensor &&
@@ -256,7 +253,7 @@ function isSingle({ inputs }: DataRequest, x: unknown): boolean {
   );
 }
 
-function stretchOf(data: Data, makeStep: StepMaker): Stretch {
+function stretchOf(data: Data, makeStep: StepMaker, at: string): Stretch {
   const arrays = arraysOf(data).map((s) => s.values);
   return {
     executable: makeStep(data, data.count),
@@ -264,6 +261,9 @@ function stretchOf(data: Data, makeStep: StepMaker): Stretch {
     advance: arrays.map(() => 0),
     steps: 1,
     rows: data.count,
-    blame: () => nonFiniteInput(data.x),
+    blame() {
+      const found = nonFiniteInput(data.x);
+      return found && `${found} in ${at}`;
+    },
   };
 }

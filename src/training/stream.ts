@@ -107,7 +107,8 @@ export class BatchStream {
 
   /** Where a batch stands, in words. */
   at(index: number): string {
-    return `batch ${index + 1} of the dataset`;
+    const pass = this.#pass === 0 ? "" : `'s pass ${this.#pass + 1}`;
+    return `batch ${index + 1} of the dataset${pass}`;
   }
 
   #located(error: unknown, index: number): unknown {

@@ -328,7 +328,6 @@ export class Trainer {
       steps: stepsPerEpoch,
       stepsOption: "stepsPerEpoch",
       continues: stepsPerEpoch !== undefined,
-      epochs: true,
     });
     return { feed, validation: await this.#validation(where, objective, options, feed.rows, open) };
   }
