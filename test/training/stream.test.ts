@@ -112,7 +112,7 @@ describe("the same results as data in memory", () => {
     await streamed.fit(dataset, { epochs: 2, seed: 4, ...quiet });
     for (const [i, w] of weights(streamed).entries()) {
       // x / 255 is rounded once here and once there; nothing else differs.
-      w.forEach((v, at) => expect(v).toBeCloseTo(weights(held)[i]![at]!, 5));
+      for (const [at, v] of w.entries()) expect(v).toBeCloseTo(weights(held)[i]![at]!, 5);
     }
   });
 
@@ -284,7 +284,11 @@ describe("what is open is closed", () => {
     expect(seen.opened).toBeLessThan(8);
     let m = small();
     let closed = seen.closed;
-    const early = { onTrainBatchEnd: () => void (m.stopTraining = true) };
+    const early = {
+      onTrainBatchEnd: () => {
+        m.stopTraining = true;
+      },
+    };
     await m.fit(batches, { epochs: 30, callbacks: early, ...quiet });
     expect(seen.closed).toBe(closed + 1);
     m = small();
