@@ -226,7 +226,9 @@ async function* rowBlocks(
     if (!reader) {
       waiting.push(...list);
       if (names === undefined || (waiting.length < options.inferFrom && !last)) return [];
-      reader = new RowReader(where, names, options, waiting, single);
+      // Not more, or types would depend on the size of the pieces that are read.
+      const sample = waiting.slice(0, options.inferFrom);
+      reader = new RowReader(where, names, options, sample, single);
       list = waiting;
       waiting = [];
     }

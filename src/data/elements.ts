@@ -115,7 +115,7 @@ export function fieldValue(value: unknown, path: string): FieldValue {
   }
   throw new DTypeError(
     expected(
-      `${place(path)}elements`,
+      `${place(path)}value`,
       "numbers, booleans, strings, tensors, typed arrays, or tuples and records of these",
       show(value),
     ),
@@ -144,7 +144,7 @@ export function fieldsOf(plan: Plan, value: unknown, fields: unknown[]): void {
     if (!Array.isArray(value) || value.length !== plan.items.length) {
       throw new ShapeError(
         expected(
-          `${place(plan.path)}elements`,
+          `${place(plan.path)}structure`,
           `${plan.items.length} fields as the first element has`,
           Array.isArray(value) ? `${value.length}` : show(value),
         ),
@@ -156,7 +156,7 @@ export function fieldsOf(plan: Plan, value: unknown, fields: unknown[]): void {
     if (names?.length !== plan.keys.length || !plan.keys.every((key) => key in (value as object))) {
       throw new ShapeError(
         expected(
-          `${place(plan.path)}elements`,
+          `${place(plan.path)}structure`,
           `the fields ${plan.keys.join(", ")} as the first element has`,
           names ? names.join(", ") || "none" : show(value),
         ),

@@ -67,9 +67,12 @@ export type IterableSource<T> =
       | AsyncIterator<T>
       | Promise<Iterable<T> | AsyncIterable<T>>);
 
-/** A cursor over an iterator, sync or async; its `return` is called when the cursor is closed early. */
+/**
+ * A cursor over an iterator, sync or async; its `return` is called when the cursor is closed early.
+ * Errors get the stage and the element; with a stage of null they are thrown as they are.
+ */
 export function iteratorCursor<T>(
-  stage: string,
+  stage: string | null,
   open: () => Maybe<Iterator<T | Promise<T>> | AsyncIterator<T>>,
 ): Cursor<T> {
   let iterator: Iterator<T | Promise<T>> | AsyncIterator<T> | undefined;
@@ -77,7 +80,7 @@ export function iteratorCursor<T>(
   let ended = false;
   const failed = (error: unknown): never => {
     ended = true;
-    throw elementError(stage, index, error);
+    throw stage === null ? error : elementError(stage, index, error);
   };
   const given = (value: T): T => {
     index++;

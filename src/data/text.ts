@@ -155,7 +155,8 @@ export function blocks<T>(
     stage,
     size: null,
     open() {
-      const source = iteratorCursor(stage, open);
+      // Errors say the line by themselves; the number of a block means nothing to anybody.
+      const source = iteratorCursor(null, open);
       let block: readonly T[] = [];
       let at = 0;
       const next = (): T | symbol | Promise<T | symbol> => {
