@@ -103,6 +103,10 @@ function rowSource(plan: Plan, rows: readonly Rows[], count: number): Indexed<un
   };
   return {
     size: count,
+    whole: assemble(
+      plan,
+      rows.map(({ source }) => source),
+    ),
     get: (index) =>
       settled(() =>
         assemble(

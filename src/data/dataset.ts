@@ -36,7 +36,21 @@ export interface DatasetDescription<T> {
   readonly size: number | null;
   open(pass: Pass): Cursor<T>;
   /** Where elements can be had by their index. */
-  readonly indexed?: { readonly source: Indexed<T>; readonly orderOf: OrderOf };
+  readonly indexed?: { readonly source: Indexed<T>; readonly orderOf: OrderOf } | undefined;
+  readonly rows?: RowBatches | undefined;
+}
+
+/**
+ * Batches that are nothing but rows of arrays in some order: whoever has a faster way to pick rows than
+ * by passing over the batches may take it.
+ */
+export interface RowBatches {
+  /** The arrays, where in an element their rows are. */
+  readonly whole: unknown;
+  readonly batchSize: number;
+  readonly dropRemainder: boolean;
+  /** Every row once; null is as they lie. */
+  readonly orderOf: OrderOf;
 }
 
 const within = (size: number | null, limit: number): number | null =>
@@ -72,6 +86,11 @@ export class Dataset<T> implements AsyncIterable<T> {
   /** @internal What makes the elements. */
   get stage(): string {
     return this.#description.stage;
+  }
+
+  /** @internal The arrays whose rows these batches are, where that is all they are. */
+  get rows(): RowBatches | undefined {
+    return this.#description.rows;
   }
 
   /** The elements, one after the other; leaving the loop early closes files and iterators. */
@@ -304,7 +323,12 @@ export class Dataset<T> implements AsyncIterable<T> {
    */
   prefetch(count: number): Dataset<T> {
     checkInteger("prefetch()", "count", count, 1);
-    return this.#derived("prefetch()", this.size, (source) => prefetchCursor(source, count));
+    return new Dataset<T>({
+      stage: "prefetch()",
+      size: this.size,
+      open: (pass) => prefetchCursor(this.open(pass), count),
+      rows: this.rows,
+    });
   }
 
   /**

@@ -11,6 +11,8 @@ export interface Indexed<out T> {
   get(index: number): Maybe<T>;
   /** Several at once, as `batch` would put them together; null leaves it to `get`. */
   gather?(indices: Int32Array): unknown;
+  /** An element whose fields are all rows of whole arrays, where that is what elements are. */
+  readonly whole?: unknown;
 }
 
 /** Which index comes when, in a pass. */

@@ -33,10 +33,16 @@ export interface Feed {
   close(): Promise<void>;
 }
 
-/** How an epoch is cut into steps. */
-interface Cut {
+/** How an epoch is cut into steps, and the order of its samples: every one once, or as they lie. */
+export interface Cut {
   readonly rows: number;
   readonly steps: number;
+  orderOf(epoch: number): Int32Array | null;
+}
+
+/** The order of `fit` for arrays: by a seed, or as they lie where it is null. */
+export function seededOrder(count: number, seed: number | null): Cut["orderOf"] {
+  return (epoch) => (seed === null ? null : epochOrder(count, mixSeed(seed, epoch)));
 }
 
 /** Samples in memory, picked by their indices in each epoch's order. */
@@ -45,16 +51,15 @@ export class ArrayFeed implements Feed {
   readonly rows: number;
   readonly steps: number;
   readonly bundles: boolean;
-  readonly #seed: number | null;
+  readonly #orderOf: Cut["orderOf"];
   readonly #makeStep: StepMaker;
 
-  /** A `seed` of null keeps the samples in order. */
-  constructor(data: Data, { rows, steps }: Cut, seed: number | null, makeStep: StepMaker) {
+  constructor(data: Data, { rows, steps, orderOf }: Cut, makeStep: StepMaker) {
     this.data = data;
     this.rows = rows;
     this.steps = steps;
     this.bundles = steps * rows <= data.count;
-    this.#seed = seed;
+    this.#orderOf = orderOf;
     this.#makeStep = makeStep;
   }
 
@@ -83,10 +88,9 @@ export class ArrayFeed implements Feed {
 
   /** The samples that are used of `count` epochs' orders, one epoch after the other. */
   #orders(epoch: number, count: number): Int32Array {
-    const samples = this.data.count;
     const used = this.steps * this.rows;
     const orderOf = (e: number): Int32Array =>
-      epochOrder(samples, this.#seed === null ? null : mixSeed(this.#seed, e)).subarray(0, used);
+      (this.#orderOf(e) ?? epochOrder(this.data.count, null)).subarray(0, used);
     if (count === 1) return orderOf(epoch);
     const orders = new Int32Array(count * used);
     for (let e = 0; e < count; e++) orders.set(orderOf(epoch + e), e * used);

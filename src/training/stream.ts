@@ -136,7 +136,10 @@ export class BatchStream {
 }
 
 /** x, y and weights of an element. */
-function partsOf(where: string, element: unknown): { x: unknown; y: unknown; weights: unknown } {
+export function partsOf(
+  where: string,
+  element: unknown,
+): { x: unknown; y: unknown; weights: unknown } {
   if (Array.isArray(element)) {
     if (element.length === 0 || element.length > 3) {
       throw new ArgumentError(

@@ -5,6 +5,7 @@
  */
 
 import type { Executable } from "../backend/run.js";
+import type { RowBatches } from "../data/dataset.js";
 import {
   ArgumentError,
   checkInteger,
@@ -36,7 +37,15 @@ import {
   sliceData,
   withClassWeights,
 } from "./data.js";
-import { ArrayFeed, type Feed, type StepMaker, StreamFeed, WindowFeed } from "./feed.js";
+import {
+  ArrayFeed,
+  type Cut,
+  type Feed,
+  type StepMaker,
+  StreamFeed,
+  seededOrder,
+  WindowFeed,
+} from "./feed.js";
 import { nonFiniteInput } from "./nonfinite.js";
 import type { Objective, OutputMetric } from "./objective.js";
 import {
@@ -58,7 +67,7 @@ import {
   traceResults,
   traceTrainStep,
 } from "./step.js";
-import { BatchStream, isDataset } from "./stream.js";
+import { BatchStream, isDataset, partsOf } from "./stream.js";
 import { LossRecord, runStretches, type StepHooks } from "./stretch.js";
 
 /** How long one native loop should take at least, in milliseconds, and how many samples at most. */
@@ -300,8 +309,9 @@ export class Trainer {
     const batches = Math.ceil(data.count / rows);
     const steps = options.stepsPerEpoch ?? batches;
     checkInteger(where, "stepsPerEpoch", steps, 1, batches);
-    const order = (options.shuffle ?? true) ? seed | 0 : null;
-    const feed = new ArrayFeed(data, { rows, steps }, order, this.#trainStep(objective, true));
+    const orderOf = seededOrder(data.count, (options.shuffle ?? true) ? seed | 0 : null);
+    const cut = { rows, steps, orderOf };
+    const feed = new ArrayFeed(data, cut, this.#trainStep(objective, true));
     const validation = held
       ? this.#windows(where, objective, held, options.validationBatchSize ?? rows)
       : await this.#validation(where, objective, options, rows, open);
@@ -320,6 +330,18 @@ export class Trainer {
     checkDatasetOptions(where, options);
     if (stepsPerEpoch !== undefined) checkInteger(where, "stepsPerEpoch", stepsPerEpoch, 1);
     const request = this.#request(objective);
+    const { rows } = stream.dataset;
+    if (rows && stepsPerEpoch === undefined) {
+      const data = withClassWeights(
+        where,
+        request,
+        await this.#whole(where, objective, rows),
+        classWeight,
+      );
+      const feed = new ArrayFeed(data, cutOf(rows, data.count), this.#trainStep(objective, true));
+      const validation = await this.#validation(where, objective, options, feed.rows, open);
+      return { feed, validation };
+    }
     const feed = await StreamFeed.open(stream, {
       where,
       request,
@@ -330,6 +352,13 @@ export class Trainer {
       continues: stepsPerEpoch !== undefined,
     });
     return { feed, validation: await this.#validation(where, objective, options, feed.rows, open) };
+  }
+
+  /** The arrays whose rows a dataset's batches are. */
+  async #whole(where: string, objective: Objective, { whole }: RowBatches): Promise<Data> {
+    const { x, y, weights } = partsOf(where, whole);
+    await settle(x, y, weights);
+    return gatherData(where, this.#request(objective), x, y, weights);
   }
 
   /** The feed of `validationData`, if there is any. */
@@ -377,6 +406,12 @@ export class Trainer {
     stepsOption: string,
   ): Promise<Feed> {
     if (steps !== undefined) checkInteger(where, stepsOption, steps, 1);
+    const { rows } = stream.dataset;
+    const inOrder = rows?.orderOf({ iteration: 0 }) === null && !rows.dropRemainder;
+    if (inOrder && steps === undefined) {
+      const data = await this.#whole(where, objective, rows);
+      return this.#windows(where, objective, data, rows.batchSize);
+    }
     try {
       return await StreamFeed.open(stream, {
         where,
@@ -615,6 +650,14 @@ function nonFinite(where: string, loss: number, cause?: string, when = ""): NonF
     cause ??
     "a smaller learning rate, gradient clipping (clipNorm) or scaled inputs may help, or set terminateOnNaN: false to go on";
   return new NonFiniteError(`${where}: the loss became ${loss}${when}; ${help}`);
+}
+
+/** How the batches of a dataset cut its arrays. */
+function cutOf({ batchSize, dropRemainder, orderOf }: RowBatches, count: number): Cut {
+  const rows = Math.min(batchSize, count);
+  const steps = dropRemainder ? Math.floor(count / batchSize) : Math.ceil(count / batchSize);
+  if (steps === 0) throw new ArgumentError("fit(): the dataset has no batches");
+  return { rows, steps, orderOf: (epoch) => orderOf({ iteration: epoch }) };
 }
 
 /** The samples to train on, and the last share of them if it is held back for validation. */

@@ -1,6 +1,7 @@
 /** fit, evaluate and predict on datasets: the same results as arrays, what is open is closed, errors have places. */
 import { describe, expect, test } from "vitest";
 import { fromArrays, fromGenerator, fromIterable } from "../../src/data/arrays.js";
+import type { Dataset } from "../../src/data/dataset.js";
 import { drawDigits } from "../../src/data/digits.js";
 import { DatasetError, LayerwiseError } from "../../src/errors.js";
 import { dense, dropout } from "../../src/layers/layers.js";
@@ -67,32 +68,40 @@ function watched(count = Infinity) {
 }
 
 function small(options: CompileOptions = {}) {
-  const made = sequential([dense({ units: 3, activation: "softmax", inputShape: [2] })]);
+  const made = sequential([
+    dense({ units: 3, activation: "softmax", inputShape: [2], name: "scores" }),
+  ]);
   made.compile({ loss: "sparseCategoricalCrossentropy", optimizer: "sgd", ...options });
   return made;
 }
 
-describe("the same results as data in memory", () => {
+/** What goes by has to be passed over batch by batch, whatever it is. */
+const streamed = <T>(dataset: Dataset<T>): Dataset<T> => dataset.filter(() => true);
+
+describe.each([
+  ["rows of arrays", <T>(dataset: Dataset<T>) => dataset],
+  ["batches as they come", streamed],
+])("the same results as data in memory, by %s", (_, as) => {
   test("in order, bit for bit, with a last batch that is smaller", async () => {
     const held = model();
     const options = { epochs: 3, seed: 11, ...quiet };
     const validation = { validationData: [x, y] as const, validationBatchSize: 16 };
     const a = await held.fit(x, y, { ...options, batchSize: 16, shuffle: false, ...validation });
-    const streamed = model();
-    const dataset = fromArrays(x, y).batch(16);
-    const b = await streamed.fit(dataset, { ...options, validationData: dataset });
+    const other = model();
+    const dataset = as(fromArrays(x, y).batch(16));
+    const b = await other.fit(dataset, { ...options, validationData: dataset });
     expect(b.history).toEqual(a.history);
-    expect(weights(streamed)).toEqual(weights(held));
+    expect(weights(other)).toEqual(weights(held));
     expect(Object.keys(b.history).sort()).toEqual(["accuracy", "loss", "val_accuracy", "val_loss"]);
   });
 
   test("shuffled by the same seed, bit for bit", async () => {
     const held = model();
     await held.fit(x, y, { epochs: 3, seed: 11, batchSize: 16, ...quiet });
-    const streamed = model();
-    const dataset = fromArrays(x, y).shuffle(Infinity, { seed: 11 }).batch(16);
-    await streamed.fit(dataset, { epochs: 3, seed: 11, ...quiet });
-    expect(weights(streamed)).toEqual(weights(held));
+    const other = model();
+    const dataset = as(fromArrays(x, y).shuffle(Infinity, { seed: 11 }).batch(16));
+    await other.fit(dataset, { epochs: 3, seed: 11, ...quiet });
+    expect(weights(other)).toEqual(weights(held));
     // And gone on with from an epoch, as arrays can be.
     const resumed = model();
     await resumed.fit(dataset, { epochs: 1, seed: 11, ...quiet });
@@ -100,35 +109,19 @@ describe("the same results as data in memory", () => {
     expect(weights(resumed)).toEqual(weights(held));
   });
 
-  test("element by element, through async functions, prefetch and a cache", async () => {
-    const held = model();
-    await held.fit(x, y, { epochs: 2, seed: 4, batchSize: 10, shuffle: false, ...quiet });
-    const streamed = model();
-    const dataset = fromArrays(tensor(pixels, [samples, 784], "uint8"), y)
-      .map(async ([image, label]) => [image.cast("float32").div(255), label], { concurrency: 4 })
-      .cache()
-      .batch(10)
-      .prefetch(2);
-    await streamed.fit(dataset, { epochs: 2, seed: 4, ...quiet });
-    for (const [i, w] of weights(streamed).entries()) {
-      // x / 255 is rounded once here and once there; nothing else differs.
-      for (const [at, v] of w.entries()) expect(v).toBeCloseTo(weights(held)[i]![at]!, 5);
-    }
-  });
-
   test("with hooks around each batch", async () => {
     const held = model();
     const batches: number[] = [];
     await held.fit(x, y, { epochs: 2, seed: 4, batchSize: 16, shuffle: false, ...quiet });
-    const streamed = model();
+    const other = model();
     const callbacks: CallbackHooks = {
       onTrainBatchEnd: (batch, logs) => {
         batches.push(batch);
         expect(Object.keys(logs!)).toEqual(["loss", "accuracy"]);
       },
     };
-    await streamed.fit(fromArrays(x, y).batch(16), { epochs: 2, seed: 4, callbacks, ...quiet });
-    expect(weights(streamed)).toEqual(weights(held));
+    await other.fit(as(fromArrays(x, y).batch(16)), { epochs: 2, seed: 4, callbacks, ...quiet });
+    expect(weights(other)).toEqual(weights(held));
     expect(batches).toEqual([0, 1, 2, 3, 4, 0, 1, 2, 3, 4]);
   });
 
@@ -138,14 +131,14 @@ describe("the same results as data in memory", () => {
     const held = model();
     const common = { epochs: 2, seed: 4, classWeight, ...quiet };
     await held.fit(x, y, { ...common, batchSize: 16, shuffle: false, sampleWeight: w });
-    const streamed = model();
-    await streamed.fit(fromArrays(x, y, w).batch(16), common);
-    expect(weights(streamed)).toEqual(weights(held));
+    const other = model();
+    await other.fit(as(fromArrays(x, y, w).batch(16)), common);
+    expect(weights(other)).toEqual(weights(held));
   });
 
   test("evaluate and predict", async () => {
     const m = model();
-    const dataset = fromArrays(x, y).batch(16);
+    const dataset = as(fromArrays(x, y).batch(16));
     const want = await m.evaluate(x, y, { batchSize: 16 });
     expect(await m.evaluate(dataset)).toEqual(want);
     expect(await m.evaluateDataset(dataset)).toEqual(want);
@@ -153,7 +146,7 @@ describe("the same results as data in memory", () => {
     const got = await m.predict(dataset);
     expect(got.shape).toEqual([samples, 10]);
     expect(got.dataSync()).toEqual(all.dataSync());
-    expect((await m.predict(fromArrays(x).batch(16))).dataSync()).toEqual(all.dataSync());
+    expect((await m.predict(as(fromArrays(x).batch(16)))).dataSync()).toEqual(all.dataSync());
     const seen: number[] = [];
     await m.predict(dataset, {
       callbacks: { onPredictBatchEnd: (batch) => void seen.push(batch) },
@@ -162,6 +155,45 @@ describe("the same results as data in memory", () => {
     expect((await m.predict(dataset.repeat(), { steps: 2 })).shape).toEqual([32, 10]);
     const two = await m.evaluate(x.slice([0, 0], [32, 784]), y.slice([0], [32]), { batchSize: 16 });
     expect(await m.evaluate(dataset.repeat(), { steps: 2 })).toEqual(two);
+  });
+});
+
+describe("what rows of arrays are not", () => {
+  test("a part of them, or batches that are dropped", async () => {
+    const few = fromArrays(x, y).skip(6);
+    const held = model();
+    const part = x.slice([6, 0], [64, 784]);
+    await held.fit(part, y.slice([6], [64]), { batchSize: 16, shuffle: false, seed: 2, ...quiet });
+    const other = model();
+    await other.fit(few.batch(16), { seed: 2, ...quiet });
+    expect(weights(other)).toEqual(weights(held));
+    const dropped = fromArrays(x, y).batch(16, { dropRemainder: true });
+    expect(dropped.size).toBe(4);
+    const first = model();
+    await first.fit(dropped, { seed: 2, ...quiet });
+    const want = model();
+    const limits = { stepsPerEpoch: 4, batchSize: 16, shuffle: false } as const;
+    await want.fit(x, y, { ...limits, seed: 2, ...quiet });
+    expect(weights(first)).toEqual(weights(want));
+    expect(await first.evaluate(dropped)).toEqual(await first.evaluate(streamed(dropped)));
+    const none = fromArrays(x, y).batch(100, { dropRemainder: true });
+    expect(await message(() => first.fit(none, quiet))).toMatch(/the dataset has no batches/);
+  });
+
+  test("element by element, through async functions, prefetch and a cache", async () => {
+    const held = model();
+    await held.fit(x, y, { epochs: 2, seed: 4, batchSize: 10, shuffle: false, ...quiet });
+    const other = model();
+    const dataset = fromArrays(tensor(pixels, [samples, 784], "uint8"), y)
+      .map(async ([image, label]) => [image.cast("float32").div(255), label], { concurrency: 4 })
+      .cache()
+      .batch(10)
+      .prefetch(2);
+    await other.fit(dataset, { epochs: 2, seed: 4, ...quiet });
+    for (const [i, w] of weights(other).entries()) {
+      // x / 255 is rounded once here and once there; nothing else differs.
+      for (const [at, v] of w.entries()) expect(v).toBeCloseTo(weights(held)[i]![at]!, 5);
+    }
   });
 });
 
@@ -417,17 +449,17 @@ describe("errors have places", () => {
       await message(() => small().predict(at(() => [new Float32Array(3), 1]))),
     ]).toMatchInlineSnapshot(`
       [
-        "ArgumentError: fit(): batch 3 of the dataset: labels of output "dense_45": sample 1 has label 3, but the output has 3 classes, so labels are integers from 0 to 2",
+        "ArgumentError: fit(): batch 3 of the dataset: labels of output "scores": sample 1 has label 3, but the output has 3 classes, so labels are integers from 0 to 2",
         "ShapeError: fit(): batch 3 of the dataset: batch(): element 9: field [0]: shape: expected [2] as the first element has, got [3]; paddedBatch() fills shorter ones up",
-        "ShapeError: fit(): batch 1 of the dataset: expected input "dense_47_input" of shape [null, 2], got [4, 3]",
-        "ShapeError: fit(): batch 1 of the dataset: labels of output "dense_48": expected class indices of shape [null] for sparseCategoricalCrossentropy, got []; or make batches of the dataset: dataset.batch(32)",
-        "ShapeError: fit(): batch 1 of the dataset: expected input "dense_49_input" of shape [null, 2], got [2]; for a single sample, add the batch dimension: x.expandDims(0); or make batches of the dataset: dataset.batch(32)",
+        "ShapeError: fit(): batch 1 of the dataset: expected input "scores_input" of shape [null, 2], got [4, 3]",
+        "ShapeError: fit(): batch 1 of the dataset: labels of output "scores": expected class indices of shape [null] for sparseCategoricalCrossentropy, got []; or make batches of the dataset: dataset.batch(32)",
+        "ShapeError: fit(): batch 1 of the dataset: expected input "scores_input" of shape [null, 2], got [2]; for a single sample, add the batch dimension: x.expandDims(0); or make batches of the dataset: dataset.batch(32)",
         "ArgumentError: fit(): the dataset has no batches",
         "ArgumentError: fit(): batch 1 of the dataset: expected [x], [x, y] or [x, y, sampleWeight], got an array of 4; an array at the top of an element stands for its parts; make a sample of numbers a tensor or a typed array",
         "ArgumentError: fit(): batch 1 of the dataset: expected [x], [x, y] or [x, y, sampleWeight], got an array of 4; an array at the top of an element stands for its parts; make a sample of numbers a tensor or a typed array",
-        "NonFiniteError: fit(): the loss became NaN in epoch 1, batch 3; input "dense_53_input" is NaN at sample 1, position 0 in batch 3 of the dataset",
-        "NonFiniteError: evaluate(): the loss is NaN because input "dense_54_input" is NaN at sample 1, position 0 in batch 3 of the dataset",
-        "ShapeError: predict(): batch 1 of the dataset: expected input "dense_55_input" of shape [null, 2], got [4, 3]",
+        "NonFiniteError: fit(): the loss became NaN in epoch 1, batch 3; input "scores_input" is NaN at sample 1, position 0 in batch 3 of the dataset",
+        "NonFiniteError: evaluate(): the loss is NaN because input "scores_input" is NaN at sample 1, position 0 in batch 3 of the dataset",
+        "ShapeError: predict(): batch 1 of the dataset: expected input "scores_input" of shape [null, 2], got [4, 3]",
       ]
     `);
   });
