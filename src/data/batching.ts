@@ -59,6 +59,7 @@ export class Collator {
   readonly #where: string;
   readonly #padding: Padding | null;
   #plan: Plan | undefined;
+  #leaves: ReturnType<typeof leavesOf> = [];
   /** Elements before the present batch. */
   #seen = 0;
   readonly #lengths: ((element: unknown) => number) | null;
@@ -80,7 +81,10 @@ export class Collator {
     const rows: unknown[][] = [];
     let current = 0;
     try {
-      this.#plan ??= planOf(elements[0]);
+      if (!this.#plan) {
+        this.#plan = planOf(elements[0]);
+        this.#leaves = leavesOf(this.#plan);
+      }
       for (; current < elements.length; current++) {
         const fields: unknown[] = [];
         fieldsOf(this.#plan, elements[current], fields);
@@ -89,7 +93,7 @@ export class Collator {
     } catch (error) {
       throw elementError(this.#where, at(current), error);
     }
-    const columns = leavesOf(this.#plan).map((column, i) => {
+    const columns = this.#leaves.map((column, i) => {
       if (column.kind === "string") return this.#strings(rows, i, column.path, at);
       return this.#column(rows, i, column, at);
     });

@@ -272,11 +272,22 @@ export class Dataset<T> implements AsyncIterable<T> {
   batch(batchSize: number, options: BatchOptions = {}): Dataset<Batched<T>> {
     checkBatch("batch()", batchSize, options, []);
     const { dropRemainder = false } = options;
-    return this.#derived("batch()", batches(this.size, batchSize, dropRemainder), (source) => {
-      const quick = source.batch && quickBatches(source, batchSize, dropRemainder, this.size!);
-      const cursor =
-        quick || batchCursor(source, batchSize, dropRemainder, new Collator("batch()"));
-      return cursor as Cursor<Batched<T>>; // the collator makes what Batched says
+    const { indexed } = this.#description;
+    const { whole, size } = indexed?.source ?? {};
+    return new Dataset<Batched<T>>({
+      stage: "batch()",
+      size: batches(this.size, batchSize, dropRemainder),
+      open: (pass) => {
+        const source = this.open(pass);
+        const quick = source.batch && quickBatches(source, batchSize, dropRemainder, this.size!);
+        const cursor =
+          quick || batchCursor(source, batchSize, dropRemainder, new Collator("batch()"));
+        return cursor as Cursor<Batched<T>>; // the collator makes what Batched says
+      },
+      rows:
+        whole !== undefined && size === this.size
+          ? { whole, batchSize, dropRemainder, orderOf: indexed!.orderOf }
+          : undefined,
     });
   }
 

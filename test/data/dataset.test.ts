@@ -671,6 +671,26 @@ describe("cache", () => {
   });
 });
 
+test("batches that are rows of arrays say so, others don't", () => {
+  const arrays = fromArrays(tensor([[1], [2], [3]]), [1, 2, 3]);
+  const known = arrays.shuffle(3, { seed: 1 }).batch(2).prefetch(1).rows!;
+  expect(known.batchSize).toBe(2);
+  expect([...known.orderOf({ iteration: 0 })!].sort()).toEqual([0, 1, 2]);
+  expect(arrays.batch(2).rows!.orderOf({ iteration: 0 })).toBe(null);
+  for (const other of [
+    arrays.take(2).batch(2),
+    arrays.shuffle(2).batch(2),
+    arrays.map((e) => e).batch(2),
+    arrays.batch(2).take(1),
+    arrays.batch(2).shuffle(2),
+    arrays.batch(2).map((e) => e),
+    numbers(4).batch(2),
+    fromIndexed(3, (i) => i).batch(2),
+  ]) {
+    expect(other.rows).toBeUndefined();
+  }
+});
+
 test("prefetch makes elements ahead of need, and no more than it is told", async () => {
   let made = 0;
   const dataset = fromIterable(range(20))
