@@ -106,8 +106,8 @@ const optionNames = [
 /**
  * The rows of a CSV file (RFC 4180: quoted fields, doubled quotes, any line end), gzipped or not, read
  * as they are needed. A row is a record by column names; with `label`, `[features, label]`: the other
- * columns, which then must all be numbers, as a `Float32Array` in the file's order, and the label's
- * value (an array of several).
+ * columns as a `Float32Array` in the file's order, and the label's number (a `Float32Array` of several
+ * labels). Text has to be a category then.
  *
  * @throws in a pass, FormatError with line and column for what is no number, for missing values and
  * rows of another length.
@@ -121,7 +121,7 @@ const optionNames = [
 export function csv(
   source: TextSource,
   options: LabelledCsvOptions & { readonly label: string },
-): Dataset<[features: Float32Array, label: number | string]>;
+): Dataset<[features: Float32Array, label: number]>;
 export function csv(
   source: TextSource,
   options: LabelledCsvOptions,
@@ -311,12 +311,10 @@ class RowReader {
     this.#features = all.filter(({ name }) => !labels.includes(name));
     this.#labels = labels.map((label) => all.find(({ name }) => name === label)!);
     if (labels.length === 0) return;
-    const text = [...this.#features, ...(single ? [] : this.#labels)].find(
-      (c) => c.type === "string",
-    );
+    const text = all.find(({ type }) => type === "string");
     if (text) {
       throw new FormatError(
-        `${where}: column ${show(text.name)} holds text, but with \`label\` features are numbers: make it ` +
+        `${where}: column ${show(text.name)} holds text, but with \`label\` all columns are numbers: make it ` +
           "a category (columns), or leave it out (onlyColumns)",
       );
     }
@@ -363,7 +361,7 @@ class RowReader {
       labels.push(value);
     }
     const features = Float32Array.from(values, Number);
-    return [features, this.#single ? labels[0] : Float32Array.from(labels, Number)];
+    return [features, this.#single ? Number(labels[0]) : Float32Array.from(labels, Number)];
   }
 
   /** The value of a column; null where the row is to be left out. */

@@ -253,9 +253,9 @@ function loadSharp(): Promise<SharpModule | null> {
   sharpModule ??= (import(name) as Promise<{ default: SharpModule }>).then(
     (module) => module.default,
     (error: unknown) => {
-      if (error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND") {
-        return null;
-      }
+      // Bundlers have words of their own for a package that is not there.
+      const message = error instanceof Error ? error.message : String(error);
+      if (/cannot find (module|package)|could not resolve/i.test(message)) return null;
       throw error;
     },
   );

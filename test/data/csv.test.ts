@@ -165,10 +165,9 @@ describe("tables", () => {
       [Float32Array.of(1, 2), 0],
       [Float32Array.of(3, 4), 1],
     ]);
-    expect(await csv({ text }, { label: "y" }).toArray()).toEqual([
-      [Float32Array.of(1, 2), "no"],
-      [Float32Array.of(3, 4), "yes"],
-    ]);
+    await expect(csv({ text }, { label: "y" }).toArray()).rejects.toThrow(
+      'column "y" holds text, but with `label` all columns are numbers',
+    );
     expect(await csv({ text }, { columns, label: ["y", "a"] }).toArray()).toEqual([
       [Float32Array.of(2), Float32Array.of(0, 1)],
       [Float32Array.of(4), Float32Array.of(1, 3)],
@@ -200,7 +199,7 @@ describe("tables", () => {
         "FormatError: csv(): line 2, column "a": expected one of "x", "y", got "c"",
         "FormatError: csv(): two columns are named "a"; give their names as \`header\`, with skipLines: 1",
         "ArgumentError: csv(): there is no column "lenght"; did you mean "length"?",
-        "FormatError: csv(): column "a" holds text, but with \`label\` features are numbers: make it a category (columns), or leave it out (onlyColumns)",
+        "FormatError: csv(): column "a" holds text, but with \`label\` all columns are numbers: make it a category (columns), or leave it out (onlyColumns)",
         "ArgumentError: csv(): expected \`delimiter\` to be a text within a line, got """,
         "ArgumentError: csv(): expected \`quote\` to be one character other than the delimiter, or null, got ","",
         "ArgumentError: csv(): unknown option \`separator\`; did you mean \`delimiter\`?",

@@ -40,7 +40,7 @@ expectTypeOf(pairs.concatenate(data.fromIterable([1]))).toEqualTypeOf<
 
 // Tables, windows, pictures.
 expectTypeOf(data.csv("a.csv", { label: "y" })).toEqualTypeOf<
-  Dataset<[features: Float32Array, label: number | string]>
+  Dataset<[features: Float32Array, label: number]>
 >();
 expectTypeOf(data.csv("a.csv")).toEqualTypeOf<Dataset<Record<string, number | string | boolean>>>();
 expectTypeOf(data.timeseries([1, 2], { sequenceLength: 1 })).toEqualTypeOf<Dataset<lw.Tensor>>();
