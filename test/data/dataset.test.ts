@@ -707,6 +707,34 @@ test("prefetch makes elements ahead of need, and no more than it is told", async
   expect(made).toBe(4);
 });
 
+test("a source is not closed before it has answered", async () => {
+  let pending = false;
+  const calls: string[] = [];
+  const source: AsyncIterable<number> = {
+    [Symbol.asyncIterator]: () => ({
+      async next() {
+        pending = true;
+        await sleep(5);
+        pending = false;
+        return { done: false, value: 1 };
+      },
+      async return() {
+        calls.push(pending ? "while it was asked" : "at rest");
+        return { done: true, value: undefined };
+      },
+    }),
+  };
+  const dataset = fromIterable(source);
+  for (const ahead of [
+    dataset.prefetch(3),
+    dataset.map(async (v) => v, { concurrency: 3 }),
+    zip([dataset, dataset]),
+  ]) {
+    for await (const _ of ahead) break;
+  }
+  expect(calls).toEqual(Array(4).fill("at rest"));
+});
+
 test("elements come on demand: nothing is made before it is asked for", async () => {
   let made = 0;
   const dataset = numbers(100)

@@ -88,6 +88,22 @@ describe("PNG", () => {
     }
   });
 
+  test("of two predictions equally near, Paeth's filter takes the one above", async () => {
+    // Left 11, above 8, corner 10: the sum of the first two less the third is 9, as far from 8 as from 10.
+    const rows = [Uint8Array.of(10, 8), Uint8Array.of(11, 77)];
+    const image = await decodePng(png(2, 2, rows, { colour: 0, depth: 8, filter: 4 }));
+    expect([...image.pixels]).toEqual([10, 8, 11, 77]);
+    // The same by hand: filtered bytes are differences from 10 (above), then from 8.
+    const raw = Buffer.of(0, 10, 8, 4, 1, 69);
+    const bytes = png(2, 2, [], { colour: 0, depth: 8 });
+    const data = Buffer.concat([
+      bytes.subarray(0, 33),
+      chunk("IDAT", deflateSync(raw)),
+      chunk("IEND", Buffer.alloc(0)),
+    ]);
+    expect([...(await decodePng(data)).pixels]).toEqual([10, 8, 11, 77]);
+  });
+
   test("few bits a pixel, and palettes", async () => {
     const rows = [Uint8Array.of(0b10110000), Uint8Array.of(0b00001000)];
     const bits = await decodePng(png(5, 2, rows, { colour: 0, depth: 1 }));
