@@ -91,7 +91,6 @@ function ahead<T, U>(
     },
     async close() {
       ended = true;
-      await pulled;
       await Promise.allSettled(queue);
       await source.close();
     },
