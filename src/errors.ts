@@ -28,6 +28,14 @@ export class FormatError extends LayerwiseError {
   override name = "FormatError";
 }
 
+/**
+ * Reading or transforming an element of a dataset failed; the message says at which stage and element,
+ * `cause` is what was thrown.
+ */
+export class DatasetError extends LayerwiseError {
+  override name = "DatasetError";
+}
+
 /** Something was used in a state in which it can't be (not compiled, not built, busy). */
 export class StateError extends LayerwiseError {
   override name = "StateError";

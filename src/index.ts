@@ -7,10 +7,12 @@ export { grad, grads, valueAndGrad, valueAndGrads, variableGrads } from "./autod
 export type { BackendInfo, BackendName } from "./backend/backend.js";
 export { type CompiledFunction, compile, type TensorTree } from "./backend/compiled.js";
 export { backendInfo, setBackend, setThreads } from "./backend/select.js";
+export type { Dataset } from "./data/dataset.js";
 export * as datasets from "./data/datasets.js";
 export {
   ArgumentError,
   BackendError,
+  DatasetError,
   DTypeError,
   FormatError,
   LayerwiseError,
@@ -174,6 +176,7 @@ export type { Optimizer } from "./optimizers/optimizer.js";
 export type { LearningRateSchedule } from "./optimizers/schedules.js";
 export * as plot from "./plot/plot.js";
 export * as callbacks from "./public/callbacks.js";
+export * as data from "./public/data.js";
 export * as losses from "./public/losses.js";
 export * as metrics from "./public/metrics.js";
 export * as optimizers from "./public/optimizers.js";
@@ -191,5 +194,12 @@ export { Variable, variable } from "./tensor/variable.js";
 export type { CallbackHooks, History, Logs, PredictLogs } from "./training/callbacks.js";
 export type { DataLike } from "./training/data.js";
 export type { CompileOptions } from "./training/objective.js";
+export type {
+  EvaluateDatasetOptions,
+  EvaluateOptions,
+  FitDatasetOptions,
+  FitOptions,
+  TrainOnBatchOptions,
+} from "./training/options.js";
 export type { PredictOptions } from "./training/predictor.js";
-export type { EvaluateOptions, FitOptions, TrainOnBatchOptions } from "./training/trainer.js";
+export type { PredictionBatch, TrainingBatch } from "./training/stream.js";

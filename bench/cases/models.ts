@@ -52,6 +52,19 @@ function step(name: string, spec: TrainSpec): Case {
   };
 }
 
+/** The same step fed by a dataset: what it costs to have batches made of elements one by one. */
+function streamed(source: "rows" | "elements"): Case {
+  return {
+    group: "steps",
+    name: `model mlp 784-512-512-10 batch 128, dataset of ${source}`,
+    spec: { ...mnistMlp, source },
+    ours: "native",
+    peers: [],
+    unit: "step",
+    flops: trainFlops(mnistMlp),
+  };
+}
+
 function inference(batch: number): Case {
   const spec: InferenceSpec = {
     kind: "inference",
@@ -73,6 +86,8 @@ function inference(batch: number): Case {
 
 export const cases: readonly Case[] = [
   step("model mlp 784-512-512-10 batch 128", mnistMlp),
+  streamed("rows"),
+  streamed("elements"),
   step("model mlp 784-512-512-10 batch 32", { ...mnistMlp, batchSize: 32, samples: 3200 }),
   step("model xor 2-8-1 batch 4, epochs of 1 step", xor),
   step("model xor 2-8-1 batch 4, epochs of 1000 steps", { ...xor, samples: 4000 }),

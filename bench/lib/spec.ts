@@ -19,6 +19,8 @@ export interface TrainSpec {
   readonly dropout: number;
   readonly batchSize: number;
   readonly learningRate: number;
+  /** Where ours takes the samples from, if not from arrays: a dataset of their rows, or of elements. */
+  readonly source?: "rows" | "elements";
 }
 
 /** One kernel on contiguous float32 data; the unit that is timed is one call. */

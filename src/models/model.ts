@@ -2,6 +2,9 @@
  * Model: what users hold. A network with training, evaluation, prediction and files. The network is in
  * `network/`, the training in `training/`, the file format in `saving.ts`; this class joins them.
  */
+
+import { end } from "../data/cursor.js";
+import type { Dataset } from "../data/dataset.js";
 import { ArgumentError, expected, ShapeError, StateError, show } from "../errors.js";
 import type { CallContext } from "../layers/layer.js";
 import { registerLayer } from "../layers/registry.js";
@@ -14,14 +17,22 @@ import { Tensor } from "../tensor/tensor.js";
 import type { CallbackModel, History, Logs } from "../training/callbacks.js";
 import { type DataLike, isRecord, type SampleWeights } from "../training/data.js";
 import { type CompileOptions, Objective } from "../training/objective.js";
+import type {
+  EvaluateDatasetOptions,
+  EvaluateOptions,
+  FitDatasetOptions,
+  FitOptions,
+  TrainOnBatchOptions,
+} from "../training/options.js";
 import { type PredictOptions, Predictor } from "../training/predictor.js";
 import type { TrainableNetwork } from "../training/step.js";
 import {
-  type EvaluateOptions,
-  type FitOptions,
-  Trainer,
-  type TrainOnBatchOptions,
-} from "../training/trainer.js";
+  BatchStream,
+  isDataset,
+  type PredictionBatch,
+  type TrainingBatch,
+} from "../training/stream.js";
+import { Trainer } from "../training/trainer.js";
 import { warnOfLogits } from "./advice.js";
 import { readWeights, type SaveOptions, saveModel, writeWeights } from "./saving.js";
 import { ModelServer, type ServerOptions } from "./server.js";
@@ -56,12 +67,12 @@ export class Model<O extends ModelOutput = Tensor> extends Network<O> implements
     this.#predictor = null;
   }
 
-  #build(where: string, x: DataLike): void {
-    if (!this.built) this.prepareFor(x);
+  #build(where: string, x: DataLike | null): void {
+    if (!this.built && x !== null) this.prepareFor(x);
     if (!this.built) throw new StateError(`${where}: ${this.where} has no layers yet`);
   }
 
-  #ready(where: string, x: DataLike): Trainer {
+  #ready(where: string, x: DataLike | null): Trainer {
     this.#build(where, x);
     if (!this.#trainer) {
       this.#trainer = new Trainer(new ModelNetwork(this));
@@ -70,7 +81,7 @@ export class Model<O extends ModelOutput = Tensor> extends Network<O> implements
     return this.#trainer;
   }
 
-  #applied(where: string, x: DataLike): Predictor {
+  #applied(where: string, x: DataLike | null): Predictor {
     this.#build(where, x);
     this.#predictor ??= new Predictor(new ModelNetwork(this));
     return this.#predictor;
@@ -146,23 +157,99 @@ export class Model<O extends ModelOutput = Tensor> extends Network<O> implements
    * @throws ShapeError, DTypeError, ArgumentError for data that does not fit; NonFiniteError when the
    * loss becomes NaN or infinite (see `terminateOnNaN`); the signal's reason when it is aborted.
    */
-  async fit(x: DataLike, y: DataLike, options: FitOptions = {}): Promise<History> {
-    return this.#ready("fit()", x).fit(this, x, y, options);
+  async fit(x: DataLike, y: DataLike, options?: FitOptions): Promise<History>;
+  /**
+   * Trains on a dataset of batches `[x, y]` or `[x, y, sampleWeight]`, one pass over it per epoch (see
+   * `stepsPerEpoch`). The next batch is prepared while a step runs.
+   *
+   * @throws also what the dataset's functions throw, as a DatasetError that names batch and element.
+   */
+  async fit(dataset: Dataset<TrainingBatch>, options?: FitDatasetOptions): Promise<History>;
+  async fit(
+    x: DataLike | Dataset<TrainingBatch>,
+    y?: DataLike | FitDatasetOptions,
+    options?: FitOptions,
+  ): Promise<History> {
+    const where = "fit()";
+    if (!isDataset(x)) {
+      return this.#ready(where, x).fit(this, { x, y: y as DataLike }, options);
+    }
+    const given = datasetOptions<FitDatasetOptions>(where, y, options);
+    const first = Number.isInteger(given.initialEpoch) ? given.initialEpoch : 0;
+    return this.#streamed(where, x, first, (stream) =>
+      this.#ready(where, null).fit(this, stream, given),
+    );
+  }
+
+  /** {@link Model.fit} for a dataset, under the name it has in TensorFlow.js. */
+  fitDataset(dataset: Dataset<TrainingBatch>, options?: FitDatasetOptions): Promise<History> {
+    return this.fit(checkDataset("fitDataset()", dataset), options);
   }
 
   /** Loss and metrics on data, by the names that `fit` reports. */
-  async evaluate(x: DataLike, y: DataLike, options: EvaluateOptions = {}): Promise<Logs> {
-    return this.#ready("evaluate()", x).evaluate(this, x, y, options);
+  async evaluate(x: DataLike, y: DataLike, options?: EvaluateOptions): Promise<Logs>;
+  /** Loss and metrics on a dataset of batches. */
+  async evaluate(dataset: Dataset<TrainingBatch>, options?: EvaluateDatasetOptions): Promise<Logs>;
+  async evaluate(
+    x: DataLike | Dataset<TrainingBatch>,
+    y?: DataLike | EvaluateDatasetOptions,
+    options?: EvaluateOptions,
+  ): Promise<Logs> {
+    const where = "evaluate()";
+    if (!isDataset(x)) {
+      return this.#ready(where, x).evaluate(this, { x, y: y as DataLike }, options);
+    }
+    const given = datasetOptions<EvaluateDatasetOptions>(where, y, options);
+    return this.#streamed(where, x, 0, (stream) =>
+      this.#ready(where, null).evaluate(this, stream, given),
+    );
   }
 
-  /** Predictions for all samples. May be called any number of times at once, also during `fit`. */
-  async predict(x: DataLike, options: PredictOptions = {}): Promise<O> {
-    const predictor = this.#applied("predict()", x);
+  /** {@link Model.evaluate} for a dataset, under the name it has in TensorFlow.js. */
+  evaluateDataset(
+    dataset: Dataset<TrainingBatch>,
+    options?: EvaluateDatasetOptions,
+  ): Promise<Logs> {
+    return this.evaluate(checkDataset("evaluateDataset()", dataset), options);
+  }
+
+  /**
+   * Predictions for all samples, of arrays or of a dataset of batches (of which it takes x). May be
+   * called any number of times at once, also during `fit`.
+   */
+  async predict(x: DataLike | Dataset<PredictionBatch>, options: PredictOptions = {}): Promise<O> {
+    const where = "predict()";
+    if (isDataset(x)) {
+      return this.#streamed(where, x, 0, async (stream) =>
+        this.#shaped(await this.#applied(where, null).predictStream(this, stream, options)),
+      );
+    }
+    const predictor = this.#applied(where, x);
     return this.#shaped(
       options.callbacks === undefined
         ? await predictor.predict(x, options)
         : await predictor.predictWatched(this, x, options),
     );
+  }
+
+  /** Runs `body` on a dataset's batches; a model without an input shape takes that of the first. */
+  async #streamed<R>(
+    where: string,
+    dataset: Dataset<unknown>,
+    pass: number | undefined,
+    body: (stream: BatchStream) => Promise<R>,
+  ): Promise<R> {
+    const stream = new BatchStream(where, dataset, pass);
+    try {
+      if (!this.built) {
+        const first = await stream.peek();
+        if (first === end) throw new ArgumentError(`${where}: the dataset has no batches`);
+        this.#build(where, first.x as DataLike);
+      }
+      return await body(stream);
+    } finally {
+      await stream.close();
+    }
   }
 
   /**
@@ -248,6 +335,26 @@ export class Model<O extends ModelOutput = Tensor> extends Network<O> implements
   toJSON(): { className: string; config: JsonObject } {
     return { className: this.className, config: this.getConfig() };
   }
+}
+
+/** The options that follow a dataset, which takes the places of both x and y. */
+function datasetOptions<T extends object>(where: string, options: unknown, third: unknown): T {
+  const wrong =
+    third !== undefined ||
+    (options !== undefined &&
+      (typeof options !== "object" || Array.isArray(options) || ArrayBuffer.isView(options)));
+  if (wrong || options instanceof Tensor || options === null) {
+    throw new ArgumentError(
+      expected(where, "a dataset and options", show(options), "its elements hold x and y"),
+    );
+  }
+  // The keys are checked where they are used.
+  return (options ?? {}) as T;
+}
+
+function checkDataset<T>(where: string, dataset: Dataset<T>): Dataset<T> {
+  if (isDataset(dataset)) return dataset;
+  throw new ArgumentError(expected(where, "a dataset, as lw.data makes them", show(dataset)));
 }
 
 function slotsOf(symbols: readonly SymbolicTensor[]) {

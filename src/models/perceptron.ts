@@ -2,6 +2,8 @@
  * Rosenblatt's perceptron (1958): one threshold unit and its own learning rule, which stops when no
  * sample is wrong, and never does if no line separates the classes (XOR).
  */
+
+import { epochOrder } from "../data/order.js";
 import {
   ArgumentError,
   checkInteger,
@@ -15,7 +17,6 @@ import {
 import { drawSeed, mixSeed } from "../tensor/random.js";
 import { showShape } from "../tensor/shape.js";
 import { leaf, Tensor, type TensorLike, tensor } from "../tensor/tensor.js";
-import { epochOrder } from "../training/order.js";
 
 /** Options of {@link Perceptron.fit}. */
 export interface PerceptronFitOptions {

@@ -39,8 +39,9 @@ export interface CallbackModel {
 /** What `fit` was asked to do. */
 export interface CallbackParams {
   readonly epochs: number;
-  /** Batches per epoch. */
-  readonly steps: number;
+  /** Batches per epoch; null for a dataset that does not know its size. */
+  readonly steps: number | null;
+  /** Samples of a batch; of a dataset, those of the first. */
   readonly batchSize: number;
   readonly verbose: number;
 }

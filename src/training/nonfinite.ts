@@ -1,5 +1,4 @@
 /** Looks for the NaN or infinity in the data that made a loss so, to say where it is. */
-import { NonFiniteError } from "../errors.js";
 import type { Samples } from "./data.js";
 
 /** The first input value that is not finite, in words; among the samples `rows` (default: all). */
@@ -21,15 +20,4 @@ export function nonFiniteInput(
     }
   }
   return undefined;
-}
-
-/** Throws where a loss that was measured is not finite because of the inputs. */
-export function checkMeasured(
-  where: string,
-  loss: number | undefined,
-  x: readonly Samples[],
-): void {
-  if (loss === undefined || Number.isFinite(loss)) return;
-  const found = nonFiniteInput(x);
-  if (found) throw new NonFiniteError(`${where}: the loss is ${loss} because ${found}`);
 }

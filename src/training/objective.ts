@@ -96,11 +96,13 @@ export class Objective {
     labels: readonly (Shape | null)[],
     predictions: readonly Shape[],
   ): readonly OutputMetric[] {
-    // The batch size does not matter, the rank and the other dimensions do.
-    const key = JSON.stringify([
-      labels.map((s) => s?.slice(1)),
-      predictions.map((s) => s.slice(1)),
-    ]);
+    // The rank matters, and the dimensions that the model fixes; not the batch size, nor the length
+    // of sequences, which may be another in each batch.
+    const key = JSON.stringify(
+      labels.map((s, i) =>
+        s?.slice(1).map((d, at) => (this.outputs[i]!.shape[at + 1] === null ? null : d)),
+      ),
+    );
     const known = this.#metrics.get(key);
     if (known) {
       this.#latest = known;

@@ -3,9 +3,10 @@
  * around the run. Knows nothing of losses or training.
  */
 import type { Executable } from "../backend/run.js";
-import { ArgumentError, checkInteger, checkKeys, expected, show } from "../errors.js";
+import { abortable, after, end, type Maybe } from "../data/cursor.js";
+import { ArgumentError, checkInteger, checkKeys, expected, ShapeError, show } from "../errors.js";
 import { allocate, type DType, dtypeOf, isTypedArray, type TypedArray } from "../tensor/dtype.js";
-import { type Shape, sizeOf } from "../tensor/shape.js";
+import { type Shape, showShape, sizeOf } from "../tensor/shape.js";
 import { leaf, Tensor } from "../tensor/tensor.js";
 import { type CallbackHooks, CallbackList, type CallbackModel } from "./callbacks.js";
 import {
@@ -17,12 +18,15 @@ import {
   sliceSamples,
 } from "./data.js";
 import { type TrainableNetwork, tracePrediction } from "./step.js";
+import type { Batch, BatchStream } from "./stream.js";
 
 /** Options of `predict`. */
 export interface PredictOptions {
   /** Samples per run; the results don't depend on it. */
   batchSize?: number;
   signal?: AbortSignal;
+  /** Batches of a dataset to use, if not all. */
+  steps?: number;
   callbacks?: CallbackHooks | readonly CallbackHooks[];
 }
 
@@ -36,11 +40,17 @@ export function rowsPerBatch(where: string, option: string, given: number, count
   return Math.min(given, count);
 }
 
+/** How many executables are kept while their memory together stays below the bytes. */
+const manySmall = 64;
+const smallBytes = 64 * 2 ** 20;
+
 /** Executables by shape, the least recently used dropped first: each holds its own memory. */
 export class ExecutableCache {
   readonly #entries = new Map<string, Executable>();
   readonly #limit: number;
+  #bytes = 0;
 
+  /** Keeps `limit` of them, and more as long as they are small: batches of sequences have many lengths. */
   constructor(limit: number) {
     this.#limit = limit;
   }
@@ -50,8 +60,12 @@ export class ExecutableCache {
     if (found) this.#entries.delete(key);
     else {
       found = make();
-      if (this.#entries.size >= this.#limit) {
-        this.#entries.delete(this.#entries.keys().next().value!);
+      this.#bytes += found.program.arenaBytes;
+      for (const [oldest, { program }] of this.#entries) {
+        const { size } = this.#entries;
+        if (size < this.#limit || (size < manySmall && this.#bytes <= smallBytes)) break;
+        this.#entries.delete(oldest);
+        this.#bytes -= program.arenaBytes;
       }
     }
     this.#entries.set(key, found);
@@ -59,6 +73,7 @@ export class ExecutableCache {
   }
 
   clear(): void {
+    this.#bytes = 0;
     this.#entries.clear();
   }
 }
@@ -90,40 +105,83 @@ export class Predictor {
     const params = { epochs: 1, steps, batchSize: rows, verbose: 0 };
     const callbacks = new CallbackList(where, given, model, params);
     await callbacks.call("onPredictBegin");
+    let from = 0;
+    const next = (): Samples[] | null => {
+      if (from >= count) return null;
+      const part = inputs.map((s) => sliceSamples(s, from, Math.min(from + rows, count)));
+      from += rows;
+      return part;
+    };
     const outputs = callbacks.watches("predict")
-      ? await this.#batchByBatch(inputs, count, rows, callbacks, options.signal)
+      ? await this.#batchByBatch(next, callbacks, options.signal)
       : await this.predict(x, options);
     await callbacks.call("onPredictEnd");
     return outputs;
   }
 
-  /** One run per batch, with the hooks around it. */
+  /** Predictions for the batches of a dataset. */
+  async predictStream(
+    model: CallbackModel,
+    stream: BatchStream,
+    { callbacks: given, ...options }: PredictOptions,
+  ): Promise<Tensor[]> {
+    const where = "predict()";
+    if (options.batchSize !== undefined) {
+      throw new ArgumentError(
+        `${where}: \`batchSize\` is not for a dataset, which has its own: use dataset.batch(size)`,
+      );
+    }
+    checkKeys(where, options, ["signal", "steps"]);
+    const { signal, steps } = options;
+    if (steps !== undefined) checkInteger(where, "steps", steps, 1);
+    else if (stream.dataset.size === Infinity) {
+      throw new ArgumentError(
+        `${where}: the dataset is endless, so say how many batches to take: \`steps\`, or dataset.take(n)`,
+      );
+    }
+    const first = await stream.peek();
+    if (first === end) throw new ArgumentError(`${where}: the dataset has no batches`);
+    let left = steps ?? Infinity;
+    const take = (batch: Batch | typeof end): Samples[] | null =>
+      batch === end
+        ? null
+        : this.#inputs(`${where}: ${stream.at(batch.index)}`, batch.x as DataLike);
+    const next = (): Maybe<Samples[] | null> => (left-- > 0 ? after(stream.next(), take) : null);
+    const callbacks = new CallbackList(where, given, model, {
+      epochs: 1,
+      steps: steps ?? stream.dataset.size,
+      batchSize: take(first)![0]!.shape[0]!,
+      verbose: 0,
+    });
+    await callbacks.call("onPredictBegin");
+    const outputs = await this.#batchByBatch(next, callbacks, signal);
+    await callbacks.call("onPredictEnd");
+    return outputs;
+  }
+
+  /** One run per batch, with the hooks around it; the next batch is made meanwhile. */
   async #batchByBatch(
-    inputs: readonly Samples[],
-    count: number,
-    rows: number,
+    next: () => Maybe<Samples[] | null>,
     callbacks: CallbackList,
     signal: AbortSignal | undefined,
   ): Promise<Tensor[]> {
     const parts: Tensor[][] = [];
-    for (let from = 0; from < count; from += rows) {
+    let upcoming = abortable(next(), signal);
+    for (;;) {
+      const inputs = await upcoming;
+      if (inputs === null) break;
       signal?.throwIfAborted();
-      const part = inputs.map((s) => sliceSamples(s, from, Math.min(from + rows, count)));
       await callbacks.batchBegins("predict", parts.length);
-      const executable = this.#predictor(inputs, part[0]!.shape[0]!);
-      const outputs = wrap(executable, await executable.run(part.map((s) => s.values)));
+      const executable = this.#predictor(inputs, inputs[0]!.shape[0]!);
+      const running = executable.run(inputs.map((s) => s.values));
+      upcoming = abortable((async () => next())(), signal);
+      // Its error is for the turn in which it is taken.
+      upcoming.catch(() => {});
+      const outputs = wrap(executable, await running);
       parts.push(outputs);
       await callbacks.predicted(parts.length - 1, { outputs });
     }
-    return parts[0]!.map(({ shape, dtype }, i) => {
-      const whole = allocate(dtype, (sizeOf(shape) / shape[0]!) * count);
-      let at = 0;
-      for (const outputs of parts) {
-        whole.set(outputs[i]!.values!, at);
-        at += outputs[i]!.size;
-      }
-      return leaf(whole, [count, ...shape.slice(1)], dtype);
-    });
+    return joined(parts);
   }
 
   /** Predictions for all samples, one tensor per output. May run any number of times at once. */
@@ -216,6 +274,28 @@ export class Predictor {
     const key = inputs.map((s) => `${s.dtype}${[rows, ...s.shape.slice(1)]}`).join(";");
     return this.#executables.get(key, () => tracePrediction(this.#network, inputs, rows));
   }
+}
+
+/** The parts of each output, one after the other. */
+function joined(parts: readonly Tensor[][]): Tensor[] {
+  return parts[0]!.map(({ shape, dtype }, i) => {
+    const count = parts.reduce((sum, outputs) => sum + outputs[i]!.shape[0]!, 0);
+    for (const outputs of parts) {
+      if (sameDims(outputs[i]!.shape.slice(1), shape.slice(1))) continue;
+      throw new ShapeError(
+        `predict(): batches give outputs of shapes ${showShape(shape)} and ${showShape(outputs[i]!.shape)}, ` +
+          "which don't fit into one tensor; pad the dataset to one length (paddedShapes), or predict " +
+          "batch by batch",
+      );
+    }
+    const whole = allocate(dtype, sizeOf(shape.slice(1)) * count);
+    let at = 0;
+    for (const outputs of parts) {
+      whole.set(outputs[i]!.values!, at);
+      at += outputs[i]!.size;
+    }
+    return leaf(whole, [count, ...shape.slice(1)], dtype);
+  });
 }
 
 interface Latest {

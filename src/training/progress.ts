@@ -32,8 +32,12 @@ export class Progress {
   readonly #mode: "none" | "bar" | "lines";
   readonly #colour: boolean;
   #title = "";
-  #steps = 0;
+  /** Null where the number of steps is not known. */
+  #steps: number | null = 0;
   #started = 0;
+  #shown = 0;
+  /** Steps of the latest update. */
+  #done = 0;
 
   constructor(
     verbose: Verbosity,
@@ -56,11 +60,13 @@ export class Progress {
     return this.#mode === "none";
   }
 
-  /** Begins an epoch of `steps` steps. */
-  begin(title: string, steps: number): void {
+  /** Begins an epoch of `steps` steps; null where their number is not known yet. */
+  begin(title: string, steps: number | null): void {
     this.#title = title;
     this.#steps = steps;
     this.#started = performance.now();
+    this.#shown = this.#started;
+    this.#done = 0;
     if (this.#mode === "bar" && title !== "") this.#stream.write(`${title}\n`);
   }
 
@@ -69,8 +75,16 @@ export class Progress {
     if (this.#mode === "bar") this.#stream.write(this.#line(step, logs));
   }
 
-  /** Ends the epoch with its final values. */
-  end(logs: Logs): void {
+  /** As {@link Progress.update}, if the last time is some time ago. */
+  updateNowAndThen(step: number, logs: Logs): void {
+    if (performance.now() - this.#shown < 80) return;
+    this.update(step, logs);
+    this.#shown = performance.now();
+  }
+
+  /** Ends the epoch with its final values; `steps` is how many there were. */
+  end(logs: Logs, steps = this.#steps ?? this.#done): void {
+    this.#steps ??= steps;
     if (this.#mode === "bar") {
       this.#stream.write(`${this.#line(this.#steps, logs)}\n`);
     } else if (this.#mode === "lines") {
@@ -90,16 +104,22 @@ export class Progress {
 
   #line(step: number, logs: Logs): string {
     const seconds = (performance.now() - this.#started) / 1000;
-    const count = `${String(step).padStart(String(this.#steps).length)}/${this.#steps}`;
-    const full = Math.round((barWidth * step) / Math.max(1, this.#steps));
+    this.#done = step;
+    const steps = this.#steps;
+    if (steps === null) {
+      // Keras shows the same of a dataset whose length is not known.
+      const text = `${step}/? ${duration(seconds)} ${duration(seconds / Math.max(1, step))}/step`;
+      return `\r\u001b[K${`${text}${values(logs)}`.slice(0, (this.#stream.columns || 120) - 1)}`;
+    }
+    const count = `${String(step).padStart(String(steps).length)}/${steps}`;
+    const full = Math.round((barWidth * step) / Math.max(1, steps));
     const done = "━".repeat(full);
     const rest = "━".repeat(barWidth - full);
     const bar = this.#colour
       ? `\u001b[32m${done}\u001b[0m\u001b[37m${rest}\u001b[0m`
       : `${"=".repeat(full)}${".".repeat(barWidth - full)}`;
     const perStep = seconds / Math.max(1, step);
-    const time =
-      step < this.#steps ? `${duration(perStep * (this.#steps - step))} left` : duration(seconds);
+    const time = step < steps ? `${duration(perStep * (steps - step))} left` : duration(seconds);
     const text = ` ${time} ${duration(perStep)}/step${values(logs)}`;
     // A terminal that does not know its width says 0. Text that wraps would put the line's beginning
     // out of \r's reach.

@@ -3,7 +3,9 @@
  * logs, callbacks, progress, abort and the stop at NaN. What a step computes is in `step.ts`;
  * what users hold is in `models/`.
  */
+
 import type { Executable } from "../backend/run.js";
+import type { RowBatches } from "../data/dataset.js";
 import {
   ArgumentError,
   checkInteger,
@@ -14,13 +16,11 @@ import {
   StateError,
   show,
 } from "../errors.js";
-import type { TypedArray } from "../tensor/dtype.js";
-import { drawSeed, mixSeed } from "../tensor/random.js";
+import { drawSeed } from "../tensor/random.js";
 import { sizeOf } from "../tensor/shape.js";
 import { zerosLeaf } from "../tensor/tensor.js";
 import { Variable } from "../tensor/variable.js";
 import {
-  type CallbackHooks,
   CallbackList,
   type CallbackModel,
   History,
@@ -28,7 +28,6 @@ import {
   TerminateOnNaN,
 } from "./callbacks.js";
 import {
-  type ClassWeights,
   type Data,
   type DataLike,
   type DataRequest,
@@ -38,11 +37,27 @@ import {
   sliceData,
   withClassWeights,
 } from "./data.js";
-import { checkMeasured, nonFiniteInput } from "./nonfinite.js";
+import {
+  ArrayFeed,
+  type Cut,
+  type Feed,
+  type StepMaker,
+  StreamFeed,
+  seededOrder,
+  WindowFeed,
+} from "./feed.js";
+import { nonFiniteInput } from "./nonfinite.js";
 import type { Objective, OutputMetric } from "./objective.js";
-import { epochOrder } from "./order.js";
+import {
+  checkDatasetOptions,
+  type EvaluateOptions,
+  type FitOptions,
+  type FitSource,
+  fitKeys,
+  type TrainOnBatchOptions,
+} from "./options.js";
 import { ExecutableCache, inferenceBatch, rowsPerBatch } from "./predictor.js";
-import { checkVerbosity, Progress, type Verbosity } from "./progress.js";
+import { checkVerbosity, Progress } from "./progress.js";
 import {
   arraysOf,
   reportsParts,
@@ -52,108 +67,8 @@ import {
   traceResults,
   traceTrainStep,
 } from "./step.js";
-
-/** Options of `fit`. */
-export interface FitOptions {
-  /** Samples per step: 32 by default, 1 is stochastic, Infinity is (full) batch descent. */
-  batchSize?: number;
-  /** Index of the last epoch + 1. */
-  epochs?: number;
-  /** Epoch at which to begin, to go on with an earlier training. */
-  initialEpoch?: number;
-  /** x and y (and sample weights) to evaluate on after each epoch. */
-  validationData?: readonly [DataLike, DataLike] | readonly [DataLike, DataLike, SampleWeights];
-  /** Share of the samples, from the end, to evaluate on instead of training with them. */
-  validationSplit?: number;
-  validationBatchSize?: number;
-  /** Whether each epoch has its own order; true by default. */
-  shuffle?: boolean;
-  /** Seed of the order and of dropout; drawn if left out. */
-  seed?: number;
-  callbacks?: CallbackHooks | readonly CallbackHooks[];
-  /** How much samples of each class count in training; validation is not weighted by class. */
-  classWeight?: ClassWeights;
-  /** How much each sample counts, in training and in the validation of `validationSplit`. */
-  sampleWeight?: SampleWeights;
-  /** Batches per epoch, if not all. */
-  stepsPerEpoch?: number;
-  /**
-   * Ends training; `fit` rejects with the signal's reason once the step in progress is done, so that the
-   * weights are those of whole steps.
-   */
-  signal?: AbortSignal;
-  verbose?: Verbosity | boolean;
-  /** Whether a NaN or infinite loss is an error; true by default. */
-  terminateOnNaN?: boolean;
-}
-
-const fitKeys = [
-  "batchSize",
-  "epochs",
-  "initialEpoch",
-  "validationData",
-  "validationSplit",
-  "validationBatchSize",
-  "shuffle",
-  "seed",
-  "callbacks",
-  "classWeight",
-  "sampleWeight",
-  "stepsPerEpoch",
-  "signal",
-  "verbose",
-  "terminateOnNaN",
-] as const satisfies readonly (keyof FitOptions)[];
-
-/** Options of `trainOnBatch`. */
-export interface TrainOnBatchOptions {
-  sampleWeight?: SampleWeights;
-  classWeight?: ClassWeights;
-  /** Whether a NaN or infinite loss is an error; true by default. */
-  terminateOnNaN?: boolean;
-}
-
-/** Options of `evaluate`. */
-export interface EvaluateOptions {
-  batchSize?: number;
-  sampleWeight?: SampleWeights;
-  callbacks?: CallbackHooks | readonly CallbackHooks[];
-  signal?: AbortSignal;
-  verbose?: Verbosity | boolean;
-}
-
-/** One stretch of equal steps. */
-interface Stretch {
-  readonly executable: Executable;
-  readonly inputs: readonly TypedArray[];
-  readonly advance: readonly number[];
-  readonly steps: number;
-  readonly rows: number;
-}
-
-/** How the losses of an epoch come in: one array per reported scalar, filled as steps finish. */
-class LossRecord {
-  readonly values: Float32Array[];
-  /** Samples of each step. */
-  readonly rows: Int32Array;
-  finished = 0;
-
-  constructor(scalars: number, steps: number) {
-    this.values = Array.from({ length: scalars }, () => new Float32Array(steps));
-    this.rows = new Int32Array(steps);
-  }
-
-  /** Means over the samples of the steps from `from` up to but without `to`. */
-  means(from = 0, to = this.finished): number[] {
-    let count = 0;
-    for (let s = from; s < to; s++) count += this.rows[s]!;
-    return this.values.map((values) => {
-      let total = 0;
-      for (let s = from; s < to; s++) total += values[s]! * this.rows[s]!;
-      return total / count;
-    });
-  }
-}
+import { BatchStream, isDataset, partsOf } from "./stream.js";
+import { LossRecord, runStretches, type StepHooks } from "./stretch.js";
 
 /** How long one native loop should take at least, in milliseconds, and how many samples at most. */
 const bundleTime = 40;
@@ -250,24 +165,22 @@ export class Trainer {
 
   /* ---- training -------------------------------------------------------------------------------- */
 
-  /** Trains on data in memory. */
-  async fit(
-    model: CallbackModel,
-    x: DataLike,
-    y: DataLike,
-    options: FitOptions = {},
-  ): Promise<History> {
+  /** Trains on data in memory, or on a dataset. */
+  async fit(model: CallbackModel, source: FitSource, options: FitOptions = {}): Promise<History> {
     const where = "fit()";
     const objective = this.#compiled(where);
     checkKeys(where, options, fitKeys);
     this.#checkFlags(where);
     return this.#alone(where, async () => {
       const progress = new Progress(checkVerbosity(where, options.verbose ?? "auto"));
+      const open: Feed[] = [];
       try {
-        return await this.#fit(where, objective, model, x, y, options, progress);
+        return await this.#fit(where, objective, model, source, options, progress, open);
       } catch (error) {
         progress.abandon();
         throw error;
+      } finally {
+        for (const feed of open) await feed.close();
       }
     });
   }
@@ -276,38 +189,33 @@ export class Trainer {
     where: string,
     objective: Objective,
     model: CallbackModel,
-    x: DataLike,
-    y: DataLike,
+    source: FitSource,
     options: FitOptions,
     progress: Progress,
+    open: Feed[],
   ): Promise<History> {
-    const { epochs = 1, initialEpoch = 0, shuffle = true, signal, seed = drawSeed() } = options;
+    const { epochs = 1, initialEpoch = 0, signal, seed = drawSeed() } = options;
     const { terminateOnNaN = true, validationSplit = 0 } = options;
     checkInteger(where, "epochs", epochs, 0);
     checkInteger(where, "initialEpoch", initialEpoch, 0);
     checkInteger(where, "seed", seed, -(2 ** 31), 2 ** 32 - 1);
     checkNumber(where, "validationSplit", validationSplit, 0, 1);
     signal?.throwIfAborted();
-    await settle(x, y, options.sampleWeight, options.validationData);
-
-    const request = this.#request(objective);
-    const all = gatherData(where, request, x, y, options.sampleWeight);
-    const { data: kept, validation } = splitData(where, request, all, options);
-    const data = withClassWeights(where, request, kept, options.classWeight);
-    const rows = rowsPerBatch(where, "batchSize", options.batchSize ?? 32, data.count);
-    const batches = Math.ceil(data.count / rows);
-    const steps = options.stepsPerEpoch ?? batches;
-    checkInteger(where, "stepsPerEpoch", steps, 1, batches);
+    const { feed, validation } =
+      source instanceof BatchStream
+        ? await this.#streamed(where, objective, source, options, open)
+        : await this.#held(where, objective, source, options, seed, open);
+    const { rows } = feed;
 
     const history = new History();
     const listed = options.callbacks === undefined ? [] : [options.callbacks].flat();
     const callbacks = new CallbackList(where, [...listed, history], model, {
       epochs,
-      steps,
+      steps: feed.steps,
       batchSize: rows,
       verbose: options.verbose === 0 || options.verbose === false ? 0 : 1,
     });
-    const metrics = this.#metrics(objective, data);
+    const metrics = this.#metrics(objective, feed.data);
     const quiet = callbacks.has(TerminateOnNaN);
     const watch = terminateOnNaN || quiet;
     this.#seed.storageForUpdate()[0] = seed | 0;
@@ -321,63 +229,55 @@ export class Trainer {
       progress.silent &&
       !validation &&
       metrics.length === 0 &&
-      steps * rows <= data.count;
-    const most = Math.floor(bundleSamples / (steps * rows));
+      feed.bundles;
+    const most = bundles ? Math.floor(bundleSamples / (feed.steps! * rows)) : 1;
     let size = 1;
     for (let epoch = initialEpoch; epoch < epochs && !model.stopTraining; ) {
       signal?.throwIfAborted();
       await callbacks.at("onEpochBegin", epoch);
-      progress.begin(`Epoch ${epoch + 1}/${epochs}`, steps);
+      progress.begin(`Epoch ${epoch + 1}/${epochs}`, feed.steps);
       for (const { metric } of metrics) metric.resetState();
       const started = performance.now();
       const count = Math.min(size, epochs - epoch);
-      const order = ordersOf(data.count, steps * rows, shuffle ? seed | 0 : null, epoch, count);
-      const record = new LossRecord(this.#scalars(objective), count * steps);
-      const stretches = this.#stretches(objective, data, metrics, order, rows, count * steps);
+      const record = new LossRecord(this.#scalars(objective), count * (feed.steps ?? 0));
+      /** Steps of one epoch: those there were, where nobody knew before. */
+      const perEpoch = (): number => feed.steps ?? record.finished;
       let finite = true;
       try {
-        finite = callbacks.watches("train")
-          ? await this.#stepByStep(
-              "train",
-              stretches,
-              record,
-              callbacks,
-              metrics,
-              progress,
-              signal,
-              watch,
-              () => model.stopTraining,
-            )
-          : await this.#run(stretches, record, progress, signal, watch);
+        const hooks = callbacks.watches("train")
+          ? this.#hooks("train", objective, record, callbacks, metrics, () => model.stopTraining)
+          : undefined;
+        const steps = await feed.begin(epoch, count);
+        finite = await runStretches(steps, record, { progress, signal, watch, hooks });
       } finally {
         // All epochs of a bundle that were finished are reported, even if it was ended.
-        const finished = Math.min(count - 1, Math.floor(record.finished / steps));
+        const steps = perEpoch();
+        const finished = count === 1 ? 0 : Math.min(count - 1, Math.floor(record.finished / steps));
         for (let e = 0; e < finished; e++) {
           const means = record.means(e * steps, (e + 1) * steps);
           await callbacks.at("onEpochEnd", epoch + e, this.#logs(objective, means));
         }
       }
+      const steps = perEpoch();
       const last = finite ? count - 1 : Math.floor((record.finished - 1) / steps);
       if (!finite) {
         const batch = record.finished - 1;
-        const loss = record.values[0]![batch]!;
         if (!quiet) {
-          const when = ` in epoch ${epoch + last + 1}, batch ${(batch % steps) + 1} of ${steps}`;
-          const seen = order.subarray(batch * rows, (batch + 1) * rows);
-          throw nonFinite(where, loss, nonFiniteInput(data.x, seen), when);
+          const of = feed.steps === null ? "" : ` of ${steps}`;
+          const when = ` in epoch ${epoch + last + 1}, batch ${batch - last * steps + 1}${of}`;
+          throw nonFinite(where, record.values[0]![batch]!, record.cause, when);
         }
         model.stopTraining = true;
       }
       const means = record.means(last * steps, record.finished);
       logs = { ...this.#logs(objective, means), ...this.#metricLogs(metrics) };
       if (validation && finite) {
-        const batch = options.validationBatchSize ?? rows;
-        const results = await this.#measure(where, objective, validation, batch, callbacks, signal);
-        if (watch) checkMeasured(`${where}: validation`, results.loss, validation.x);
+        const at = `${where}: validation`;
+        const results = await this.#measure(at, objective, validation, callbacks, signal, watch);
         for (const [key, value] of Object.entries(results)) logs[`val_${key}`] = value;
       }
       await callbacks.at("onEpochEnd", epoch + last, logs);
-      progress.end(logs);
+      progress.end(logs, record.finished);
       epoch += count;
       if (bundles) {
         const time = Math.max(0.001, (performance.now() - started) / count);
@@ -391,142 +291,200 @@ export class Trainer {
     return history;
   }
 
+  /** Feeds of data in memory. */
+  async #held(
+    where: string,
+    objective: Objective,
+    { x, y }: { readonly x: DataLike; readonly y: DataLike },
+    options: FitOptions,
+    seed: number,
+    open: Feed[],
+  ): Promise<{ feed: Feed; validation: Feed | null }> {
+    await settle(x, y, options.sampleWeight);
+    const request = this.#request(objective);
+    const all = gatherData(where, request, x, y, options.sampleWeight);
+    const { kept, held } = splitData(where, all, options);
+    const data = withClassWeights(where, request, kept, options.classWeight);
+    const rows = rowsPerBatch(where, "batchSize", options.batchSize ?? 32, data.count);
+    const batches = Math.ceil(data.count / rows);
+    const steps = options.stepsPerEpoch ?? batches;
+    checkInteger(where, "stepsPerEpoch", steps, 1, batches);
+    const orderOf = seededOrder(data.count, (options.shuffle ?? true) ? seed | 0 : null);
+    const cut = { rows, steps, orderOf };
+    const feed = new ArrayFeed(data, cut, this.#trainStep(objective, true));
+    const validation = held
+      ? this.#windows(where, objective, held, options.validationBatchSize ?? rows)
+      : await this.#validation(where, objective, options, rows, open);
+    return { feed, validation };
+  }
+
+  /** Feeds of a dataset. */
+  async #streamed(
+    where: string,
+    objective: Objective,
+    stream: BatchStream,
+    options: FitOptions,
+    open: Feed[],
+  ): Promise<{ feed: Feed; validation: Feed | null }> {
+    const { stepsPerEpoch, classWeight } = options;
+    checkDatasetOptions(where, options);
+    if (stepsPerEpoch !== undefined) checkInteger(where, "stepsPerEpoch", stepsPerEpoch, 1);
+    const request = this.#request(objective);
+    const { rows } = stream.dataset;
+    if (rows && stepsPerEpoch === undefined) {
+      const data = withClassWeights(
+        where,
+        request,
+        await this.#whole(where, objective, rows),
+        classWeight,
+      );
+      const feed = new ArrayFeed(data, cutOf(rows, data.count), this.#trainStep(objective, true));
+      const validation = await this.#validation(where, objective, options, feed.rows, open);
+      return { feed, validation };
+    }
+    const feed = await StreamFeed.open(stream, {
+      where,
+      request,
+      makeStep: this.#trainStep(objective, false),
+      prepare: (data) => withClassWeights(where, request, data, classWeight),
+      steps: stepsPerEpoch,
+      stepsOption: "stepsPerEpoch",
+      continues: stepsPerEpoch !== undefined,
+    });
+    return { feed, validation: await this.#validation(where, objective, options, feed.rows, open) };
+  }
+
+  /** The arrays whose rows a dataset's batches are. */
+  async #whole(where: string, objective: Objective, { whole }: RowBatches): Promise<Data> {
+    const { x, y, weights } = partsOf(where, whole);
+    await settle(x, y, weights);
+    return gatherData(where, this.#request(objective), x, y, weights);
+  }
+
+  /** The feed of `validationData`, if there is any. */
+  async #validation(
+    where: string,
+    objective: Objective,
+    { validationData, validationBatchSize, validationSteps }: FitOptions,
+    rows: number,
+    open: Feed[],
+  ): Promise<Feed | null> {
+    if (validationData === undefined) return null;
+    const at = `${where}: validationData`;
+    if (isDataset(validationData)) {
+      const stream = new BatchStream(at, validationData);
+      const feed = await this.#batches(at, objective, stream, validationSteps, "validationSteps");
+      open.push(feed);
+      return feed;
+    }
+    if (validationSteps !== undefined) {
+      throw new ArgumentError(`${where}: \`validationSteps\` is for a dataset as validationData`);
+    }
+    if (!Array.isArray(validationData) || validationData.length < 2) {
+      throw new ArgumentError(
+        expected(where, "`validationData` as [x, y] or a dataset", show(validationData)),
+      );
+    }
+    const [x, y, weights] = validationData as readonly unknown[];
+    await settle(x, y, weights);
+    const data = gatherData(at, this.#request(objective), x, y, weights);
+    return this.#windows(where, objective, data, validationBatchSize ?? rows);
+  }
+
+  /** Data in memory to measure on. */
+  #windows(where: string, objective: Objective, data: Data, batchSize: number): Feed {
+    const rows = rowsPerBatch(where, "batchSize", batchSize, data.count);
+    return new WindowFeed(data, rows, this.#evaluationStep(objective));
+  }
+
+  /** A dataset to measure on. */
+  async #batches(
+    where: string,
+    objective: Objective,
+    stream: BatchStream,
+    steps: number | undefined,
+    stepsOption: string,
+  ): Promise<Feed> {
+    if (steps !== undefined) checkInteger(where, stepsOption, steps, 1);
+    const { rows } = stream.dataset;
+    const inOrder = rows?.orderOf({ iteration: 0 }) === null && !rows.dropRemainder;
+    if (inOrder && steps === undefined) {
+      const data = await this.#whole(where, objective, rows);
+      return this.#windows(where, objective, data, rows.batchSize);
+    }
+    try {
+      return await StreamFeed.open(stream, {
+        where,
+        request: this.#request(objective),
+        makeStep: this.#evaluationStep(objective),
+        steps,
+        stepsOption,
+      });
+    } catch (error) {
+      await stream.close();
+      throw error;
+    }
+  }
+
   /** Number of scalars that each step reports. */
   #scalars(objective: Objective): number {
     return reportsParts(objective) ? 1 + objective.losses.filter((l) => l !== null).length : 1;
   }
 
-  /** `steps` steps as at most two stretches: the full batches, and a smaller one that is left. */
-  #stretches(
-    objective: Objective,
-    data: Data,
-    metrics: readonly OutputMetric[],
-    order: Int32Array,
-    rows: number,
-    steps: number,
-  ): Stretch[] {
-    const full = Math.min(steps, Math.floor(order.length / rows));
-    const rest = steps > full ? order.length - full * rows : 0;
-    const arrays = arraysOf(data).map((s) => s.values);
-    const stretch = (count: number, from: number, size: number): Stretch => ({
-      executable: this.#trainStep(objective, data, metrics, size, true),
-      inputs: [order.subarray(from, from + count * size), ...arrays],
-      advance: [size, ...arrays.map(() => 0)],
-      steps: count,
-      rows: size,
-    });
-    return [
-      ...(full > 0 ? [stretch(full, 0, rows)] : []),
-      ...(rest > 0 ? [stretch(1, full * rows, rest)] : []),
-    ];
+  /** Makes training steps; with `gathered` they pick samples by index from whole arrays. */
+  #trainStep(objective: Objective, gathered: boolean): StepMaker {
+    return (data, rows) => {
+      const metrics = this.#metrics(objective, data);
+      const key = `${rows}|${gathered}|${signatureOf(data, gathered ? null : rows)}`;
+      return this.#training.get(key, () =>
+        traceTrainStep({
+          network: this.#network,
+          objective,
+          data,
+          metrics,
+          rows,
+          seed: this.#seed,
+          trainable: this.#trainable,
+          gathered,
+        }),
+      );
+    };
   }
 
-  #trainStep(
-    objective: Objective,
-    data: Data,
-    metrics: readonly OutputMetric[],
-    rows: number,
-    gathered: boolean,
-  ): Executable {
-    const key = `${rows}|${gathered}|${signatureOf(data, gathered ? null : rows)}`;
-    return this.#training.get(key, () =>
-      traceTrainStep({
-        network: this.#network,
-        objective,
-        data,
-        metrics,
-        rows,
-        seed: this.#seed,
-        trainable: this.#trainable,
-        gathered,
-      }),
-    );
+  /** Makes evaluation steps. */
+  #evaluationStep(objective: Objective): StepMaker {
+    return (data, rows) => {
+      const metrics = this.#metrics(objective, data);
+      return this.#evaluation.get(`${rows}|${signatureOf(data, rows)}`, () =>
+        traceEvaluationStep({
+          network: this.#network,
+          objective,
+          data,
+          metrics,
+          rows,
+          seed: this.#seed,
+        }),
+      );
+    };
   }
 
-  /** Whole stretches as native loops; false when a loss was not finite. */
-  async #run(
-    stretches: readonly Stretch[],
-    record: LossRecord,
-    progress: Progress,
-    signal: AbortSignal | undefined,
-    watch: boolean,
-  ): Promise<boolean> {
-    let base = 0;
-    for (const { executable, inputs, advance, steps, rows } of stretches) {
-      signal?.throwIfAborted();
-      record.rows.fill(rows, base, base + steps);
-      const outputs = record.values.map((v) => v.subarray(base, base + steps));
-      const counter = new Int32Array(2);
-      const stop = (): void => {
-        Atomics.store(counter, 1, 1);
-      };
-      signal?.addEventListener("abort", stop, { once: true });
-      const timer = progress.live
-        ? setInterval(() => {
-            const done = base + Atomics.load(counter, 0);
-            if (done > 0) progress.update(done, { loss: record.means(0, done)[0]! });
-          }, 80).unref()
-        : undefined;
-      try {
-        const result = await executable.loop(inputs, {
-          steps,
-          advance,
-          outputs,
-          progress: counter,
-          ...(watch ? { watch: [0] } : {}),
-        });
-        record.finished = base + result.steps;
-        if (result.reason === "nonfinite") return false;
-        if (result.reason === "aborted") signal?.throwIfAborted();
-      } finally {
-        clearInterval(timer);
-        signal?.removeEventListener("abort", stop);
-      }
-      base += steps;
-    }
-    return true;
-  }
-
-  /** One run per step with the batch hooks around it; false when a loss was not finite. */
-  async #stepByStep(
+  /** The batch hooks of callbacks, around each step. */
+  #hooks(
     run: "train" | "test",
-    stretches: readonly Stretch[],
+    objective: Objective,
     record: LossRecord,
     callbacks: CallbackList,
     metrics: readonly OutputMetric[],
-    progress: Progress,
-    signal: AbortSignal | undefined,
-    watch: boolean,
     stopped: () => boolean,
-  ): Promise<boolean> {
-    const objective = this.#compiled("fit()");
-    let batch = 0;
-    let shown = performance.now();
-    for (const { executable, inputs, advance, steps, rows } of stretches) {
-      for (let step = 0; step < steps; step++) {
-        signal?.throwIfAborted();
-        await callbacks.batchBegins(run, batch);
-        const windows = inputs.map((array, i) =>
-          advance[i] === 0 ? array : array.subarray(step * advance[i]!, (step + 1) * advance[i]!),
-        );
-        const outputs = await executable.run(windows);
-        outputs.forEach((values, i) => {
-          record.values[i]![batch] = values[0]!;
-        });
-        record.rows[batch] = rows;
-        record.finished = batch + 1;
-        if (watch && !Number.isFinite(outputs[0]![0]!)) return false;
+  ): StepHooks {
+    return {
+      begins: (batch) => callbacks.batchBegins(run, batch),
+      ends: async (batch) => {
         const logs = { ...this.#logs(objective, record.means()), ...this.#metricLogs(metrics) };
         await callbacks.batchEnds(run, batch, logs);
-        batch++;
-        if (progress.live && performance.now() - shown > 80) {
-          progress.update(batch, logs);
-          shown = performance.now();
-        }
-        if (stopped()) return true;
-      }
-    }
-    return true;
+        return { logs, stop: stopped() };
+      },
+    };
   }
 
   /** Loss values under their names: `loss`, and `<output>_loss` where there are several outputs. */
@@ -571,7 +529,7 @@ export class Trainer {
       );
       const metrics = this.#metrics(objective, data);
       for (const { metric } of metrics) metric.resetState();
-      const step = this.#trainStep(objective, data, metrics, data.count, false);
+      const step = this.#trainStep(objective, false)(data, data.count);
       const outputs = await step.run(arraysOf(data).map((s) => s.values));
       const means = outputs.map((o) => o[0]!);
       if (options.terminateOnNaN !== false && !Number.isFinite(means[0])) {
@@ -583,91 +541,83 @@ export class Trainer {
 
   /* ---- evaluation -------------------------------------------------------------------------------- */
 
-  /** Loss and metrics on data. */
+  /** Loss and metrics on data in memory, or on a dataset. */
   async evaluate(
     model: CallbackModel,
-    x: DataLike,
-    y: DataLike,
+    source: FitSource,
     options: EvaluateOptions = {},
   ): Promise<Logs> {
     const where = "evaluate()";
     const objective = this.#compiled(where);
-    checkKeys(where, options, ["batchSize", "sampleWeight", "callbacks", "signal", "verbose"]);
+    checkKeys(where, options, [
+      "batchSize",
+      "sampleWeight",
+      "steps",
+      "callbacks",
+      "signal",
+      "verbose",
+    ]);
     const verbose = checkVerbosity(where, options.verbose ?? 0);
     return this.#alone(where, async () => {
-      await settle(x, y, options.sampleWeight);
-      const data = gatherData(where, this.#request(objective), x, y, options.sampleWeight);
-      const size = options.batchSize ?? inferenceBatch;
-      const rows = rowsPerBatch(where, "batchSize", size, data.count);
-      const steps = Math.ceil(data.count / rows);
-      const params = { epochs: 1, steps, batchSize: rows, verbose: verbose === 0 ? 0 : 1 };
-      const callbacks = new CallbackList(where, options.callbacks, model, params);
-      const progress = new Progress(verbose);
-      progress.begin("", steps);
-      const logs = await this.#measure(where, objective, data, size, callbacks, options.signal);
-      checkMeasured(where, logs.loss, data.x);
-      progress.end(logs);
-      return logs;
+      const feed = await this.#measured(where, objective, source, options);
+      try {
+        const { steps, rows: batchSize } = feed;
+        const params = { epochs: 1, steps, batchSize, verbose: verbose === 0 ? 0 : 1 };
+        const callbacks = new CallbackList(where, options.callbacks, model, params);
+        const progress = new Progress(verbose);
+        progress.begin("", steps);
+        const logs = await this.#measure(where, objective, feed, callbacks, options.signal, true);
+        progress.end(logs, feed.steps ?? 0);
+        return logs;
+      } finally {
+        await feed.close();
+      }
     });
   }
 
+  async #measured(
+    where: string,
+    objective: Objective,
+    source: FitSource,
+    options: EvaluateOptions,
+  ): Promise<Feed> {
+    if (source instanceof BatchStream) {
+      checkDatasetOptions(where, options);
+      return this.#batches(where, objective, source, options.steps, "steps");
+    }
+    if (options.steps !== undefined) {
+      throw new ArgumentError(`${where}: \`steps\` is for a dataset; arrays have \`batchSize\``);
+    }
+    const { x, y } = source;
+    await settle(x, y, options.sampleWeight);
+    const data = gatherData(where, this.#request(objective), x, y, options.sampleWeight);
+    return this.#windows(where, objective, data, options.batchSize ?? inferenceBatch);
+  }
+
+  /** With `check`, a loss that is not finite because of the inputs is an error. */
   async #measure(
     where: string,
     objective: Objective,
-    data: Data,
-    batchSize: number,
+    feed: Feed,
     callbacks: CallbackList,
     signal: AbortSignal | undefined,
+    check: boolean,
   ): Promise<Logs> {
-    const rows = rowsPerBatch(where, "batchSize", batchSize, data.count);
-    const full = Math.floor(data.count / rows);
-    const rest = data.count - full * rows;
-    const metrics = this.#metrics(objective, data);
+    const metrics = this.#metrics(objective, feed.data);
     await callbacks.call("onTestBegin");
     for (const { metric } of metrics) metric.resetState();
-    const list = arraysOf(data);
-    const stretch = (count: number, from: number, size: number): Stretch => ({
-      executable: this.#evaluation.get(`${size}|${signatureOf(data, size)}`, () =>
-        traceEvaluationStep({
-          network: this.#network,
-          objective,
-          data,
-          metrics,
-          rows: size,
-          seed: this.#seed,
-        }),
-      ),
-      inputs: list.map((s) =>
-        s.values.subarray(from * s.rowSize, (from + count * size) * s.rowSize),
-      ),
-      advance: list.map((s) => size * s.rowSize),
-      steps: count,
-      rows: size,
-    });
-    const record = new LossRecord(this.#scalars(objective), full + (rest > 0 ? 1 : 0));
-    const stretches = [
-      ...(full > 0 ? [stretch(full, 0, rows)] : []),
-      ...(rest > 0 ? [stretch(1, full * rows, rest)] : []),
-    ];
+    const record = new LossRecord(this.#scalars(objective), feed.steps ?? 0);
+    const hooks = callbacks.watches("test")
+      ? this.#hooks("test", objective, record, callbacks, metrics, () => false)
+      : undefined;
     const quiet = new Progress(0);
-    if (callbacks.watches("test")) {
-      const going = () => false;
-      await this.#stepByStep(
-        "test",
-        stretches,
-        record,
-        callbacks,
-        metrics,
-        quiet,
-        signal,
-        false,
-        going,
-      );
-    } else {
-      await this.#run(stretches, record, quiet, signal, false);
-    }
+    const steps = await feed.begin(0, 1);
+    await runStretches(steps, record, { progress: quiet, signal, watch: false, hooks });
     const logs = { ...this.#logs(objective, record.means()), ...this.#metricLogs(metrics) };
     await callbacks.call("onTestEnd", logs);
+    if (check && record.cause !== undefined && !Number.isFinite(logs.loss)) {
+      throw new NonFiniteError(`${where}: the loss is ${logs.loss} because ${record.cause}`);
+    }
     return logs;
   }
 
@@ -688,7 +638,8 @@ export class Trainer {
         batchSize: data.count,
         verbose: 0,
       });
-      return this.#measure(where, objective, data, data.count, none, undefined);
+      const feed = this.#windows(where, objective, data, data.count);
+      return this.#measure(where, objective, feed, none, undefined, false);
     });
   }
 }
@@ -701,45 +652,26 @@ function nonFinite(where: string, loss: number, cause?: string, when = ""): NonF
   return new NonFiniteError(`${where}: the loss became ${loss}${when}; ${help}`);
 }
 
-/** The first `used` samples of each of `count` epochs' orders, one after the other. */
-function ordersOf(
-  samples: number,
-  used: number,
-  seed: number | null,
-  epoch: number,
-  count: number,
-): Int32Array {
-  const orderOf = (e: number): Int32Array =>
-    epochOrder(samples, seed === null ? null : mixSeed(seed, e)).subarray(0, used);
-  if (count === 1) return orderOf(epoch);
-  const orders = new Int32Array(count * used);
-  for (let e = 0; e < count; e++) orders.set(orderOf(epoch + e), e * used);
-  return orders;
+/** How the batches of a dataset cut its arrays. */
+function cutOf({ batchSize, dropRemainder, orderOf }: RowBatches, count: number): Cut {
+  const rows = Math.min(batchSize, count);
+  const steps = dropRemainder ? Math.floor(count / batchSize) : Math.ceil(count / batchSize);
+  if (steps === 0) throw new ArgumentError("fit(): the dataset has no batches");
+  return { rows, steps, orderOf: (epoch) => orderOf({ iteration: epoch }) };
 }
 
-/** Training and validation data, from `validationData` or the last share of the samples. */
+/** The samples to train on, and the last share of them if it is held back for validation. */
 function splitData(
   where: string,
-  request: DataRequest,
   all: Data,
   { validationData, validationSplit = 0 }: FitOptions,
-): { data: Data; validation: Data | null } {
-  if (validationData !== undefined) {
-    if (!Array.isArray(validationData) || validationData.length < 2) {
-      throw new ArgumentError(expected(where, "`validationData` as [x, y]", show(validationData)));
-    }
-    const [x, y, weights] = validationData as readonly unknown[];
-    return {
-      data: all,
-      validation: gatherData(`${where}: validationData`, request, x, y, weights),
-    };
-  }
-  if (validationSplit === 0) return { data: all, validation: null };
-  const kept = Math.floor(all.count * (1 - validationSplit));
-  if (kept === 0 || kept === all.count) {
+): { kept: Data; held: Data | null } {
+  if (validationData !== undefined || validationSplit === 0) return { kept: all, held: null };
+  const count = Math.floor(all.count * (1 - validationSplit));
+  if (count === 0 || count === all.count) {
     throw new ArgumentError(
-      `${where}: validationSplit ${validationSplit} of ${all.count} samples leaves no samples to ${kept === 0 ? "train" : "validate"} on`,
+      `${where}: validationSplit ${validationSplit} of ${all.count} samples leaves no samples to ${count === 0 ? "train" : "validate"} on`,
     );
   }
-  return { data: sliceData(all, 0, kept), validation: sliceData(all, kept, all.count) };
+  return { kept: sliceData(all, 0, count), held: sliceData(all, count, all.count) };
 }

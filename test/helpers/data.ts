@@ -8,7 +8,12 @@ export const testData =
   process.env.LAYERWISE_TEST_DATA ??
   fileURLToPath(new URL("../../../shared/data", import.meta.url));
 
+/** Why tests on a data set are skipped; undefined where its folder is here. */
+export function missing(set: string): string | undefined {
+  return existsSync(join(testData, set))
+    ? undefined
+    : `no ${set} in ${testData}; LAYERWISE_TEST_DATA names the folder of data sets`;
+}
+
 /** Why tests on MNIST are skipped; undefined where its files are here. */
-export const mnistMissing = existsSync(join(testData, "mnist"))
-  ? undefined
-  : `no MNIST in ${testData}; LAYERWISE_TEST_DATA names the folder of data sets`;
+export const mnistMissing = missing("mnist");

@@ -126,7 +126,7 @@ describe("hooks", () => {
     calls.length = 0;
     const want = await model.predict(data.x, { batchSize: 30 });
     const watch = {
-      setParams: ({ steps, batchSize }: { steps: number; batchSize: number }) =>
+      setParams: ({ steps, batchSize }: { steps: number | null; batchSize: number }) =>
         void calls.push([steps, batchSize]),
       onPredictBegin: () => void calls.push("begin"),
       onPredictEnd: () => void calls.push("end"),

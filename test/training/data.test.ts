@@ -8,7 +8,7 @@ import { zeros } from "../../src/ops/creation.js";
 import { adam, sgd } from "../../src/optimizers/factories.js";
 import { leaf, tensor } from "../../src/tensor/tensor.js";
 import type { CompileOptions } from "../../src/training/objective.js";
-import type { FitOptions } from "../../src/training/trainer.js";
+import type { FitOptions } from "../../src/training/options.js";
 import "../models/helpers.js";
 
 function classifier(options: CompileOptions = {}) {
@@ -204,7 +204,7 @@ describe("options", () => {
         "ArgumentError: fit(): expected \`epochs\` to be an integer ≥ 0, got -1",
         "ArgumentError: fit(): unknown option \`epoch\`; did you mean \`epochs\`?",
         "ArgumentError: fit(): validationSplit 0.99 of 3 samples leaves no samples to train on",
-        "ArgumentError: fit(): expected \`validationData\` as [x, y], got an instance of Tensor",
+        "ArgumentError: fit(): expected \`validationData\` as [x, y] or a dataset, got an instance of Tensor",
         "ArgumentError: fit(): validationData: labels of output "probabilities": sample 2 has label 7, but the output has 3 classes, so labels are integers from 0 to 2",
         "ArgumentError: fit(): expected \`stepsPerEpoch\` to be an integer from 1 to 1, got 2",
         "ShapeError: fit(): sampleWeight for output "probabilities": expected shape [3], got [2]",

@@ -74,9 +74,9 @@ function complaints(service: ts.LanguageService): Record<string, string[]> {
   return found;
 }
 
-/** The TypeScript of README.md: its snippets, one after the other, are one program. */
-function readmeProgram(): string {
-  const text = readFileSync(join(root, "README.md"), "utf8");
+/** The TypeScript of a document: its snippets, one after the other, are one program. */
+function programOf(document: string): string {
+  const text = readFileSync(join(root, document), "utf8");
   return Array.from(text.matchAll(/^```ts\n(.*?)^```$/gms), (match) => match[1]!).join("");
 }
 
@@ -87,10 +87,11 @@ lw.tensor([1]).sum("rows");
 `;
 
 describe("the published types", () => {
-  it("compile README's snippets, without @types/node, and are exact and documented", () => {
-    const readme = write("readme.ts", readmeProgram());
+  it("compile the snippets of documents, without @types/node, and are exact and documented", () => {
+    const readme = write("readme.ts", programOf("README.md"));
+    const data = write("data.ts", programOf("docs/data.md"));
     const wrong = write("wrong.ts", mistakes);
-    const service = compiler([readme, wrong]);
+    const service = compiler([readme, data, wrong]);
     expect(complaints(service)).toEqual({
       "wrong.ts": [
         "Type 'Tensor' is not assignable to type 'number'.",

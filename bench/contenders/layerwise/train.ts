@@ -41,13 +41,22 @@ export async function trainContender(spec: TrainSpec, files: DataPaths): Promise
     outputs > 1 ? lw.tensor(labels, [samples]) : lw.tensor(Float32Array.from(labels), [samples, 1]);
   const model = buildModel(spec);
   const steps = Math.max(1, Math.floor(samples / batchSize));
+  const rows = lw.data.fromArrays(x, y);
+  const dataset =
+    spec.source &&
+    {
+      rows: rows.shuffle(Infinity).batch(batchSize),
+      elements: rows.shuffle(1000).batch(batchSize),
+    }[spec.source];
   let perEpoch: number | undefined;
   let loss = Number.NaN;
   return {
     async measure(seconds) {
       const epochs = perEpoch === undefined ? 1 : Math.max(1, Math.round(seconds / perEpoch));
       const begin = performance.now();
-      const { history } = await model.fit(x, y, { epochs, batchSize, verbose: 0 });
+      const { history } = dataset
+        ? await model.fit(dataset, { epochs, verbose: 0 })
+        : await model.fit(x, y, { epochs, batchSize, verbose: 0 });
       perEpoch = (performance.now() - begin) / 1000 / epochs;
       loss = history.loss!.at(-1)!;
       return { perUnit: perEpoch / steps };

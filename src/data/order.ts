@@ -17,7 +17,7 @@ export function epochOrder(count: number, seed: number | null): Int32Array {
 }
 
 /** xoshiro128** (Blackman & Vigna 2018), seeded by splitmix32: uint32 numbers. */
-function xoshiro(seed: number): () => number {
+export function xoshiro(seed: number): () => number {
   let mix = seed | 0;
   const split = (): number => {
     mix = (mix + 0x9e3779b9) | 0;
