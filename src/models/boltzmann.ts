@@ -18,21 +18,32 @@ import { sgd } from "../optimizers/factories.js";
 import type { Optimizer } from "../optimizers/optimizer.js";
 import { drawSeed } from "../tensor/random.js";
 import type { Shape } from "../tensor/shape.js";
-import { leaf, type Tensor, type TensorLike, zerosLeaf } from "../tensor/tensor.js";
-import { readTogether, Variable } from "../tensor/variable.js";
+import { leaf, type Tensor, type TensorLike } from "../tensor/tensor.js";
+import { readTogether, type Variable } from "../tensor/variable.js";
 import type { CallbackHooks, CallbackModel, History, Logs } from "../training/callbacks.js";
 import { type DataLike, type Samples, sliceSamples } from "../training/data.js";
 import { Objective } from "../training/objective.js";
 import { epochOrder } from "../training/order.js";
 import { type PredictOptions, Predictor } from "../training/predictor.js";
-import { type FitOptions, Trainer } from "../training/trainer.js";
+import { Trainer } from "../training/trainer.js";
 import { readMachineFile, writeMachineFile } from "./boltzmannfile.js";
-import { type Clamp, heldUnits, runChains } from "./chains.js";
+import {
+  type GibbsOptions,
+  type Likelihood,
+  type LikelihoodOptions,
+  type PartitionOptions,
+  type PseudoLikelihoodOptions,
+  type RbmFitOptions,
+  rbmFitKeys,
+  type SampleOptions,
+} from "./boltzmannoptions.js";
+import { heldUnits, runChains } from "./chains.js";
 import {
   type ContrastOptions,
   type ContrastPlan,
   type ContrastState,
   contrast,
+  contrastState,
   planContrast,
   reportsOf,
 } from "./contrast.js";
@@ -49,74 +60,6 @@ import {
 import { pseudoLogLikelihoods } from "./pseudolikelihood.js";
 import { readWeights, type SaveOptions, writeWeights } from "./saving.js";
 import { unitKind, visibleUnitNames } from "./units.js";
-
-/** Options of {@link RBM.fit}: those of a model's `fit`, without labels and their weights. */
-export interface RbmFitOptions
-  extends Omit<FitOptions, "validationData" | "classWeight" | "sampleWeight"> {
-  /** Samples that the free energy of the training data is compared with after each epoch. */
-  validationData?: DataLike;
-}
-
-const fitKeys = [
-  "batchSize",
-  "epochs",
-  "initialEpoch",
-  "validationData",
-  "validationSplit",
-  "validationBatchSize",
-  "shuffle",
-  "seed",
-  "callbacks",
-  "stepsPerEpoch",
-  "signal",
-  "verbose",
-  "terminateOnNaN",
-] as const satisfies readonly (keyof RbmFitOptions)[];
-
-/** Options of {@link RBM.gibbs}. */
-export interface GibbsOptions {
-  /** Whether to give the means of the last visible units instead of a sample of them. */
-  means?: boolean;
-  seed?: number;
-  signal?: AbortSignal;
-}
-
-/** Options of {@link RBM.sample}. */
-export interface SampleOptions extends GibbsOptions {
-  /** Number of independent chains; 1 by default. */
-  chains?: number;
-  /** Gibbs steps of each; 1000 by default. */
-  steps?: number;
-  /** Visible units that are held fixed: what is left is completed. */
-  clamp?: Clamp;
-  /** Where the chains begin, [chains, ...inputShape]; by default what the visible biases alone give. */
-  start?: TensorLike;
-}
-
-/** Options of {@link RBM.estimateLogPartition}. */
-export interface PartitionOptions extends AnnealingOptions {
-  /** Means of the visible units, of the machine without weights from which annealing begins. */
-  baseRate?: TensorLike;
-}
-
-/** Options of {@link RBM.logLikelihood}. */
-export interface LikelihoodOptions extends PartitionOptions {
-  /** `"ais"` estimates log Z, `"exact"` enumerates it, which only small machines allow. */
-  method?: "ais" | "exact";
-}
-
-/** Mean log-likelihood of data, in nats per sample. */
-export interface Likelihood extends PartitionEstimate {
-  readonly logLikelihood: number;
-}
-
-/** Options of {@link RBM.pseudoLogLikelihood}. */
-export interface PseudoLikelihoodOptions {
-  /** How many random units of each sample are flipped; `"all"` flips each once. 1 by default. */
-  flips?: number | "all";
-  seed?: number;
-  signal?: AbortSignal;
-}
 
 /** Samples over which the free energies of training and validation data are compared. */
 const gapSamples = 10_000;
@@ -221,21 +164,7 @@ export class RBM implements CallbackModel {
     const plan = planContrast(place, options);
     const optimizer = options.optimizer ?? sgd({ learningRate: 0.05, momentum: 0.5 });
     const objective = new Objective(place, [], { optimizer });
-    const { layout } = this.#machine;
-    const zeros = (local: string, shape: Shape): Variable =>
-      new Variable(zerosLeaf(shape, "float32"), `${this.name}/${local}`, false);
-    const rows = plan.chains * Math.max(1, plan.betas.length);
-    const state: ContrastState = {
-      chains:
-        plan.method === "cd"
-          ? null
-          : {
-              visible: zeros("chains", [rows, layout.visible]),
-              baseBias: zeros("baseBias", [layout.visible]),
-            },
-      activity: plan.sparsity ? zeros("activity", [layout.hidden]) : null,
-    };
-    if (plan.sparsity) state.activity!.storageForUpdate().fill(plan.sparsity.target);
+    const state = contrastState(this.name, this.#machine.layout, plan);
     const machine = this.#machine;
     const network = machine.network(
       plan.method,
@@ -284,7 +213,7 @@ export class RBM implements CallbackModel {
    */
   async fit(x: DataLike, options: RbmFitOptions = {}): Promise<History> {
     const place = `fit() of ${this.where}`;
-    checkKeys(place, options, fitKeys);
+    checkKeys(place, options, rbmFitKeys);
     const { validationData, validationSplit = 0, callbacks = [], ...rest } = options;
     checkNumber(place, "validationSplit", validationSplit, 0, 1);
     const all = await this.#machine.samples(place, x);

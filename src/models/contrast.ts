@@ -16,8 +16,9 @@ import { matMul } from "../ops/matmul.js";
 import { concat, slice } from "../ops/movement.js";
 import { mean, sum } from "../ops/reduce.js";
 import type { OptimizerIdentifier } from "../optimizers/factories.js";
-import type { Tensor } from "../tensor/tensor.js";
-import type { Variable } from "../tensor/variable.js";
+import type { Shape } from "../tensor/shape.js";
+import { type Tensor, zerosLeaf } from "../tensor/tensor.js";
+import { Variable } from "../tensor/variable.js";
 import type { RunContext } from "../training/step.js";
 import {
   freeEnergyOf,
@@ -155,7 +156,7 @@ export function reportsOf({ method, monitor }: ContrastPlan): readonly string[] 
 
 /**
  * The update for the visible states `v0` ([rows, visible]): its scalar with the gradient goes to
- * `addLoss`, what it measures to `report`.
+ * `addLoss`, what it measures to `report`. Gives the negative samples, [rows or chains, visible].
  */
 export function contrast(
   layout: MachineLayout,
@@ -164,7 +165,7 @@ export function contrast(
   state: ContrastState,
   v0: Tensor,
   context: RunContext,
-): void {
+): Tensor {
   const { random } = context;
   const x0 = hiddenInput(weights, v0);
   const p0 = hiddenMean(layout, x0);
@@ -205,6 +206,28 @@ export function contrast(
     ? sub(p0, sparsityPull(plan.sparsity, state.activity!, p0, context.training))
     : p0;
   context.addLoss(withStatistics(weights, plan, loss, v0, positive, v, hiddenMean(layout, x)));
+  return v;
+}
+
+/** The state that learning by this plan needs. */
+export function contrastState(
+  name: string,
+  layout: MachineLayout,
+  plan: ContrastPlan,
+): ContrastState {
+  const zeros = (local: string, shape: Shape): Variable =>
+    new Variable(zerosLeaf(shape, "float32"), `${name}/${local}`, false);
+  const rows = plan.chains * Math.max(1, plan.betas.length);
+  const chains: ChainState | null =
+    plan.method === "cd"
+      ? null
+      : {
+          visible: zeros("chains", [rows, layout.visible]),
+          baseBias: zeros("baseBias", [layout.visible]),
+        };
+  const activity = plan.sparsity ? zeros("activity", [layout.hidden]) : null;
+  if (plan.sparsity) activity!.storageForUpdate().fill(plan.sparsity.target);
+  return { chains, activity };
 }
 
 /** By how much each unit's activity is taken to be too high, after the running mean moved on. */

@@ -165,10 +165,13 @@ export class Machine {
     };
   }
 
-  /** Checked samples of what a user passed: their shape, and that units can be in these states. */
-  async samples(place: string, x: unknown): Promise<Samples> {
+  /**
+   * Checked samples of what a user passed: their shape, and that units can be in these states. With
+   * another `shape` than the machine's own, its last units are no part of the samples.
+   */
+  async samples(place: string, x: unknown, shape: Shape = this.inputShape): Promise<Samples> {
     await settle(x);
-    const samples = inputSamples(place, x, this.visibleSlot);
+    const samples = inputSamples(place, x, { ...this.visibleSlot, shape: [null, ...shape] });
     checkStates(place, this.layout, samples);
     return samples;
   }
@@ -241,15 +244,16 @@ const slack = 1e-3;
 /** Throws for data that units can't have as states or probabilities. */
 function checkStates(
   place: string,
-  { groups, visible }: MachineLayout,
-  { values, shape }: Samples,
+  { groups }: MachineLayout,
+  { values, shape, rowSize }: Samples,
 ): void {
   const count = shape[0]!;
   let from = 0;
   for (const { type, units } of groups) {
+    if (from >= rowSize) return;
     if (type !== "gaussian") {
       for (let row = 0; row < count; row++) {
-        const start = row * visible + from;
+        const start = row * rowSize + from;
         let total = 0;
         for (let i = start; i < start + units; i++) {
           const value = values[i]!;

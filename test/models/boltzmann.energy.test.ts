@@ -164,9 +164,9 @@ onEachBackend("Gibbs sampling", () => {
       hiddenUnits: "gaussian",
     });
     machine.setWeights([[[0.6]], [0.5], [0.2]]);
-    const v = (await machine.sample({ chains, steps: 60, seed: 3 })).dataSync();
-    const mean = v.reduce((a: number, b: number) => a + b, 0) / chains;
-    const variance = v.reduce((sum: number, x: number) => sum + (x - mean) ** 2, 0) / chains;
+    const v = (await machine.sample({ chains, steps: 60, seed: 3 })).dataSync() as Float32Array;
+    const mean = v.reduce((a, b) => a + b, 0) / chains;
+    const variance = v.reduce((sum, x) => sum + (x - mean) ** 2, 0) / chains;
     const wantedVariance = 1 / (1 - 0.36);
     expect(Math.abs(mean - (0.5 + 0.6 * 0.2) * wantedVariance)).toBeLessThan(
       4 * Math.sqrt(wantedVariance / chains),
