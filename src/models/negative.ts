@@ -150,7 +150,7 @@ export function walkTempered(
  * Which row goes where when neighbouring temperatures exchange states, every second pair at each turn,
  * with probability min(1, exp((βₜ − βₜ₊₁)(sₜ₊₁ − sₜ))). Indices of the old rows, in the new order.
  */
-function exchange(
+export function exchange(
   s: Tensor,
   betas: readonly number[],
   chains: number,

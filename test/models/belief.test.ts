@@ -159,6 +159,9 @@ describe("unrolled", () => {
 
   test("a network computes the same features as a stack of layers", async () => {
     const dbn = network();
+    dbn.weights.forEach((weight, i) => {
+      weight.assign(lw.tensor(uniform(i, weight.size, -1, 1), weight.shape));
+    });
     const x = lw.tensor(uniform(2, 60, 0, 1), [10, 2, 3]);
     const model = dbn.toSequential();
     expect(model.layers.map((layer) => layer.className)).toEqual([
@@ -194,6 +197,9 @@ describe("unrolled", () => {
 
   test("an autoencoder goes up by the kernels and down by their transposes", async () => {
     const dbn = network();
+    dbn.weights.forEach((weight, i) => {
+      weight.assign(lw.tensor(uniform(i, weight.size, -1, 1), weight.shape));
+    });
     const { encoder, decoder, autoencoder } = dbn.toAutoencoder();
     const x = lw.tensor(uniform(2, 60, 0, 1), [10, 2, 3]);
     const code = await encoder.predict(x);
@@ -232,6 +238,32 @@ describe("unrolled", () => {
       { rtol: 1e-5, atol: 1e-7 },
       "after training",
     );
+  });
+});
+
+describe("generating", () => {
+  test("draws the layers between, and gives means at the bottom alone", async () => {
+    const network = deepBeliefNetwork({
+      layers: [{ visible: 5, hidden: 2 }, { hidden: 4 }, { hidden: 3 }],
+      seed: 4,
+    });
+    network.weights.forEach((weight, i) => {
+      weight.assign(lw.tensor(uniform(i, weight.size, -2, 2), weight.shape));
+    });
+    const { w, b } = numbersOf(network.machines[0]!);
+    const possible = [0, 1, 2, 3].map((h) =>
+      b.map((bias, i) => sigmoid(bias + (h & 1) * w[i]![0]! + (h >> 1) * w[i]![1]!)),
+    );
+    const drawn = await network.generate({ chains: 40, steps: 5, means: true, seed: 1 });
+    const seen = new Set<number>();
+    for (const row of drawn.arraySync() as number[][]) {
+      const distances = possible.map((p) => Math.max(...p.map((x, i) => Math.abs(x - row[i]!))));
+      expect(Math.min(...distances)).toBeLessThan(1e-6);
+      seen.add(distances.indexOf(Math.min(...distances)));
+    }
+    expect(seen.size).toBeGreaterThan(1);
+    const states = await network.generate({ chains: 40, steps: 5, seed: 1 });
+    expect(states.dataSync().every((value) => value === 0 || value === 1)).toBe(true);
   });
 });
 

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { trace } from "../../src/backend/run.js";
 import { freeEnergyOf, hiddenInput, type MachineLayout } from "../../src/models/energy.js";
-import { walkTempered } from "../../src/models/negative.js";
+import { exchange, walkTempered } from "../../src/models/negative.js";
 import { type UnitGroup, unitKind } from "../../src/models/units.js";
 import { fill } from "../../src/ops/creation.js";
 import { add } from "../../src/ops/elementwise.js";
@@ -206,6 +206,39 @@ onEachBackend("Gibbs sampling", () => {
 });
 
 describe("tempered chains", () => {
+  test("exchange whole states, between neighbours, every second pair at a time", () => {
+    const [betas, chains] = [[1, 0.7, 0.4, 0.1, 0], 40];
+    const s = leaf(normal(5, 200, 0, 3), [200], "float32");
+    for (const turn of [0, 1]) {
+      const rows = exchange(
+        s,
+        betas,
+        chains,
+        leaf(Int32Array.of(turn), [], "int32"),
+        randomSource(turn),
+      );
+      const order = [...(rows.dataSync() as Int32Array)];
+      expect([...order].sort((a, b) => a - b)).toEqual(order.map((_, i) => i));
+      let moved = 0;
+      order.forEach((from, to) => {
+        if (from === to) return;
+        moved++;
+        expect(from % chains).toBe(to % chains);
+        const pair = [from, to].map((row) => Math.floor(row / chains)).sort();
+        expect(pair[1]! - pair[0]!).toBe(1);
+        expect(pair[0]! % 2).toBe(turn);
+      });
+      expect(moved).toBeGreaterThan(20);
+      // What raises the product of both probabilities is always taken.
+      const values = s.dataSync();
+      order.forEach((from, to) => {
+        const level = Math.floor(to / chains);
+        if (level % 2 !== turn || level + 1 === betas.length) return;
+        if (values[to + chains]! > values[to]!) expect(from).toBe(to + chains);
+      });
+    }
+  });
+
   test("keep the distribution at each temperature, also where they exchange states", async () => {
     const machine = randomMachine({ visible: 4, hidden: 3 }, 2.5);
     const { layout } = machine.machine;

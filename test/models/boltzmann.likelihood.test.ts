@@ -52,6 +52,22 @@ onEachBackend("log Z", () => {
     }
   });
 
+  test("by annealing states the error that its estimates have", async () => {
+    const machine = randomMachine({ visible: 20, hidden: 10 }, 0.7);
+    const exact = await machine.logPartition();
+    let squares = 0;
+    let stated = 0;
+    const seeds = 24;
+    for (let seed = 0; seed < seeds; seed++) {
+      const estimate = await machine.estimateLogPartition({ chains: 100, betas: 100, seed });
+      squares += (estimate.logPartition - exact) ** 2 / seeds;
+      stated += estimate.standardError ** 2 / seeds;
+    }
+    // The root of a mean of 24 squares is within 30 % of what it should be, two times in three 15 %.
+    expect(Math.sqrt(squares / stated)).toBeGreaterThan(0.6);
+    expect(Math.sqrt(squares / stated)).toBeLessThan(1.6);
+  });
+
   test("by annealing has an error that more temperatures make smaller", async () => {
     const machine = randomMachine({ visible: 20, hidden: 10 }, 0.7);
     const errorOf = async (betas: number) =>
