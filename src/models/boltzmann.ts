@@ -73,7 +73,8 @@ export class RBM implements CallbackModel {
   #plan: ContrastPlan | null = null;
   #objective: Objective | null = null;
   #trainer: Trainer | null = null;
-  #state: ContrastState = { chains: null, activity: null };
+  /** Made when learning begins: a file may ask for any number of chains. */
+  #state: ContrastState | null = null;
   /** Whether persistent chains have begun. */
   #begun = false;
   readonly #predictors = new Map<string, Predictor>();
@@ -164,13 +165,12 @@ export class RBM implements CallbackModel {
     const plan = planContrast(place, options);
     const optimizer = options.optimizer ?? sgd({ learningRate: 0.05, momentum: 0.5 });
     const objective = new Objective(place, [], { optimizer });
-    const state = contrastState(this.name, this.#machine.layout, plan);
     const machine = this.#machine;
     const network = machine.network(
       plan.method,
       [],
       (v, context) => {
-        contrast(machine.layout, machine.read(), plan, state, v, context);
+        contrast(machine.layout, machine.read(), plan, this.#learningState(plan), v, context);
         return [];
       },
       reportsOf(plan),
@@ -179,9 +179,14 @@ export class RBM implements CallbackModel {
     trainer.compile(objective);
     this.#plan = plan;
     this.#objective = objective;
-    this.#state = state;
+    this.#state = null;
     this.#begun = false;
     this.#trainer = trainer;
+  }
+
+  #learningState(plan: ContrastPlan): ContrastState {
+    this.#state ??= contrastState(this.name, this.#machine.layout, plan);
+    return this.#state;
   }
 
   /** What was compiled, the optimizer included; null before. */
@@ -269,7 +274,7 @@ export class RBM implements CallbackModel {
   /** Puts persistent chains at random samples, and the base of tempering at the data's means. */
   #beginChains(data: Samples, seed: number): void {
     this.#begun = true;
-    const { chains } = this.#state;
+    const { chains } = this.#learningState(this.#plan!);
     if (!chains) return;
     const { rowSize, values } = data;
     const count = data.shape[0]!;

@@ -88,7 +88,7 @@ export function planNegative(where: string, options: NegativeOptions): NegativeP
 
 function betasOf(where: string, temperatures: number | readonly number[]): readonly number[] {
   if (typeof temperatures === "number") {
-    checkInteger(where, "temperatures", temperatures, 2);
+    checkInteger(where, "temperatures", temperatures, 2, 1000);
     return Array.from({ length: temperatures }, (_, t) => 1 - t / (temperatures - 1));
   }
   if (!Array.isArray(temperatures) || temperatures.length < 2 || temperatures[0] !== 1) {

@@ -72,6 +72,12 @@ export interface Saved {
   readonly compile?: Readonly<Record<string, unknown>> & { readonly optimizer: SavedOptimizer };
 }
 
+/** Models that are no layers, and what reads their files. */
+const otherReaders: Readonly<Record<string, string>> = {
+  RBM: "loadRbm",
+  DeepBeliefNetwork: "loadDeepBeliefNetwork",
+};
+
 /** What of a model its file is made from. */
 export interface SavedSource {
   /** For messages. */
@@ -290,6 +296,19 @@ export async function loadModel<O extends ModelOutput = import("../tensor/tensor
   checkPath("loadModel()", path);
   checkKeys("loadModel()", options, ["customObjects", "compile"]);
   const { where, contents, saved } = await readModelFile(path);
+  const reader = Object.hasOwn(otherReaders, saved.className)
+    ? otherReaders[saved.className]
+    : undefined;
+  if (reader !== undefined) {
+    throw new FormatError(
+      expected(
+        where,
+        "a model of layers",
+        show(saved.className),
+        `read it with lw.models.${reader}()`,
+      ),
+    );
+  }
   let values = 0;
   for (const [name, { data }] of contents.tensors) {
     if (!name.startsWith(optimizerPrefix)) values += data.length;

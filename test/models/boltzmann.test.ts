@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { readSafetensors, writeSafetensors } from "../../src/formats/safetensors.js";
 import * as lw from "../../src/index.js";
 import { expectSameBits } from "../helpers/allClose.js";
 import { uniform } from "../helpers/random.js";
@@ -187,6 +188,26 @@ describe("files of machines", () => {
     await expect(lw.models.loadRbm(path)).rejects.toThrow(lw.FormatError);
   });
 
+  test("that are not what they should be are refused before they cost anything", async () => {
+    const path = join(directory, "bad.safetensors");
+    const machine = rbm({ visible: 4, hidden: 2, seed: 1 });
+    machine.compile({ method: "pcd" });
+    await machine.save(path);
+    const { tensors, metadata } = await readSafetensors(path);
+    const changed = async (part: "config" | "compile", option: string, value: unknown) => {
+      const saved = JSON.parse(metadata.get("layerwise")!);
+      saved[part][option] = value;
+      await writeSafetensors(path, tensors, new Map([["layerwise", JSON.stringify(saved)]]));
+      return lw.models.loadRbm(path);
+    };
+    await expect(changed("config", "hidden", -1)).rejects.toThrow(lw.FormatError);
+    await expect(changed("config", "hidden", 2e9)).rejects.toThrow("the file holds fewer values");
+    await expect(changed("compile", "method", "x")).rejects.toThrow(/bad.safetensors.*`method`/);
+    // Chains are made when learning begins, so that a file can't ask for memory.
+    const many = await changed("compile", "chains", 2e9);
+    expect(many.compileOptions!.chains).toBe(2e9);
+  });
+
   test("are told apart from files of layers", async () => {
     const path = join(directory, "layers.safetensors");
     await lw.sequential([lw.layers.dense({ units: 1, inputShape: [2] })]).save(path);
@@ -195,7 +216,9 @@ describe("files of machines", () => {
     );
     const machine = join(directory, "told.safetensors");
     await rbm({ visible: 2, hidden: 2 }).save(machine);
-    await expect(lw.loadModel(machine)).rejects.toThrow(lw.FormatError);
+    await expect(lw.loadModel(machine)).rejects.toThrow(
+      'expected a model of layers, got "RBM"; read it with lw.models.loadRbm()',
+    );
   });
 });
 
