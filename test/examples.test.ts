@@ -107,6 +107,25 @@ const checks: Record<string, (out: string) => void> = {
     expect(Number(runs) * Number(mean)).toBeGreaterThan(380);
     expect(mean).toBeGreaterThan(1);
   },
+  "13-rbm-mnist": (out) => {
+    for (const name of ["cd-1", "cd-10", "pcd"]) {
+      const [, , gap, pseudo, likelihood, error] = row(out, name).map(Number);
+      expect(gap).toBeLessThan(15);
+      // Independent pixels of these digits are at −215.
+      expect(likelihood).toBeGreaterThan(-195);
+      expect(pseudo).toBeGreaterThan(likelihood!);
+      expect(error).toBeLessThan(1);
+    }
+  },
+  "14-dbn-mnist": (out) => {
+    expect(share(row(out, "all, pre-trained")[2])).toBeLessThan(30);
+    expect(share(row(out, "100, pre-trained")[2])).toBeLessThan(share(row(out, "100, random")[2]));
+  },
+  "15-deep-autoencoder": (out) => {
+    const error = (name: string) => Number(row(out, name)[1]);
+    expect(error("fine-tuned")).toBeLessThan(error("PCA, 10 components"));
+    expect(error("fine-tuned")).toBeLessThan(error("from random weights") - 5);
+  },
 };
 
 const names = readdirSync(new URL("examples/", root))

@@ -1,5 +1,5 @@
 /** Whole training steps inside `fit`, at the batch sizes that people use, and single predictions. */
-import type { Case, InferenceSpec, TrainSpec } from "../lib/spec.js";
+import type { Case, InferenceSpec, RbmSpec, TrainSpec } from "../lib/spec.js";
 
 /** The MNIST classifier with everything on: two hidden layers, batch norm, dropout, Adam. */
 export const mnistMlp: TrainSpec = {
@@ -84,6 +84,18 @@ function inference(batch: number): Case {
   };
 }
 
+/** A tenth of an epoch of MNIST: what is timed is a step, whatever the number of them. */
+const digitsRbm: RbmSpec = {
+  kind: "rbm",
+  samples: 6000,
+  visible: 784,
+  hidden: 500,
+  batchSize: 100,
+  learningRate: 0.05,
+  checkEpochs: 10,
+  flips: 20,
+};
+
 export const cases: readonly Case[] = [
   step("model mlp 784-512-512-10 batch 128", mnistMlp),
   streamed("rows"),
@@ -108,6 +120,16 @@ export const cases: readonly Case[] = [
     unit: "step",
     threads: [1],
     flops: trainFlops(mnistMlp),
+  },
+  {
+    group: "steps",
+    name: "model rbm 784-500 CD-1 batch 100",
+    spec: digitsRbm,
+    ours: "native",
+    peers: ["PyTorch", "PyTorch, compiled", "scikit-learn"],
+    unit: "step",
+    // Three products over the states, two over the statistics.
+    flops: 2 * 5 * 100 * 784 * 500,
   },
   inference(1),
   inference(32),

@@ -90,6 +90,12 @@ export const contenders: Readonly<Record<string, Contender>> = {
   PyTorch: torch({ adam: "default" }),
   "PyTorch, fused Adam": torch({ adam: "fused" }),
   "PyTorch, compiled": torch({ compile: "default" }),
+  "scikit-learn": {
+    command: python(),
+    args: [here("./sklearn_worker.py")],
+    environment: (threads) => ({ ...openMp(threads), OPENBLAS_NUM_THREADS: String(threads) }),
+    options: {},
+  },
   "TensorFlow.js cpu": javascript("./tfjs_worker.mjs"),
   "onnxruntime-node": javascript("./onnx_worker.mjs"),
 };

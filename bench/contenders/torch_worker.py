@@ -127,6 +127,71 @@ class Train:
         return {"loss": self.last_loss}
 
 
+class Rbm:
+    """CD-1 as a good PyTorch user writes it: no autograd, addmm, updates in place."""
+
+    def __init__(self, spec, options, data):
+        self.batch, self.samples = spec["batchSize"], spec["samples"]
+        self.visible, self.hidden = spec["visible"], spec["hidden"]
+        self.rate, self.check_epochs, self.flips = spec["learningRate"], spec["checkEpochs"], spec["flips"]
+        self.x = read(data["x"], torch.float32).view(self.samples, self.visible)
+        self.update = maybe_compiled(self.cd1, options)
+        self.per_epoch = None
+        self.reset()
+
+    def reset(self):
+        torch.manual_seed(1)
+        self.w = torch.randn(self.visible, self.hidden) * 0.01
+        self.b, self.c = torch.zeros(self.visible), torch.zeros(self.hidden)
+
+    def cd1(self, v0, w, b, c):
+        p0 = torch.sigmoid(torch.addmm(c, v0, w))
+        h0 = torch.bernoulli(p0)
+        means = torch.sigmoid(torch.addmm(b, h0, w.t()))
+        v1 = torch.bernoulli(means)
+        p1 = torch.sigmoid(torch.addmm(c, v1, w))
+        scale = self.rate / v0.shape[0]
+        w.addmm_(v0.t(), p0, alpha=scale)
+        w.addmm_(v1.t(), p1, alpha=-scale)
+        b.add_((v0 - v1).sum(0), alpha=scale)
+        c.add_((p0 - p1).sum(0), alpha=scale)
+        return ((v0 - means) ** 2).sum() / v0.shape[0]
+
+    def epoch(self):
+        total = torch.zeros(())
+        order = torch.randperm(self.samples)
+        for start in range(0, self.samples, self.batch):
+            total += self.update(self.x[order[start : start + self.batch]], self.w, self.b, self.c)
+        return total.item()
+
+    def measure(self, seconds):
+        epochs = 1 if self.per_epoch is None else max(1, round(seconds / self.per_epoch))
+        with torch.inference_mode():
+            begin = time.perf_counter()
+            for _ in range(epochs):
+                self.epoch()
+            self.per_epoch = (time.perf_counter() - begin) / epochs
+        return self.per_epoch / -(-self.samples // self.batch)
+
+    def free_energy(self, v):
+        return -(v @ self.b) - F.softplus(torch.addmm(self.c, v, self.w)).sum(1)
+
+    def check(self):
+        with torch.inference_mode():
+            self.reset()
+            for _ in range(self.check_epochs):
+                self.epoch()
+            return {"pseudoLogLikelihood": statistics.mean(self.flip() for _ in range(self.flips))}
+
+    def flip(self):
+        flipped = self.x.clone()
+        rows = torch.arange(self.samples)
+        units = torch.randint(0, self.visible, (self.samples,))
+        flipped[rows, units] = 1 - flipped[rows, units]
+        gap = self.free_energy(flipped) - self.free_energy(self.x)
+        return (self.visible * F.logsigmoid(gap)).mean().item()
+
+
 class Calls:
     """Times a call again and again."""
 
@@ -264,6 +329,8 @@ def set_up(request):
     spec, options = request["spec"], request["options"]
     if spec["kind"] == "train":
         return Train(spec, options, request["data"])
+    if spec["kind"] == "rbm":
+        return Rbm(spec, options, request["data"])
     if spec["kind"] == "inference":
         return Inference(spec, options, request["data"])
     return Kernel(spec, options)

@@ -2,10 +2,13 @@
  * Data and weights for the cases, written once per run as raw files that every contender reads, so that
  * all compute with the same numbers.
  */
+import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { DataPaths, InferenceSpec, Spec, TrainSpec } from "./spec.js";
+import { fileURLToPath } from "node:url";
+import * as lw from "layerwise";
+import type { DataPaths, InferenceSpec, RbmSpec, Spec, TrainSpec } from "./spec.js";
 
 type Arrays = Readonly<Record<string, Float32Array | Int32Array>>;
 
@@ -24,15 +27,19 @@ export class DataFiles {
       const { features, hidden, outputs, batch } = spec;
       return this.#files([batch, features, hidden, outputs].join("-"), () => weights(spec));
     }
+    if (spec.kind === "rbm") {
+      const { samples, visible } = spec;
+      return this.#files(`digits-${samples}-${visible}`, () => binaryDigits(spec));
+    }
     return undefined;
   }
 
-  async #files(key: string, make: () => Arrays): Promise<DataPaths> {
+  async #files(key: string, make: () => Arrays | Promise<Arrays>): Promise<DataPaths> {
     const known = this.#written.get(key);
     if (known) return known;
     this.#directory ??= await mkdtemp(join(tmpdir(), "layerwise-bench-"));
     const paths: Record<string, string> = {};
-    for (const [name, array] of Object.entries(make())) {
+    for (const [name, array] of Object.entries(await make())) {
       paths[name] = join(this.#directory, `${key}.${name}`);
       await writeFile(paths[name], array);
     }
@@ -44,6 +51,17 @@ export class DataFiles {
   async remove(): Promise<void> {
     if (this.#directory) await rm(this.#directory, { recursive: true });
   }
+}
+
+/** Digits of MNIST, where its files are, else generated ones; pixels are on or off. */
+async function binaryDigits({ samples }: RbmSpec): Promise<Arrays> {
+  const shared = fileURLToPath(new URL("../../../shared/data", import.meta.url));
+  const dir = join(process.env.LAYERWISE_TEST_DATA ?? shared, "mnist");
+  const { train } = existsSync(dir)
+    ? await lw.datasets.mnist({ dir })
+    : lw.datasets.digits({ train: samples, test: 1 });
+  const pixels = train.x.dataSync().subarray(0, samples * 784);
+  return { x: Float32Array.from(pixels, (value) => (value > 0.5 ? 1 : 0)) };
 }
 
 function xorRows(samples: number): Arrays {

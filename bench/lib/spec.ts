@@ -58,6 +58,22 @@ export interface InferenceSpec {
   readonly batch: number;
 }
 
+/**
+ * Learning of a restricted Boltzmann machine of binary units with one Gibbs step per update; the unit is
+ * one step. The check trains a new one for `checkEpochs` and gives the mean pseudo-log-likelihood of the
+ * data it learnt from, of `flips` random units of each sample.
+ */
+export interface RbmSpec {
+  readonly kind: "rbm";
+  readonly samples: number;
+  readonly visible: number;
+  readonly hidden: number;
+  readonly batchSize: number;
+  readonly learningRate: number;
+  readonly checkEpochs: number;
+  readonly flips: number;
+}
+
 /** How late a 10 ms timer fires while `fit` runs. */
 export interface LatenessSpec {
   readonly kind: "lateness";
@@ -75,10 +91,10 @@ export interface MemorySpec {
   readonly concurrentCalls: number;
 }
 
-export type Spec = TrainSpec | KernelSpec | InferenceSpec | LatenessSpec | MemorySpec;
+export type Spec = TrainSpec | RbmSpec | KernelSpec | InferenceSpec | LatenessSpec | MemorySpec;
 
 /**
- * Paths of raw arrays: x (float32) and y (int32) for `train`; x [batch, features] and the weights w1
+ * Paths of raw arrays: x (float32) and y (int32) for `train`, x for `rbm`; x [batch, features] and the weights w1
  * [features, hidden], b1, w2 [hidden, outputs], b2 for `inference`.
  */
 export type DataPaths = Readonly<Record<string, string>>;

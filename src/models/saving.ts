@@ -58,16 +58,34 @@ const version = 1;
 /** Prefix of the optimizer's tensors; no layer's name can contain a slash. */
 const optimizerPrefix = "__optimizer__/";
 
-interface SavedOptimizer {
+/** An optimizer as a file has it. */
+export interface SavedOptimizer {
   readonly className: string;
   readonly config: Readonly<Record<string, unknown>>;
 }
 
-interface Saved {
+/** What describes a model in its file. */
+export interface Saved {
   readonly version: number;
   readonly className: string;
   readonly config: Readonly<Record<string, unknown>>;
   readonly compile?: Readonly<Record<string, unknown>> & { readonly optimizer: SavedOptimizer };
+}
+
+/** Models that are no layers, and what reads their files. */
+const otherReaders: Readonly<Record<string, string>> = {
+  RBM: "loadRbm",
+  DeepBeliefNetwork: "loadDeepBeliefNetwork",
+};
+
+/** What of a model its file is made from. */
+export interface SavedSource {
+  /** For messages. */
+  readonly where: string;
+  readonly weights: readonly Variable[];
+  /** Weights by the names they have in files. */
+  namedWeights(): readonly (readonly [name: string, weight: Variable])[];
+  readonly optimizer: Optimizer;
 }
 
 /* ---- writing -------------------------------------------------------------------------------------- */
@@ -87,7 +105,7 @@ async function storedTensors(
 
 /** Names of the optimizer's state: the parameter's own name and the slot. */
 function stateNames(
-  model: Model<ModelOutput>,
+  model: SavedSource,
   optimizer: Optimizer,
 ): { name: string; entry: StateEntry }[] {
   const names = new Map(model.namedWeights().map(([name, weight]) => [weight, name]));
@@ -109,32 +127,47 @@ export async function saveModel(
   checkPath(where, path);
   checkKeys(where, options, ["includeOptimizer"]);
   const compile = model.compileOptions;
-  const state =
-    compile && options.includeOptimizer !== false ? stateNames(model, model.optimizer) : [];
-  const tensors = await storedTensors([
+  const named = [
     ...model.namedWeights(),
-    ...state.map(({ name, entry }) => [name, entry.variable] as const),
-  ]);
-  const saved: Saved = {
-    version,
+    ...(compile && options.includeOptimizer !== false ? namedState(model) : []),
+  ];
+  await writeModelFile(path, named, {
     ...model.toJSON(),
     ...(compile ? { compile: saveCompile(where, compile, model) } : {}),
-  };
+  });
+}
+
+/** The optimizer's state under the names it has in files. */
+export function namedState(model: SavedSource): (readonly [name: string, variable: Variable])[] {
+  return stateNames(model, model.optimizer).map(({ name, entry }) => [name, entry.variable]);
+}
+
+/** Writes variables and what describes the model, which {@link readModelFile} reads. */
+export async function writeModelFile(
+  path: string,
+  named: readonly (readonly [name: string, variable: Variable])[],
+  description: Omit<Saved, "version">,
+): Promise<void> {
+  const saved: Saved = { version, ...description };
   const metadata = new Map([
     ["format", "layerwise"],
     [metadataKey, JSON.stringify(saved)],
   ]);
-  await writeSafetensors(path, tensors, metadata);
+  await writeSafetensors(path, await storedTensors(named), metadata);
 }
 
 /** Writes a model's weights; see `Model.saveWeights`. */
-export async function writeWeights(model: Model<ModelOutput>, path: string): Promise<void> {
+export async function writeWeights(
+  model: Pick<SavedSource, "where" | "namedWeights">,
+  path: string,
+): Promise<void> {
   checkPath(`saveWeights() of ${model.where}`, path);
   const tensors = await storedTensors(model.namedWeights());
   await writeSafetensors(path, tensors, new Map([["format", "layerwise"]]));
 }
 
-function checkPath(where: string, path: unknown): void {
+/** Throws unless `path` is a path. */
+export function checkPath(where: string, path: unknown): void {
   if (typeof path !== "string" || path === "") {
     throw new ArgumentError(expected(where, "the path of a file", show(path)));
   }
@@ -164,7 +197,7 @@ function saveCompile(
 }
 
 /** The optimizer's options, with the parameters that patterns mean: a file holds no patterns. */
-function saveOptimizer(where: string, model: Model<ModelOutput>): Record<string, unknown> {
+export function saveOptimizer(where: string, model: SavedSource): Record<string, unknown> {
   const config = model.optimizer.getConfig();
   const excluded = config.excludeFromWeightDecay as (string | { source: string; flags: string })[];
   const names = model.weights.map((weight) => weight.name);
@@ -186,7 +219,7 @@ function saveOptimizer(where: string, model: Model<ModelOutput>): Record<string,
 }
 
 /** What `saveOptimizer` wrote, made again. */
-function loadOptimizer(where: string, { className, config }: SavedOptimizer): Optimizer {
+export function loadOptimizer(where: string, { className, config }: SavedOptimizer): Optimizer {
   const { excludeFromWeightDecay: excluded = [] } = config;
   if (!Array.isArray(excluded)) {
     throw new FormatError(expected(`${where}: excludeFromWeightDecay`, "an array", show(excluded)));
@@ -262,9 +295,20 @@ export async function loadModel<O extends ModelOutput = import("../tensor/tensor
 ): Promise<Model<O>> {
   checkPath("loadModel()", path);
   checkKeys("loadModel()", options, ["customObjects", "compile"]);
-  const where = `model file ${show(path)}`;
-  const contents = await readSafetensors(path);
-  const saved = parseSaved(where, contents.metadata.get(metadataKey));
+  const { where, contents, saved } = await readModelFile(path);
+  const reader = Object.hasOwn(otherReaders, saved.className)
+    ? otherReaders[saved.className]
+    : undefined;
+  if (reader !== undefined) {
+    throw new FormatError(
+      expected(
+        where,
+        "a model of layers",
+        show(saved.className),
+        `read it with lw.models.${reader}()`,
+      ),
+    );
+  }
   let values = 0;
   for (const [name, { data }] of contents.tensors) {
     if (!name.startsWith(optimizerPrefix)) values += data.length;
@@ -272,18 +316,24 @@ export async function loadModel<O extends ModelOutput = import("../tensor/tensor
   const model = restoring(where, () =>
     withWeightsToLoad(values, () => restoreModel<O>(saved, options.customObjects)),
   );
-  const optimizerTensors = [...contents.tensors.keys()].filter((n) =>
-    n.startsWith(optimizerPrefix),
-  );
   assignWeights(where, model, contents);
   if (saved.compile && options.compile !== false) {
     const { compile } = saved;
     restoring(where, () => {
       model.compile(restoreCompile(where, compile, options.customObjects ?? {}));
     });
-    if (optimizerTensors.length > 0) assignState(where, model, contents, optimizerTensors);
+    assignState(where, model, contents);
   }
   return model;
+}
+
+/** A model's file, its description checked as far as all kinds of models agree. */
+export async function readModelFile(
+  path: string,
+): Promise<{ where: string; contents: SafetensorsContents; saved: Saved }> {
+  const where = `model file ${show(path)}`;
+  const contents = await readSafetensors(path);
+  return { where, contents, saved: parseSaved(where, contents.metadata.get(metadataKey)) };
 }
 
 /** Makes a model from what `JSON.stringify(model)` wrote; its weights are new. */
@@ -358,7 +408,7 @@ function checkSaved(where: string, value: unknown): Saved {
 }
 
 /** Errors of a configuration that came out of a file are about the file, of whatever kind they are. */
-function restoring<T>(where: string, body: () => T): T {
+export function restoring<T>(where: string, body: () => T): T {
   try {
     return body();
   } catch (error) {
@@ -461,14 +511,17 @@ function restoreCompile(
 }
 
 /** Weights of a file into a model of the same shape; see `Model.loadWeights`. */
-export async function readWeights(model: Model<ModelOutput>, path: string): Promise<void> {
+export async function readWeights(
+  model: Pick<SavedSource, "where" | "namedWeights">,
+  path: string,
+): Promise<void> {
   checkPath(`loadWeights() of ${model.where}`, path);
   assignWeights(`weights file ${show(path)}`, model, await readSafetensors(path));
 }
 
-function assignWeights(
+export function assignWeights(
   where: string,
-  model: Model<ModelOutput>,
+  model: Pick<SavedSource, "where" | "namedWeights">,
   { tensors }: SafetensorsContents,
 ): void {
   const weights = new Map(model.namedWeights());
@@ -488,12 +541,14 @@ function assignWeights(
   for (const [name, weight] of weights) set(weight, tensors.get(name)!);
 }
 
-function assignState(
+/** The optimizer's state out of a file, if it has any. */
+export function assignState(
   where: string,
-  model: Model<ModelOutput>,
+  model: SavedSource,
   { tensors }: SafetensorsContents,
-  found: readonly string[],
 ): void {
+  const found = [...tensors.keys()].filter((name) => name.startsWith(optimizerPrefix));
+  if (found.length === 0) return;
   const { optimizer } = model;
   // Which parameters have state is known from the file alone: it may have been saved before training.
   const withState = new Set(found.map((name) => name.slice(0, name.lastIndexOf("/"))));

@@ -3,18 +3,27 @@ import { ArgumentError, expected, FormatError, nearest, show } from "../errors.j
 import { type CommonOptions, Optimizer } from "./optimizer.js";
 import type { Rule, RuleOptions } from "./rules.js";
 import * as rules from "./rules.js";
-import { restoreSchedule, type ScheduleConfig } from "./schedules.js";
+import { type LearningRateSchedule, restoreSchedule, type ScheduleConfig } from "./schedules.js";
 
 /** What `compile` takes as an optimizer. */
 export type OptimizerIdentifier = string | Optimizer;
 
-type OwnOptions<O> = { -readonly [K in keyof O]?: O[K] extends boolean ? boolean : number };
-type Given<O> = OwnOptions<O> & CommonOptions;
+/** A rule's own options; those in S may be schedules. */
+type OwnOptions<O, S> = {
+  -readonly [K in keyof O]?: O[K] extends boolean
+    ? boolean
+    : K extends S
+      ? number | LearningRateSchedule
+      : number;
+};
+type Given<O, S> = OwnOptions<O, S> & CommonOptions;
 
 const known = new Map<string, (given: CommonOptions & Record<string, unknown>) => Optimizer>();
 
 /** The function that makes an optimizer of a rule; a number alone is the learning rate. */
-function factory<O extends RuleOptions>(rule: Rule<O>): (options?: Given<O> | number) => Optimizer {
+function factory<O extends RuleOptions, S extends keyof O & string = never>(
+  rule: Rule<O, S>,
+): (options?: Given<O, S> | number) => Optimizer {
   // A rule only ever gets the options that were completed from its own defaults.
   const general = rule as unknown as Rule<RuleOptions>;
   const make = (given: CommonOptions & Record<string, unknown>): Optimizer =>
@@ -89,6 +98,12 @@ export function resolveOptimizer(where: string, identifier: OptimizerIdentifier)
   return make({});
 }
 
+/** A schedule as `getConfig()` writes it. */
+interface SavedSchedule {
+  className?: string;
+  config?: ScheduleConfig;
+}
+
 /** Makes an optimizer from what `className` and `getConfig()` gave. */
 export function restoreOptimizer(
   where: string,
@@ -98,9 +113,10 @@ export function restoreOptimizer(
   const make = known.get(className);
   if (!make) throw new FormatError(`${where}: there is no optimizer named ${show(className)}`);
   const given: Record<string, unknown> = { ...config };
-  const rate = given.learningRate as { className?: string; config?: ScheduleConfig } | number;
-  if (typeof rate === "object" && rate !== null) {
-    given.learningRate = restoreSchedule(where, String(rate.className), rate.config ?? {});
+  for (const [key, value] of Object.entries(config)) {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) continue;
+    const { className: name, config: options } = value as SavedSchedule;
+    given[key] = restoreSchedule(where, String(name), options ?? {});
   }
   const excluded = given.excludeFromWeightDecay;
   if (Array.isArray(excluded)) {

@@ -108,6 +108,8 @@ export class Optimizer {
   readonly #options: RuleOptions;
   readonly #settings: Settings;
   readonly #schedule: LearningRateSchedule | null;
+  /** The rule's own options that follow a schedule. */
+  readonly #scheduled: Readonly<Record<string, LearningRateSchedule>>;
   readonly #rate: Variable;
   readonly #scalars: Readonly<Record<string, Variable>>;
   readonly #parameters = new Map<Variable, ParameterState>();
@@ -117,6 +119,7 @@ export class Optimizer {
     const where_ = `optimizer ${rule.name}`;
     checkKeys(where_, given, [...Object.keys(rule.defaults), ...commonKeys], optionAliases);
     const own: Record<string, number | boolean> = { ...rule.defaults };
+    const scheduled: Record<string, LearningRateSchedule> = {};
     for (const [key, standard] of Object.entries(rule.defaults)) {
       const value = given[key];
       if (value === undefined) continue;
@@ -125,6 +128,10 @@ export class Optimizer {
           throw new ArgumentError(expected(where_, `\`${key}\` to be true or false`, show(value)));
         }
         own[key] = value;
+      } else if (isSchedule(value) && rule.scheduled?.includes(key as never)) {
+        scheduled[key] = value;
+        // Stands for the schedule where only matters whether the option is in use.
+        own[key] = 1;
       } else {
         const below1 = /^(beta|rho|momentum)/.test(key);
         checkNumber(where_, key, value, 0, below1 ? 1 : Infinity);
@@ -133,6 +140,7 @@ export class Optimizer {
     }
     this.#rule = rule;
     this.#options = own;
+    this.#scheduled = scheduled;
     this.name = given.name ?? rule.name;
     this.className = rule.name;
     this.#settings = settingsOf(where_, rule, given);
@@ -255,6 +263,7 @@ export class Optimizer {
     const rate = this.#schedule ? this.#schedule(updates) : this.#rate.read();
     const t = cast(add(updates, 1), "float32");
     const { values, keep } = this.#common(t, rate);
+    const present = mapValues(this.#scheduled, (schedule) => schedule(updates));
     for (const [key, value] of Object.entries(keep ?? {})) {
       const scalar = this.#scalars[key]!;
       scalar.assign(choose(value, scalar.read()));
@@ -266,7 +275,13 @@ export class Optimizer {
       const start = this.#decays(parameter)
         ? sub(old, mul(old, mul(rate, this.#settings.weightDecay!)))
         : old;
-      const updated = this.#rule.update(start, step[i]!, slots, { rate, ...values }, this.#options);
+      const updated = this.#rule.update(
+        start,
+        step[i]!,
+        slots,
+        { rate, ...values, ...present },
+        this.#options,
+      );
       for (const [slot, value] of Object.entries(updated.slots ?? {})) {
         state.slots[slot]!.assign(choose(value, slots[slot]!));
       }
@@ -398,6 +413,10 @@ export class Optimizer {
         ? { className: this.#schedule.scheduleName, config: this.#schedule.config }
         : this.#rate.storage()[0]!,
       ...this.#options,
+      ...mapValues(this.#scheduled, ({ scheduleName, config }) => ({
+        className: scheduleName,
+        config,
+      })),
       ...rest,
       excludeFromWeightDecay: excludeFromWeightDecay.map((pattern) =>
         typeof pattern === "string" ? pattern : { source: pattern.source, flags: pattern.flags },

@@ -33,7 +33,7 @@ export interface Updated {
 }
 
 /** One optimization method. */
-export interface Rule<O extends RuleOptions> {
+export interface Rule<O extends RuleOptions, S extends keyof O & string = never> {
   readonly name: string;
   /** Hyper-parameters and their defaults. */
   readonly defaults: O;
@@ -42,6 +42,8 @@ export interface Rule<O extends RuleOptions> {
   readonly weightDecay?: number;
   /** Slots of each parameter and the value they start from. */
   slots(options: O): Readonly<Record<string, number>>;
+  /** Hyper-parameters that may follow a schedule; their values of the step then come in `c`. */
+  readonly scheduled?: readonly S[];
   /** Scalars shared by all parameters that are kept between steps. */
   readonly scalars?: Readonly<Record<string, number>>;
   /** Scalars computed once per step; t counts updates from 1. Kept ones are returned in `keep`. */
@@ -51,11 +53,13 @@ export interface Rule<O extends RuleOptions> {
     options: O,
     scalars: Slots,
   ): { readonly values: Slots; readonly keep?: Slots };
-  /** The rule itself; `c` holds `rate` and what `common` computed. */
+  /** The rule itself; `c` holds `rate`, what `common` computed and what follows a schedule. */
   update(w: Tensor, g: Tensor, s: Slots, c: Slots, options: O): Updated;
 }
 
-function rule<O extends RuleOptions>(row: Rule<O>): Rule<O> {
+function rule<O extends RuleOptions, S extends keyof O & string = never>(
+  row: Rule<O, S>,
+): Rule<O, S> {
   return row;
 }
 
@@ -71,12 +75,14 @@ export const sgd = rule({
   name: "sgd",
   defaults: { momentum: 0, nesterov: false },
   learningRate: 0.01,
+  scheduled: ["momentum"],
   slots: ({ momentum }): Record<string, number> => (momentum > 0 ? { momentum: 0 } : {}),
-  update(w, g, { momentum: m }, { rate }, { momentum, nesterov }) {
+  update(w, g, { momentum: m }, { rate, momentum: scheduled }, { momentum, nesterov }) {
     const pull = mul(g, rate!);
     if (!m) return { w: sub(w, pull) };
-    const velocity = sub(mul(m, momentum), pull);
-    const move = nesterov ? sub(mul(velocity, momentum), pull) : velocity;
+    const kept = scheduled ?? momentum;
+    const velocity = sub(mul(m, kept), pull);
+    const move = nesterov ? sub(mul(velocity, kept), pull) : velocity;
     return { w: add(w, move), slots: { momentum: velocity } };
   },
 });

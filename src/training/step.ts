@@ -24,9 +24,17 @@ export interface TrainableNetwork {
   readonly inputSlots: readonly Slot[];
   readonly outputSlots: readonly Slot[];
   /** Runs the layers on a batch; one output per slot. */
-  run(inputs: readonly Tensor[], context: CallContext): readonly Tensor[];
+  run(inputs: readonly Tensor[], context: RunContext): readonly Tensor[];
   readonly weights: Variable[];
   weightInfo(weight: Variable): WeightInfo;
+  /** Names of scalars that `run` reports beside the losses; `fit` and `evaluate` log their means. */
+  readonly reports?: readonly string[];
+}
+
+/** What a run is told, and the place for what it reports. */
+export interface RunContext extends CallContext {
+  /** Takes the value of one of {@link TrainableNetwork.reports}; each is reported once. */
+  report(name: string, value: Tensor): void;
 }
 
 /** What of a batch matters to a trace: everything but the number of batches. */
@@ -81,7 +89,7 @@ function batchFrom(data: Data, tensors: readonly Tensor[]): Batch {
 function forward(
   network: TrainableNetwork,
   inputs: readonly Tensor[],
-  context: CallContext,
+  context: RunContext,
 ): readonly Tensor[] {
   return network.run(
     inputs.map((x, i) => cast(x, network.inputSlots[i]!.dtype)),
@@ -93,6 +101,8 @@ interface Measured {
   readonly total: Tensor;
   /** Loss of each output that has one, unweighted. */
   readonly parts: readonly Tensor[];
+  /** What the network reports by itself, in the order of its names. */
+  readonly reports: readonly Tensor[];
   readonly predictions: readonly Tensor[];
 }
 
@@ -101,9 +111,10 @@ function measure(
   network: TrainableNetwork,
   objective: Objective,
   batch: Batch,
-  context: Omit<CallContext, "addLoss">,
+  context: Omit<RunContext, "addLoss" | "report">,
 ): Measured {
   const extra: Tensor[] = [];
+  const reports = new Map<string, Tensor>();
   const predictions = forward(network, batch.x, {
     ...context,
     addLoss(loss) {
@@ -114,6 +125,7 @@ function measure(
       }
       extra.push(loss);
     },
+    report: (name, value) => reports.set(name, value),
   });
   const parts: Tensor[] = [];
   const terms: Tensor[] = [];
@@ -132,7 +144,12 @@ function measure(
   }
   terms.push(...extra);
   const total = terms.length === 0 ? literal(0, "float32") : terms.reduce((a, b) => add(a, b));
-  return { total, parts, predictions };
+  return {
+    total,
+    parts,
+    reports: (network.reports ?? []).map((name) => reports.get(name)!),
+    predictions,
+  };
 }
 
 function updateMetrics(
@@ -146,10 +163,11 @@ function updateMetrics(
   }
 }
 
-/** The scalars a step reports: the total loss, and each output's where there are several. */
-const reported = ({ total, parts }: Measured, objective: Objective): Tensor[] => [
+/** The scalars of a step: the total loss, each output's where there are several, the network's own. */
+const reported = ({ total, parts, reports }: Measured, objective: Objective): Tensor[] => [
   total,
   ...(reportsParts(objective) ? parts : []),
+  ...reports,
 ];
 
 /** True when each output's loss is reported beside the total. */
@@ -251,6 +269,7 @@ export function tracePrediction(
         // Nothing random happens in inference; a layer that draws gets the same numbers each time.
         random: randomSource(0),
         addLoss() {},
+        report() {},
       }),
     ],
   });

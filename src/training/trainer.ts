@@ -428,7 +428,8 @@ export class Trainer {
 
   /** Number of scalars that each step reports. */
   #scalars(objective: Objective): number {
-    return reportsParts(objective) ? 1 + objective.losses.filter((l) => l !== null).length : 1;
+    const parts = reportsParts(objective) ? objective.losses.filter((l) => l !== null).length : 0;
+    return 1 + parts + (this.#network.reports?.length ?? 0);
   }
 
   /** Makes training steps; with `gathered` they pick samples by index from whole arrays. */
@@ -487,14 +488,19 @@ export class Trainer {
     };
   }
 
-  /** Loss values under their names: `loss`, and `<output>_loss` where there are several outputs. */
+  /**
+   * A step's scalars under their names: `loss`, `<output>_loss` where there are several outputs, and
+   * what the network reports.
+   */
   #logs(objective: Objective, means: readonly number[]): Logs {
     const logs: Logs = { loss: means[0]! };
-    if (!reportsParts(objective)) return logs;
     let next = 1;
-    objective.losses.forEach((loss, i) => {
-      if (loss) logs[`${objective.outputs[i]!.name}_loss`] = means[next++]!;
-    });
+    if (reportsParts(objective)) {
+      objective.losses.forEach((loss, i) => {
+        if (loss) logs[`${objective.outputs[i]!.name}_loss`] = means[next++]!;
+      });
+    }
+    for (const name of this.#network.reports ?? []) logs[name] = means[next++]!;
     return logs;
   }
 

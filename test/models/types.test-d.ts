@@ -15,6 +15,28 @@ expectTypeOf(lw.sequential([]).predict).returns.resolves.toEqualTypeOf<lw.Tensor
 expectTypeOf(lw.loadModel("f")).resolves.toEqualTypeOf<lw.Model<lw.Tensor>>();
 expectTypeOf(lw.loadModel<lw.Tensor[]>("f")).resolves.toEqualTypeOf<lw.Model<lw.Tensor[]>>();
 
+// Boltzmann machines take no labels and give tensors.
+const machine = lw.models.rbm({ visible: 4, hidden: 2 });
+expectTypeOf(machine.transform).returns.resolves.toEqualTypeOf<lw.Tensor>();
+expectTypeOf(machine.sample({ chains: 2 })).resolves.toEqualTypeOf<lw.Tensor>();
+expectTypeOf(machine.fit(new Float32Array(8))).resolves.toEqualTypeOf<lw.History>();
+machine.compile({
+  method: "pcd",
+  optimizer: lw.optimizers.sgd({
+    momentum: lw.optimizers.schedules.piecewiseConstantDecay({ boundaries: [1], values: [0, 1] }),
+  }),
+});
+// @ts-expect-error there is no such method
+machine.compile({ method: "cd-1" });
+// @ts-expect-error hidden units are no softmax groups
+lw.models.rbm({ visible: 4, hidden: 2, hiddenUnits: "softmax" });
+const falling = lw.optimizers.schedules.cosineDecay({ initialLearningRate: 1, decaySteps: 2 });
+// @ts-expect-error only the momentum of sgd follows a schedule
+lw.optimizers.rmsprop({ momentum: falling });
+const belief = lw.models.deepBeliefNetwork({ layers: [{ visible: 4, hidden: 3 }, { hidden: 2 }] });
+expectTypeOf(belief.toSequential({ head: 10 })).toEqualTypeOf<lw.Sequential>();
+expectTypeOf(belief.pretrain(new Float32Array(8))).resolves.toEqualTypeOf<lw.History[]>();
+
 // What compile takes.
 one.compile({ optimizer: "adam", loss: "mse", metrics: ["accuracy"] });
 one.compile({

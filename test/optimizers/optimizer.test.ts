@@ -237,6 +237,26 @@ describe("the learning rate", () => {
       sgd.learningRate = 1;
     }).toThrow(/piecewiseConstantDecay/);
   });
+
+  test("takes a momentum that follows a schedule, with Nesterov too", () => {
+    const momentum = piecewiseConstantDecay({ boundaries: [1], values: [0.5, 0.9] });
+    for (const nesterov of [false, true]) {
+      const p = variable([0]);
+      const sgd = optimizers.sgd({ learningRate: 0.1, momentum, nesterov });
+      let velocity = 0;
+      let want = 0;
+      for (const kept of [0.5, 0.5, 0.9, 0.9]) {
+        sgd.applyGradients([[tensor([-1]), p]]);
+        velocity = kept * velocity + 0.1;
+        want += nesterov ? kept * velocity + 0.1 : velocity;
+      }
+      expectClose(values(p), [want], { rtol: 1e-6 });
+    }
+    const json = JSON.parse(JSON.stringify(optimizers.sgd({ momentum }).getConfig()));
+    const again = optimizers.restoreOptimizer("test", "sgd", json);
+    expect(again.getConfig()).toEqual(json);
+    expect(() => optimizers.adam({ beta1: momentum as never })).toThrow(/`beta1` to be a number/);
+  });
 });
 
 describe("configuration", () => {

@@ -7,6 +7,7 @@ import type { Reply, Request } from "../../lib/spec.js";
 import { inferenceContender } from "./inference.js";
 import { kernelContender } from "./kernels.js";
 import { machine } from "./probes.js";
+import { rbmContender } from "./rbm.js";
 import { latenessContender, memoryContender } from "./runtime.js";
 import { trainContender } from "./train.js";
 
@@ -23,6 +24,8 @@ async function setup(request: Request & { op: "setup" }): Promise<Measured> {
   switch (spec.kind) {
     case "train":
       return trainContender(spec, data!);
+    case "rbm":
+      return rbmContender(spec, data!);
     case "kernel":
       return kernelContender(spec);
     case "inference":

@@ -1,0 +1,33 @@
+/** Learning of a Boltzmann machine inside `fit`, with shuffling and the history. */
+import * as lw from "layerwise";
+import type { DataPaths, RbmSpec } from "../../lib/spec.js";
+import { readFloats } from "./files.js";
+import type { Measured } from "./worker.js";
+
+/** Repeats `fit` on the same machine; each call trains some epochs on. */
+export async function rbmContender(spec: RbmSpec, files: DataPaths): Promise<Measured> {
+  const { samples, visible, hidden, batchSize, learningRate, checkEpochs } = spec;
+  const x = lw.tensor(await readFloats(files.x!), [samples, visible]);
+  const make = (): lw.models.RBM => {
+    const machine = lw.models.rbm({ visible, hidden, seed: 1 });
+    machine.compile({ optimizer: lw.optimizers.sgd({ learningRate }) });
+    return machine;
+  };
+  const machine = make();
+  let perEpoch: number | undefined;
+  return {
+    async measure(seconds) {
+      const epochs = perEpoch === undefined ? 1 : Math.max(1, Math.round(seconds / perEpoch));
+      const begin = performance.now();
+      await machine.fit(x, { epochs, batchSize, verbose: 0 });
+      perEpoch = (performance.now() - begin) / 1000 / epochs;
+      return { perUnit: perEpoch / Math.ceil(samples / batchSize) };
+    },
+    async check() {
+      const fresh = make();
+      await fresh.fit(x, { epochs: checkEpochs, batchSize, seed: 1, verbose: 0 });
+      const logs = await fresh.pseudoLogLikelihood(x, { flips: spec.flips, seed: 1 });
+      return { check: { pseudoLogLikelihood: logs.mean().item() } };
+    },
+  };
+}

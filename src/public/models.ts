@@ -1,0 +1,27 @@
+/** `lw.models`: models that learn without labels, and the networks that are made of them. */
+export {
+  type BeliefOptions,
+  DeepBeliefNetwork,
+  deepBeliefNetwork,
+  type FineTuneOptions,
+  type GenerateOptions,
+  loadDeepBeliefNetwork,
+  type PretrainLayerOptions,
+  type PretrainOptions,
+} from "../models/belief.js";
+export { loadRbm, RBM, rbm } from "../models/boltzmann.js";
+export type {
+  GibbsOptions,
+  Likelihood,
+  LikelihoodOptions,
+  PartitionOptions,
+  PseudoLikelihoodOptions,
+  RbmFitOptions,
+  SampleOptions,
+} from "../models/boltzmannoptions.js";
+export type { Clamp } from "../models/chains.js";
+export type { ContrastOptions, SparsityOptions } from "../models/contrast.js";
+export type { MachineOptions } from "../models/machine.js";
+export type { PartitionEstimate } from "../models/partition.js";
+export type { HiddenUnits, UnitGroup, VisibleUnits } from "../models/units.js";
+export type { Autoencoder, SequentialFromBelief } from "../models/unrolling.js";
