@@ -1,6 +1,8 @@
-// conv2d and conv2dInputGradient as products: rows of patches times the filter. Patches are cut block by
-// block into packed strips (they never exist as a whole), the filter is packed once per call, and the
-// accumulation is gemm's: blocks of kBlockK terms from zero, in order (row, column, channel) of the taps.
+// conv2d and conv2dInputGradient as products: rows of patches times the filter. Patches never exist as a
+// whole. Where rows of the result are long, source rows are copied with their padding and strips of
+// patches read them in place; else patches are cut block by block into packed strips, which may run on
+// from row to row. The filter is packed once per call, and the accumulation is gemm's either way: blocks of
+// kBlockK terms from zero, in order (row, column, channel) of the taps.
 #include "convolution.h"
 #include "epilogue.h"
 #include "gemm_tile.h"
@@ -12,6 +14,70 @@ namespace {
 constexpr int64_t kBlockRows = 32 * kRows;  // × kBlockK floats of patches: in L2
 // Floats of a block of the result in scratch.
 constexpr int64_t kScratchFloats = 96 * 1024;
+
+// Results of fewer columns are not cut into strips row by row.
+constexpr int64_t kLongRow = 2 * kRows;
+constexpr int64_t kFilterFloats = 4 * 1024;
+constexpr int64_t kSourceFloats = 48 * 1024;  // of padded rows, if they can be so few: in L2
+
+// The tile of gemm_tile.h over strips that are read in place: element (i, k) is at a[offsets[k] + i·lda].
+// The same chain of fma.
+template <int MR, int NV, bool TAIL>
+void offsetTile(int64_t kc, const int32_t* __restrict offsets, const float* __restrict a, int64_t lda, const float* __restrict b,
+                 float* __restrict c, int64_t ldc, bool add, int64_t tail) {
+  VF acc[MR][NV];
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; i++) {
+    __builtin_prefetch(c + i * ldc, 1);
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; j++) acc[i][j] = zero();
+  }
+#pragma GCC unroll kUnrollK
+  for (int64_t k = 0; k < kc; k++) {
+    VF bv[NV];
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; j++) bv[j] = load(b + j * W);
+    const float* const ak = a + offsets[k];
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; i++) {
+      const VF av = set1(ak[i * lda]);
+#pragma GCC unroll 8
+      for (int j = 0; j < NV; j++) acc[i][j] = fma(av, bv[j], acc[i][j]);
+    }
+    b += kColumns;
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; i++) {
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; j++) {
+      float* p = c + i * ldc + j * W;
+      if (TAIL && j == NV - 1) {
+        storePartial(p, add ? loadPartial(p, tail) + acc[i][j] : acc[i][j], tail);
+      } else {
+        store(p, add ? load(p) + acc[i][j] : acc[i][j]);
+      }
+    }
+  }
+}
+using OffsetTile = void (*)(int64_t kc, const int32_t* offsets, const float* a, int64_t lda,
+                            const float* b, float* c, int64_t ldc, bool add, int64_t tail);
+template <int MR, int NV, bool TAIL>
+constexpr OffsetTile offsetTileOrNull() {
+  if constexpr (MR <= kRows) return offsetTile<MR, NV, TAIL>;
+  else return nullptr;
+}
+#define LW_OFFSET_TILES(MR)                                                          \
+  {                                                                                   \
+    {offsetTileOrNull<MR, 1, false>(), offsetTileOrNull<MR, 1, true>()},            \
+        {offsetTileOrNull<MR, 2, false>(), offsetTileOrNull<MR, 2, true>()}         \
+  }
+// By rows − 1, vectors − 1, TAIL.
+const OffsetTile kOffsetTiles[14][2][2] = {
+    LW_OFFSET_TILES(1),  LW_OFFSET_TILES(2),  LW_OFFSET_TILES(3),  LW_OFFSET_TILES(4),
+    LW_OFFSET_TILES(5),  LW_OFFSET_TILES(6),  LW_OFFSET_TILES(7),  LW_OFFSET_TILES(8),
+    LW_OFFSET_TILES(9),  LW_OFFSET_TILES(10), LW_OFFSET_TILES(11), LW_OFFSET_TILES(12),
+    LW_OFFSET_TILES(13), LW_OFFSET_TILES(14),
+};
 
 // A direction's problem: views, and the filter as the product's second operand.
 struct Problem {
@@ -35,7 +101,28 @@ struct Problem {
     return inScratch ? maxOf(2 * kRows, minOf(kBlockRows, kScratchFloats / maxOf(1, pitch)))
                      : kBlockRows;
   }
+  // Whether strips are cut row by row, from padded source rows.
+  bool byRows() const {
+    return (backward ? ceilDiv(g.width, g.strideWidth) : g.outWidth) >= kLongRow;
+  }
+  // Patches that a part takes together or not at all.
+  int64_t unit(const View& v) const { return byRows() ? v.columns.count : 1; }
 };
+
+// Source rows that `rows` rows of patches meet, and the length of one with its padding, in pixels.
+int64_t sourceRows(const View& v, int64_t rows) {
+  return (rows - 1) * v.rows.stride + (v.rows.taps - 1) * v.rows.spacing + 1;
+}
+int64_t sourceWidth(const View& v) {
+  return (v.columns.count - 1) * v.columns.stride + (v.columns.taps - 1) * v.columns.spacing + 1;
+}
+// Rows of the result in a block.
+int64_t rowsAtOnce(const Problem& p, const View& v, bool inScratch) {
+  const int64_t most = maxOf(1, p.blockRows(inScratch) / maxOf(1, v.columns.count));
+  int64_t rows = minOf(most, maxOf(1, v.rows.count));
+  while (rows > 1 && sourceRows(v, rows) * sourceWidth(v) * v.depth > kSourceFloats) rows--;
+  return rows;
+}
 
 void packFilters(const Problem& p, const float* w, float* packed, int64_t part, int64_t parts) {
   // Groups of panels, so that rows of the filter are read in longer runs.
@@ -65,17 +152,22 @@ void packFilters(const Problem& p, const float* w, float* packed, int64_t part, 
   }
 }
 
-// What a part computes: patches [rows) of all views together, columns [cols) of the result.
+// What a part computes: units [rows) of all views together, columns [cols) of the result.
 struct Piece {
   Range rows, cols;
 };
 Piece pieceOf(const Problem& p, int64_t part, int64_t parts) {
-  Piece piece = {{0, p.rows()}, {0, p.pitch}};
+  int64_t units = 0;
+  for (int64_t i = 0; i < p.views; i++) {
+    const View v = p.view(i);
+    units += v.patches() / maxOf(1, p.unit(v));
+  }
+  Piece piece = {{0, units}, {0, p.pitch}};
   const int64_t panels = ceilDiv(p.columns, kColumns);
   if (p.g.groups == 1 && p.rows() < 4 * kRows * parts && panels >= 2 * parts) {
     piece.cols = split(p.pitch, kColumns, part, parts);
   } else {
-    piece.rows = split(p.rows(), 1, part, parts);
+    piece.rows = split(units, 1, part, parts);
   }
   return piece;
 }
@@ -86,22 +178,99 @@ struct Target {
   Epilogue* epilogue;
 };
 
-// `rows` patches of a view from patch `m` on, columns [cols): the result is at c.
-void multiplyBlock(const Problem& p, const View& v, const float* source, const float* packed,
-                   float* strips, int64_t m, int64_t rows, Range cols, float* c, int64_t ldc) {
-  const int64_t terms = v.terms(), nStrips = ceilDiv(rows, kRows), padded = p.paddedColumns();
-  const int64_t begin = cols.begin, end = p.g.groups == 1 ? cols.end : p.columns;
+// Copies the source rows that rows [row, row + rows) of patches meet, with zeros for padding.
+void padRows(const View& v, const float* source, int64_t image, int64_t row, int64_t rows, float* to) {
+  const int64_t width = sourceWidth(v), first = v.rows.source(row), n = sourceRows(v, rows);
+  const int64_t left = minOf(width, maxOf(0, -v.columns.offset));
+  const int64_t begin = maxOf(0, v.columns.offset);
+  const int64_t inside = maxOf(0, minOf(width - left, v.columns.size - begin));
+  for (int64_t r = 0; r < n; r++, to += width * v.depth) {
+    const int64_t y = first + r;
+    if (y < 0 || y >= v.rows.size) {
+      zeroFloats(to, width * v.depth);
+      continue;
+    }
+    zeroFloats(to, left * v.depth);
+    float* at = to + left * v.depth;
+    const float* from = source + ((image * v.rows.size + y) * v.columns.size + begin) * v.pitch;
+    if (v.depth == v.pitch) {
+      if (inside > 0) copyFloats(at, from, inside * v.depth);
+    } else {
+      for (int64_t x = 0; x < inside; x++) copyFloats(at + x * v.depth, from + x * v.pitch, v.depth);
+    }
+    zeroFloats(at + inside * v.depth, (width - left - inside) * v.depth);
+  }
+}
+
+// Where a block reads and writes.
+struct Block {
+  const float *source, *packed;
+  float* strips;  // packed strips or padded rows
+  float* c;
+  int64_t ldc;
+  Range cols;
+};
+
+// `count` rows of a view's patches from row `row` of an image on.
+void multiplyRows(const Problem& p, const View& v, const Block& b, int64_t image, int64_t row,
+                  int64_t count) {
+  const int64_t terms = v.terms(), padded = p.paddedColumns(), width = v.columns.count;
+  const int64_t begin = b.cols.begin, end = p.g.groups == 1 ? b.cols.end : p.columns;
+  const int64_t nStrips = ceilDiv(width, kRows), lda = v.columns.stride * v.depth;
+  const int64_t pitch = sourceWidth(v) * v.depth;
+  // The padded rows are a source of their own, of one group.
+  View own = v;
+  own.pitch = v.depth;
+  own.columns.size = sourceWidth(v);
   for (int64_t group = 0; group < p.g.groups; group++) {
-    const float* const filter = packed + group * terms * padded;
+    const float* const filter = b.packed + group * terms * padded;
+    padRows(v, b.source + group * v.depth, image, row, count, b.strips);
+    for (int64_t k0 = 0; k0 < terms; k0 += kBlockK) {
+      const int64_t kc = minOf(kBlockK, terms - k0);
+      int32_t offsets[kBlockK];
+      const Stretches stretches(own, k0, kc);
+      for (int64_t t = 0; t < stretches.taps; t++) {
+        const Stretch& tap = stretches.byTap[t];
+        for (int64_t k = 0; k < tap.count; k++) offsets[tap.at + k] = (int32_t)(tap.offset + k);
+      }
+      // A filter that fits L1 meets each strip as a whole, so that pixels of the result are written whole.
+      const bool whole = kc * (end - begin) <= kFilterFloats;
+      const int64_t step = whole ? end - begin : kColumns;
+      for (int64_t j0 = begin; j0 < end; j0 += step) {
+        for (int64_t r = 0; r < count; r++) {
+          const float* const a = b.strips + r * v.rows.stride * pitch;
+          float* const c = b.c + r * width * b.ldc + group * p.columns;
+          for (int64_t strip = 0; strip < nStrips; strip++) {
+            const int64_t i = width * strip / nStrips, mr = width * (strip + 1) / nStrips - i;
+            for (int64_t j = j0; j < j0 + step && j < end; j += kColumns) {
+              const int64_t columns = minOf(kColumns, end - j), vectors = ceilDiv(columns, W);
+              const int64_t tail = columns - (vectors - 1) * W;
+              kOffsetTiles[mr - 1][vectors - 1][tail != W](kc, offsets, a + i * lda, lda,
+                                                           filter + k0 * padded + j * kc,
+                                                           c + i * b.ldc + j, b.ldc, k0 > 0, tail);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+// `rows` patches of a view from patch `m` on.
+void multiplyPatches(const Problem& p, const View& v, const Block& b, int64_t m, int64_t rows) {
+  const int64_t terms = v.terms(), nStrips = ceilDiv(rows, kRows), padded = p.paddedColumns();
+  const int64_t begin = b.cols.begin, end = p.g.groups == 1 ? b.cols.end : p.columns;
+  for (int64_t group = 0; group < p.g.groups; group++) {
+    const float* const filter = b.packed + group * terms * padded;
     for (int64_t k0 = 0; k0 < terms; k0 += kBlockK) {
       const int64_t kc = minOf(kBlockK, terms - k0), stride = packedStride(kc);
       const Stretches stretches(v, k0, kc);
       Position position(v, m);
       for (int64_t strip = 0; strip < nStrips; strip++) {
         const int64_t i = rows * strip / nStrips, mr = rows * (strip + 1) / nStrips - i;
-        float* const to = strips + strip * kRows * stride;
+        float* const to = b.strips + strip * kRows * stride;
         for (int64_t r = 0; r < mr; r++, position.next(v)) {
-          cutPatch(v, stretches, Patch(v, source + group * v.depth, position), to + r * stride);
+          cutPatch(v, stretches, Patch(v, b.source + group * v.depth, position), to + r * stride);
         }
       }
       for (int64_t j = begin; j < end; j += kColumns) {
@@ -111,54 +280,73 @@ void multiplyBlock(const Problem& p, const View& v, const float* source, const f
         const float* const panel = filter + k0 * padded + j * kc;
         for (int64_t strip = 0; strip < nStrips; strip++) {
           const int64_t i = rows * strip / nStrips, mr = rows * (strip + 1) / nStrips - i;
-          tiles[mr - 1][vectors - 1](kc, strips + strip * kRows * stride, stride, panel, kColumns,
-                                     c + i * ldc + group * p.columns + j, ldc, k0 > 0, tail);
+          tiles[mr - 1][vectors - 1](kc, b.strips + strip * kRows * stride, stride, panel, kColumns,
+                                     b.c + i * b.ldc + group * p.columns + j, b.ldc,
+                                     k0 > 0, tail);
         }
       }
     }
   }
-  if (terms > 0) return;
-  for (int64_t i = 0; i < rows; i++) {
-    for (int64_t j = cols.begin; j < cols.end; j++) c[i * ldc + j] = 0.0f;
+}
+
+// `rows` finished patches of a view from patch `m` on, at c: to where they belong, and on to the epilogue.
+void finish(const Problem& p, const View& v, float* c, int64_t m, int64_t rows, Range cols, const Target& to) {
+  const int64_t n = p.pitch, width = cols.end - cols.begin, j = cols.begin;
+  if (v.dense()) {
+    if (to.epilogue) to.epilogue->apply(c + j, n, m, rows, j, width);
+    return;
+  }
+  Position position(v, m);
+  for (int64_t r = 0; r < rows; r++, position.next(v)) {
+    const int64_t y = v.rows.at + position.row * v.rows.every;
+    const int64_t x = v.columns.at + position.column * v.columns.every;
+    const int64_t row = (position.image * p.g.height + y) * p.g.width + x;
+    float* at = c + r * n + j;
+    if (to.stored) {
+      float* const own = to.stored + row * n + j;
+      for (int64_t k = 0; k < width; k++) own[k] = at[k];
+      at = own;
+    }
+    if (to.epilogue) to.epilogue->apply(at, n, row, 1, j, width);
   }
 }
 
 void convolve(const Problem& p, const float* source, const float* packed, float* strips,
               const Piece& piece, const Target& to) {
   const int64_t n = p.pitch;
-  int64_t before = 0;  // patches of earlier views
+  int64_t before = 0;  // units of earlier views
   for (int64_t i = 0; i < p.views; i++) {
     const View v = p.view(i);
-    const int64_t begin = maxOf(0, piece.rows.begin - before);
-    const int64_t end = minOf(v.patches(), piece.rows.end - before);
+    const int64_t unit = maxOf(1, p.unit(v)), units = v.patches() / unit;
+    const int64_t begin = maxOf(0, piece.rows.begin - before) * unit;
+    const int64_t end = minOf(units, piece.rows.end - before) * unit;
     const bool direct = to.stored && v.dense();
-    const int64_t blocks = end > begin ? ceilDiv(end - begin, p.blockRows(!direct)) : 0;
-    for (int64_t b = 0; b < blocks; b++) {
-      const int64_t m = begin + (end - begin) * b / blocks;
-      const int64_t rows = begin + (end - begin) * (b + 1) / blocks - m;
+    const int64_t blockRows = p.blockRows(!direct), rowsOfBlock = rowsAtOnce(p, v, !direct);
+    for (int64_t m = begin; m < end;) {
+      int64_t rows;
+      if (p.byRows()) {
+        const int64_t row = m / unit % v.rows.count;
+        rows = minOf(minOf(rowsOfBlock, v.rows.count - row) * unit, end - m);
+      } else {
+        const int64_t left = end - m;
+        rows = left / ceilDiv(left, blockRows);
+      }
       float* const c = direct ? to.stored + m * n : to.scratch;
-      multiplyBlock(p, v, source, packed, strips, m, rows, piece.cols, c, n);
-      const int64_t width = piece.cols.end - piece.cols.begin, j = piece.cols.begin;
-      if (v.dense()) {
-        if (to.epilogue) to.epilogue->apply(c + j, n, m, rows, j, width);
-        continue;
-      }
-      Position position(v, m);
-      for (int64_t r = 0; r < rows; r++, position.next(v)) {
-        const int64_t y = v.rows.at + position.row * v.rows.every;
-        const int64_t x = v.columns.at + position.column * v.columns.every;
-        const int64_t row = (position.image * p.g.height + y) * p.g.width + x;
-        float* at = c + r * n + j;
-        if (to.stored) {
-          float* const own = to.stored + row * n + j;
-          for (int64_t k = 0; k < width; k++) own[k] = at[k];
-          at = own;
+      const Block block = {source, packed, strips, c, n, piece.cols};
+      if (v.terms() == 0) {
+        for (int64_t r = 0; r < rows; r++) {
+          for (int64_t j = piece.cols.begin; j < piece.cols.end; j++) c[r * n + j] = 0.0f;
         }
-        if (to.epilogue) to.epilogue->apply(at, n, row, 1, j, width);
+      } else if (p.byRows()) {
+        multiplyRows(p, v, block, m / unit / v.rows.count, m / unit % v.rows.count, rows / unit);
+      } else {
+        multiplyPatches(p, v, block, m, rows);
       }
+      finish(p, v, c, m, rows, piece.cols, to);
+      m += rows;
     }
     packed += p.packedSize(v);
-    before += v.patches();
+    before += units;
   }
 }
 
@@ -194,18 +382,22 @@ void planPatches(Call& call) {
     return at;
   };
   if (tile) take(tile->scratchBytes);
-  int64_t terms = 0, packed = 0;
-  bool dense = true;
+  int64_t packed = 0, strips = 0, block = 0;
   for (int64_t i = 0; i < p.views; i++) {
     const View v = p.view(i);
-    terms = maxOf(terms, v.terms());
     packed += p.packedSize(v);
-    dense = dense && v.dense();
+    if (v.patches() == 0) continue;
+    const bool inScratch = call.custom[0] < 0 || !v.dense();
+    const int64_t rows = p.byRows() ? rowsAtOnce(p, v, inScratch) * v.columns.count
+                                    : minOf(v.patches(), p.blockRows(inScratch));
+    block = maxOf(block, inScratch ? rows : 0);
+    if (v.terms() == 0) continue;
+    const int64_t kc = minOf(kBlockK, v.terms());
+    strips = maxOf(strips, p.byRows() ? sourceRows(v, rows / v.columns.count) * sourceWidth(v) * v.depth + W
+                                      : (ceilDiv(rows, kRows) + 1) * kRows * packedStride(kc));
   }
-  const bool inScratch = call.custom[0] < 0 || !dense;
-  const int64_t rows = minOf(p.rows(), p.blockRows(inScratch));
-  call.custom[1] = take((ceilDiv(rows, kRows) + 1) * kRows * packedStride(minOf(kBlockK, terms)) * 4);
-  call.custom[2] = take(inScratch ? rows * p.pitch * 4 : 0);
+  call.custom[1] = take(strips * 4);
+  call.custom[2] = take(block * p.pitch * 4);
   call.scratchBytes = bytes;
   call.sharedBytes = packed * 4;
   call.phases = 2;
