@@ -156,7 +156,7 @@ std::string TilePlanner::build() {
     total *= dim;
     if (total > INT32_MAX) return "tile domain has 2^31 elements or more";
   }
-  const int firstInput = kernel == k_gemm ? 1 : 0;
+  const int firstInput = hasEpilogue(kernel) ? 1 : 0;
   for (int i = firstInput; i < nInputs; i++) {
     int64_t extent = empty ? 0 : 1;
     for (int d = 0; d < rank; d++) {
@@ -471,9 +471,9 @@ std::string TilePlanner::build() {
     if (values[v].needed && !values[v].uniform && !values[v].column && !isSimple(values[v].op)) plan.light = 0;
   }
 
-  // gemm: an output may hold C while it is computed, unless it is still needed as something else.
+  // Epilogue: an output may hold C while it is computed, unless it is still needed as something else.
   plan.blockTensor = -1;
-  if (kernel == k_gemm) {
+  if (hasEpilogue(kernel)) {
     for (int pass = 0; pass < 2 && plan.blockTensor < 0; pass++) {
       for (int r = 0; r < nResults && plan.blockTensor < 0; r++) {
         TileResult& result = planResults[r];

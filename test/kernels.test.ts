@@ -13,6 +13,7 @@ import { expectSameBits, expectWithin } from "./helpers/allClose.js";
 import { addon, addonMissing, executors } from "./helpers/executors.js";
 import { philox, references } from "./helpers/reference.js";
 import { f32, i32, type KernelCase, out, programOf } from "./kernels/case.js";
+import { convolutionCases } from "./kernels/convolution.cases.js";
 import { gatherCases } from "./kernels/gather.cases.js";
 import { instructionCases } from "./kernels/instruction.cases.js";
 import { mapCases } from "./kernels/map.cases.js";
@@ -34,6 +35,7 @@ const families: Readonly<Record<string, readonly KernelCase[]>> = {
   moments: normalizationCases,
   "argReduce and topK": selectCases,
   cumsum: scanCases,
+  convolution: convolutionCases,
 };
 
 /** Values that only show at run time to lie outside a tensor. */

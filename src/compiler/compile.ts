@@ -30,7 +30,7 @@ export function compileGraph(
   // Kernels and reductions write all their outputs, wanted or not.
   for (const { unit } of plan.steps) {
     if (unit?.kind === "kernel") for (const value of unit.anchor!.outputs) live.add(value);
-    if (unit?.kind === "gemm" && unit.nodes.length === 0) live.add(unit.anchor!.outputs[0]!);
+    if (unit?.kind === "product" && unit.nodes.length === 0) live.add(unit.anchor!.outputs[0]!);
   }
   const updated = new Set(updates.map((u) => u.input));
   const bindings: Binding[] = [

@@ -313,6 +313,15 @@ const gemmReference: Reference = (call, inputs, context) => {
       }
     }
   }
+  return withEpilogue(call, c, rest, context);
+};
+
+const withEpilogue = (
+  call: Call,
+  c: Expected,
+  rest: readonly Numbers[],
+  context: Parameters<Reference>[2],
+): Expected[] => {
   if (!call.tile) return [c];
   const out = mapReference(call.tile, [c.values, ...rest], context);
   // The epilogues of the cases do not amplify an error in C by more than 2.
@@ -323,6 +332,82 @@ const gemmReference: Reference = (call, inputs, context) => {
   }
   return out;
 };
+
+/** All three convolutions: y += x·w over every x, w and y that meet, the third of them asked for. */
+const convolutionReference =
+  (wanted: "x" | "w" | "y"): Reference =>
+  (call, inputs, context) => {
+    const [batch, height, width, channels, outHeight, outWidth, filters, ...others] =
+      call.ints as number[] as [number, number, number, number, number, number, number];
+    const [taps, tapColumns, sh, sw, top, left, dh, dw, groups] = others as number[] as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    const [a, b, ...rest] = inputs as [Numbers, Numbers, ...Numbers[]];
+    const own = channels / groups;
+    const each = filters / groups;
+    const sizes = {
+      x: batch * height * width * channels,
+      w: taps * tapColumns * own * filters,
+      y: batch * outHeight * outWidth * filters,
+    };
+    const size = sizes[wanted];
+    const values = new Float64Array(size);
+    const magnitudes = new Float64Array(size);
+    const terms = new Float64Array(size);
+    for (let n = 0; n < batch; n++)
+      for (let i = 0; i < outHeight; i++)
+        for (let j = 0; j < outWidth; j++)
+          for (let k = 0; k < taps; k++)
+            for (let l = 0; l < tapColumns; l++) {
+              const row = i * sh - top + k * dh;
+              const column = j * sw - left + l * dw;
+              if (row < 0 || column < 0 || row >= height || column >= width) continue;
+              for (let o = 0; o < filters; o++)
+                for (let c = 0; c < own; c++) {
+                  const at = {
+                    x:
+                      ((n * height + row) * width + column) * channels +
+                      Math.floor(o / each) * own +
+                      c,
+                    w: ((k * tapColumns + l) * own + c) * filters + o,
+                    y: ((n * outHeight + i) * outWidth + j) * filters + o,
+                  };
+                  const term =
+                    wanted === "y"
+                      ? a[at.x]! * b[at.w]!
+                      : wanted === "x"
+                        ? a[at.y]! * b[at.w]!
+                        : a[at.x]! * b[at.y]!;
+                  values[at[wanted]]! += term;
+                  magnitudes[at[wanted]]! += Math.abs(term);
+                  terms[at[wanted]]!++;
+                }
+            }
+    const winograd = call.ints[16] === 1 && taps === 3 && tapColumns === 3 && wanted !== "w";
+    if (winograd) {
+      // By Winograd's algorithm the error follows the sums around an element, not its own: 100 halves of
+      // an ULP of the largest term, by the root of the number of terms (measured: at most 30).
+      const largest = (numbers: Numbers): number => {
+        let most = 0;
+        for (let i = 0; i < numbers.length; i++) most = Math.max(most, Math.abs(numbers[i]!));
+        return most;
+      };
+      const count = 9 * (wanted === "y" ? channels : filters);
+      const bound = 100 * eps * Math.sqrt(count) * largest(a) * largest(b);
+      return withEpilogue(call, { values, allowed: magnitudes.fill(bound) }, rest, context);
+    }
+    // As in gemm: a random walk of the terms' roundings, and one for each end.
+    const allowed = magnitudes.map((m, i) => (2 * Math.sqrt(terms[i]!) + 2) * eps * m + tiny);
+    return withEpilogue(call, { values, allowed }, rest, context);
+  };
 
 const copyReference: Reference = (call, [x], { sizes }) => {
   const [rank, from, to] = call.ints as [number, number, number];
@@ -497,6 +582,9 @@ export const references: Readonly<Record<string, Reference>> = {
   map: (call, inputs, context) => mapReference(call.tile!, inputs, context),
   reduce: reduceReference,
   gemm: gemmReference,
+  conv2d: convolutionReference("y"),
+  conv2dInputGradient: convolutionReference("x"),
+  conv2dFilterGradient: convolutionReference("w"),
   copy: copyReference,
   gather: gatherReference,
   scatterAdd: scatterAddReference,

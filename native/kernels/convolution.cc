@@ -1,0 +1,46 @@
+// conv2d, conv2dInputGradient, conv2dFilterGradient: the choice of algorithm, by shape alone.
+#include "convolution.h"
+
+namespace layerwise {
+namespace LAYERWISE_ISA_NAMESPACE {
+
+// custom[15] is the algorithm; the others are its own.
+enum Algorithm : int64_t { kPatches, kDepthwise, kWinograd };
+
+void plan_conv2d(Call& call) {
+  if (Geometry(call).depthwise()) {
+    planDepthwise(call);
+    call.custom[15] = kDepthwise;
+  } else if (planWinograd(call)) {
+    call.custom[15] = kWinograd;
+  } else {
+    planPatches(call);
+    call.custom[15] = kPatches;
+  }
+}
+void run_conv2d(const Call& call, const Run& run, int phase, int64_t part, int64_t parts) {
+  const auto algorithm = call.custom[15] == kDepthwise  ? runDepthwise
+                         : call.custom[15] == kWinograd ? runWinograd
+                                                        : runPatches;
+  algorithm(call, run, phase, part, parts);
+}
+
+void plan_conv2dInputGradient(Call& call) { plan_conv2d(call); }
+void run_conv2dInputGradient(const Call& call, const Run& run, int phase, int64_t part, int64_t parts) {
+  run_conv2d(call, run, phase, part, parts);
+}
+
+void plan_conv2dFilterGradient(Call& call) {
+  const Geometry g(call);
+  if (g.depthwise()) planDepthwise(call);
+  else planFilterGradient(call);
+}
+void run_conv2dFilterGradient(const Call& call, const Run& run, int phase, int64_t part,
+                              int64_t parts) {
+  const Geometry g(call);
+  if (g.depthwise()) runDepthwise(call, run, phase, part, parts);
+  else runFilterGradient(call, run, phase, part, parts);
+}
+
+}  // namespace LAYERWISE_ISA_NAMESPACE
+}  // namespace layerwise
