@@ -322,7 +322,7 @@ export class DeepBeliefNetwork implements CallbackModel {
     const trainer = new Trainer(this.#wakeSleepNetwork(plan));
     trainer.compile(objective);
     this.#optimizer = objective.optimizer;
-    return trainer.fit(this, inputs, [], fit);
+    return trainer.fit(this, { x: inputs, y: [] }, fit);
   }
 
   #untied(): readonly DirectedLayer[] {

@@ -2,6 +2,8 @@
  * The restricted Boltzmann machine as users hold it: learning, features, samples and likelihoods. What
  * a step of learning computes is in `contrast.ts`, the chains in `chains.ts`, log Z in `partition.ts`.
  */
+
+import { epochOrder } from "../data/order.js";
 import {
   ArgumentError,
   checkChoice,
@@ -23,7 +25,6 @@ import { readTogether, type Variable } from "../tensor/variable.js";
 import type { CallbackHooks, CallbackModel, History, Logs } from "../training/callbacks.js";
 import { type DataLike, type Samples, sliceSamples } from "../training/data.js";
 import { Objective } from "../training/objective.js";
-import { epochOrder } from "../training/order.js";
 import { type PredictOptions, Predictor } from "../training/predictor.js";
 import { Trainer } from "../training/trainer.js";
 import { readMachineFile, writeMachineFile } from "./boltzmannfile.js";
@@ -242,14 +243,22 @@ export class RBM implements CallbackModel {
     if (!this.#begun) this.#beginChains(data, seed);
     const listed = [callbacks].flat() as CallbackHooks[];
     if (!validation) {
-      return this.#trainer!.fit(this, tensorOf(data), [], { ...rest, seed, callbacks: listed });
+      return this.#trainer!.fit(
+        this,
+        { x: tensorOf(data), y: [] },
+        { ...rest, seed, callbacks: listed },
+      );
     }
-    return this.#trainer!.fit(this, tensorOf(data), [], {
-      ...rest,
-      seed,
-      validationData: [tensorOf(validation), []],
-      callbacks: [this.#gap(data, validation), ...listed],
-    });
+    return this.#trainer!.fit(
+      this,
+      { x: tensorOf(data), y: [] },
+      {
+        ...rest,
+        seed,
+        validationData: [tensorOf(validation), []],
+        callbacks: [this.#gap(data, validation), ...listed],
+      },
+    );
   }
 
   /** Adds the gap of free energies to the logs, before other callbacks see them. */

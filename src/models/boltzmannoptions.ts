@@ -1,7 +1,7 @@
 /** What the methods of a restricted Boltzmann machine take and give. */
 import type { TensorLike } from "../tensor/tensor.js";
 import type { DataLike } from "../training/data.js";
-import type { FitOptions } from "../training/trainer.js";
+import type { FitOptions } from "../training/options.js";
 import type { Clamp } from "./chains.js";
 import type { AnnealingOptions, PartitionEstimate } from "./partition.js";
 

@@ -4,6 +4,7 @@
  * changes the hidden units' input, so a flip costs no product.
  */
 import { trace } from "../backend/run.js";
+import { epochOrder } from "../data/order.js";
 import { logSigmoid } from "../ops/composed.js";
 import { add, mul, sub } from "../ops/elementwise.js";
 import { gather } from "../ops/gather.js";
@@ -11,7 +12,6 @@ import { expandDims } from "../ops/movement.js";
 import { mixSeed } from "../tensor/random.js";
 import { leaf } from "../tensor/tensor.js";
 import type { Samples } from "../training/data.js";
-import { epochOrder } from "../training/order.js";
 import { looped } from "./chains.js";
 import { hiddenInput, type MachineLayout, type MachineWeights } from "./energy.js";
 import { unitKind } from "./units.js";
