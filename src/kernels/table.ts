@@ -3,11 +3,13 @@
  * same names in `native/kernels.def`, and a test asserts that neither side lacks one.
  */
 import { gather, scatterAdd } from "./gather.js";
+import { transformImages, transformImagesGradient } from "./image.js";
 import type { Kernel } from "./kernel.js";
 import { map } from "./map.js";
 import { gemm } from "./matmul.js";
 import { copy } from "./movement.js";
 import { moments } from "./normalization.js";
+import { avgPool, avgPoolGradient, maxPool, maxPoolGradient } from "./pooling.js";
 import { reduce } from "./reduce.js";
 import { cumsum } from "./scan.js";
 import { argReduce, topK } from "./select.js";
@@ -27,6 +29,12 @@ export const kernels = {
   argReduce,
   topK,
   cumsum,
+  maxPool,
+  maxPoolGradient,
+  avgPool,
+  avgPoolGradient,
+  transformImages,
+  transformImagesGradient,
 } as const satisfies Record<string, Kernel>;
 
 /** Name of a kernel. */
