@@ -141,6 +141,13 @@ export {
 } from "./ops/elementwise.js";
 export { gather, oneHot, scatterAdd } from "./ops/gather.js";
 export { stopGradient } from "./ops/identity.js";
+export {
+  type FillMode,
+  type Interpolation,
+  resizeBilinear,
+  resizeNearestNeighbor,
+  transformImages,
+} from "./ops/image.js";
 export { dot, matMul, outerProduct } from "./ops/matmul.js";
 export {
   concat,
@@ -159,7 +166,8 @@ export {
   transpose,
   unstack,
 } from "./ops/movement.js";
-export { moments, variance } from "./ops/normalization.js";
+export { localResponseNormalization, moments, variance } from "./ops/normalization.js";
+export { avgPool, maxPool, type PoolOptions } from "./ops/pooling.js";
 export { randomExponential, randomNormal, randomUniform, truncatedNormal } from "./ops/random.js";
 export { all, any, logSumExp, max, mean, min, norm, prod, sum } from "./ops/reduce.js";
 export { argMax, argMin, cumsum, topk } from "./ops/select.js";
@@ -188,6 +196,7 @@ export {
   tensor,
 } from "./tensor/tensor.js";
 export { Variable, variable } from "./tensor/variable.js";
+export type { Padding } from "./tensor/window.js";
 export type { CallbackHooks, History, Logs, PredictLogs } from "./training/callbacks.js";
 export type { DataLike } from "./training/data.js";
 export type { CompileOptions } from "./training/objective.js";

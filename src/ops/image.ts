@@ -1,5 +1,5 @@
 /** Ops on images [batch, height, width, channels]: reading them at other places, and resizing. */
-import { checkChoice, checkKeys, expected, ShapeError } from "../errors.js";
+import { ArgumentError, checkChoice, checkKeys, expected, ShapeError } from "../errors.js";
 import { fillModes } from "../kernels/image.js";
 import { showShape } from "../tensor/shape.js";
 import { leaf, type Tensor, type TensorLike } from "../tensor/tensor.js";
@@ -196,7 +196,9 @@ function alignment(where: string, options: ResizeOptions): "corners" | "centers"
   checkKeys(where, options, ["alignCorners", "halfPixelCenters"]);
   const { alignCorners = false, halfPixelCenters = !alignCorners } = options;
   if (alignCorners && halfPixelCenters) {
-    throw new ShapeError(`${where}: \`alignCorners\` and \`halfPixelCenters\` exclude each other`);
+    throw new ArgumentError(
+      `${where}: \`alignCorners\` and \`halfPixelCenters\` exclude each other`,
+    );
   }
   return alignCorners ? "corners" : halfPixelCenters ? "centers" : "edges";
 }
