@@ -687,7 +687,7 @@ function describe(className: string, name: string | null): string {
 /** How the function that makes a class is spelled: "PReLU" → "prelu", "Conv2D" → "conv2d". */
 function factoryName(className: string): string {
   if (/^[A-Z][A-Z]/.test(className)) return className.toLowerCase();
-  return (className.charAt(0).toLowerCase() + className.slice(1)).replace(/\dD$/, (end) =>
+  return (className.charAt(0).toLowerCase() + className.slice(1)).replace(/\dD(?=$|[A-Z])/, (end) =>
     end.toLowerCase(),
   );
 }
