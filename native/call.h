@@ -17,6 +17,12 @@ enum KernelId : int32_t {
   kKernelCount
 };
 
+// Kernels that may carry an epilogue: two operands, then the tile inputs 1, 2 …; slot 0 is the result.
+constexpr bool hasEpilogue(int32_t kernel) {
+  return kernel == k_gemm || kernel == k_conv2d || kernel == k_conv2dInputGradient ||
+         kernel == k_conv2dFilterGradient;
+}
+
 enum InstructionId : int32_t {
 #define INSTRUCTION(name, lanes, expression) i_##name,
 #include "elementwise.def"
@@ -38,7 +44,7 @@ enum TileInputKind : int32_t {
   kRowUnit,   // contiguous inside a row, rows anywhere
   kRowConst,  // one value per row
   kGeneral,   // any strides
-  kExternal,  // the kernel points at the block itself (the C of a gemm)
+  kExternal,  // the kernel points at the block itself (what an epilogue is applied to)
 };
 
 struct TileInput {
@@ -76,7 +82,7 @@ struct TileOp {
 enum : int32_t {
   kStored = 0,   // copied (and converted) from the register after the block
   kDirect = 1,   // the value's only write goes straight to the output
-  kInBlock = 2,  // gemm: the output holds C itself, nothing to do
+  kInBlock = 2,  // epilogue: the output holds C itself, nothing to do
 };
 struct TileResult {
   int32_t tensor;
@@ -94,7 +100,7 @@ struct TilePlan {
   int32_t outerRank;
   int64_t outerDims[8];
   int64_t domain[3];         // reduce: outer, axis, inner
-  int32_t blockTensor;       // gemm: the output that holds C while it is computed, -1 for none
+  int32_t blockTensor;       // epilogue: the output that holds C while it is computed, -1 for none
   int32_t aliased;           // an output shares memory with a tile input
   const TileInput* inputs;
   const TileResult* results;

@@ -193,7 +193,7 @@ class ProgramReader {
     }
     EncodedTile encoded;
     if (hasTile && !tile(&encoded)) return false;
-    if (hasTile && kernel != k_map && kernel != k_reduce && kernel != k_gemm) {
+    if (hasTile && kernel != k_map && kernel != k_reduce && !hasEpilogue(kernel)) {
       return failCall("takes no tile program");
     }
 
@@ -208,7 +208,7 @@ class ProgramReader {
     for (int32_t id : inputs) inputTypes.push_back(p_.tensors_[id].dtype);
     for (int32_t id : outputs) outputTypes.push_back(p_.tensors_[id].dtype);
     std::vector<int32_t> tileInputs;
-    if (kernel == k_gemm && hasTile) {
+    if (hasEpilogue(kernel) && hasTile) {
       tileInputs = inputs;
       if (tileInputs.size() >= 2) {
         tileInputs.erase(tileInputs.begin());

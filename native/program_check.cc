@@ -81,6 +81,24 @@ struct Checker {
     return fail(std::string(what) + " " + text(at) + " has " + text(tensors[tensor].size) +
                 " elements, the attributes say " + text(size));
   }
+  // The rest of a call that may carry an epilogue, after its two operands: C of rows × columns.
+  bool product(int64_t rows, int64_t columns, const char* domain) {
+    if (tile) {
+      if (tile->dims.size() != 2) return count("tile dimensions", (int64_t)tile->dims.size(), 2);
+      if (tile->dims[0] != rows || tile->dims[1] != columns) {
+        return fail(std::string("tile domain is not ") + domain);
+      }
+      if (call.nOutputs < 1) return count("outputs", 0, 1);
+      for (int o = 0; o < call.nOutputs; o++) {
+        if (!sized("output", call.outputs[o], o, rows * columns)) return false;
+      }
+      return true;
+    }
+    if (call.nInputs != 2) return count("inputs", call.nInputs, 2);
+    if (call.nOutputs != 1) return count("outputs", call.nOutputs, 1);
+    if (call.nFloats != 0) return count("float attributes", call.nFloats, 0);
+    return output(0, kFloat32, rows * columns);
+  }
   bool atLeast(const char* what, int32_t tensor, int at, int64_t size) {
     if (tensors[tensor].size >= size) return true;
     return fail(std::string(what) + " " + text(at) + " has " + text(tensors[tensor].size) +
@@ -142,23 +160,61 @@ void check_gemm(Checker& c) {
     if (!c.atLeast("input", c.call.inputs[0], 0, a + (batch - 1) * c.call.ints[6])) return;
     if (!c.atLeast("input", c.call.inputs[1], 1, b + (batch - 1) * c.call.ints[7])) return;
   }
-  if (c.tile) {
-    if (c.tile->dims.size() != 2) {
-      return (void)c.count("tile dimensions", (int64_t)c.tile->dims.size(), 2);
-    }
-    if (c.tile->dims[0] != batch * m || c.tile->dims[1] != n) {
-      return (void)c.fail("tile domain is not [batch·m, n]");
-    }
-    if (c.call.nOutputs < 1) return (void)c.count("outputs", 0, 1);
-    for (int o = 0; o < c.call.nOutputs; o++) {
-      if (!c.sized("output", c.call.outputs[o], o, size)) return;
-    }
-    return;
+  c.product(batch * m, n, "[batch·m, n]");
+}
+
+// Of all three convolutions: sizes of the attributes, and what else is the same.
+struct Convolution {
+  int64_t input, filter, output;
+  int64_t pixels, inputPixels, terms, channels, filters;
+};
+bool convolution(Checker& c, Convolution* s) {
+  constexpr int kAttributes = 17;
+  if (c.call.nInts != kAttributes) {
+    return c.count("integer attributes", c.call.nInts, kAttributes);
   }
-  if (c.call.nInputs != 2) return (void)c.count("inputs", c.call.nInputs, 2);
-  if (c.call.nOutputs != 1) return (void)c.count("outputs", c.call.nOutputs, 1);
-  if (c.call.nFloats != 0) return (void)c.count("float attributes", c.call.nFloats, 0);
-  c.output(0, kFloat32, size);
+  if (!c.notNegative({0, 1, 2, 3, 4, 5, 6, 11, 12}) || !c.flag(16)) return false;
+  const int32_t* v = c.call.ints;
+  for (int p : {7, 8, 9, 10, 13, 14, 15}) {
+    if (v[p] < 1) {
+      return c.fail("integer attribute " + text(p) + " is " + text(v[p]) + ", expected 1 or more");
+    }
+  }
+  s->channels = v[3], s->filters = v[6];
+  const int64_t groups = v[15];
+  if (s->channels % groups != 0 || s->filters % groups != 0) {
+    return c.fail(text(s->channels) + " channels and " + text(s->filters) +
+                  " filters do not fall into " + text(groups) + " groups");
+  }
+  s->pixels = product({v[0], v[4], v[5]});
+  s->inputPixels = product({v[0], v[1], v[2]});
+  s->terms = product({v[7], v[8], s->channels / groups});
+  s->input = product({v[0], v[1], v[2], s->channels});
+  s->filter = product({v[7], v[8], s->channels / groups, s->filters});
+  s->output = product({v[0], v[4], v[5], s->filters});
+  for (int64_t size : {s->pixels, s->inputPixels, s->terms, s->input, s->filter, s->output}) {
+    if (size < 0) return c.fail("attributes describe a tensor of 2^31 elements or more");
+  }
+  if (c.call.nInputs < 2) return c.count("inputs", c.call.nInputs, 2);
+  return true;
+}
+
+void check_conv2d(Checker& c) {
+  Convolution s;
+  (void)(convolution(c, &s) && c.input(0, kFloat32, s.input) && c.input(1, kFloat32, s.filter) &&
+         c.product(s.pixels, s.filters, "[batch·outHeight·outWidth, filters]"));
+}
+
+void check_conv2dInputGradient(Checker& c) {
+  Convolution s;
+  (void)(convolution(c, &s) && c.input(0, kFloat32, s.output) && c.input(1, kFloat32, s.filter) &&
+         c.product(s.inputPixels, s.channels, "[batch·height·width, channels]"));
+}
+
+void check_conv2dFilterGradient(Checker& c) {
+  Convolution s;
+  (void)(convolution(c, &s) && c.input(0, kFloat32, s.input) && c.input(1, kFloat32, s.output) &&
+         c.product(s.terms, s.filters, "[kernelHeight·kernelWidth·channels/groups, filters]"));
 }
 
 void check_copy(Checker& c) {
@@ -370,7 +426,7 @@ bool isIdentity(const std::vector<int64_t>& strides, const std::vector<int64_t>&
 // No operands may share memory, but for an output on a tile input of the same layout.
 std::string checkOverlap(const Call& call, const EncodedTile* tile,
                          const std::vector<ProgramTensor>& tensors) {
-  const int firstTileInput = call.kernel == k_gemm ? 2 : 0;
+  const int firstTileInput = hasEpilogue(call.kernel) ? 2 : 0;
   for (int o = 0; o < call.nOutputs; o++) {
     const ProgramTensor& out = tensors[call.outputs[o]];
     for (int p = 0; p < o; p++) {
@@ -382,7 +438,7 @@ std::string checkOverlap(const Call& call, const EncodedTile* tile,
       const ProgramTensor& in = tensors[call.inputs[i]];
       if (!tensorsOverlap(in, out)) continue;
       const bool tileInput = tile && i >= firstTileInput;
-      const size_t row = (size_t)(call.kernel == k_gemm ? i - 1 : i);
+      const size_t row = (size_t)(hasEpilogue(call.kernel) ? i - 1 : i);
       if (tileInput && in.value == out.value &&
           in.bytes() / (in.size ? in.size : 1) == out.bytes() / (out.size ? out.size : 1) &&
           row < tile->strides.size() && isIdentity(tile->strides[row], tile->dims)) {

@@ -18,6 +18,7 @@
       "kernels/map.cc",
       "kernels/reduce.cc",
       "kernels/matmul.cc",
+      "kernels/convolution.cc",
       "kernels/movement.cc",
       "kernels/gather.cc",
       "kernels/softmax.cc",

@@ -144,7 +144,7 @@ std::string TilePlanner::build() {
     total *= dim;
     if (total > INT32_MAX) return "tile domain has 2^31 elements or more";
   }
-  const int firstInput = kernel == k_gemm ? 1 : 0;
+  const int firstInput = hasEpilogue(kernel) ? 1 : 0;
   for (int i = firstInput; i < nInputs; i++) {
     int64_t extent = empty ? 0 : 1;
     for (int d = 0; d < rank; d++) {
@@ -454,9 +454,9 @@ std::string TilePlanner::build() {
   }
   plan.aliased = aliased;
 
-  // gemm: an output may hold C while it is computed, unless it is still needed as something else.
+  // Epilogue: an output may hold C while it is computed, unless it is still needed as something else.
   plan.blockTensor = -1;
-  if (kernel == k_gemm) {
+  if (hasEpilogue(kernel)) {
     for (int pass = 0; pass < 2 && plan.blockTensor < 0; pass++) {
       for (int r = 0; r < nResults && plan.blockTensor < 0; r++) {
         TileResult& result = planResults[r];

@@ -1,6 +1,6 @@
 /**
  * The environment variables layerwise reads, each read and checked once: LAYERWISE_BACKEND,
- * LAYERWISE_ISA, LAYERWISE_THREADS, LAYERWISE_ADDON. Which instruction sets exist here, only the addon knows.
+ * LAYERWISE_ISA, LAYERWISE_THREADS, LAYERWISE_ADDON, LAYERWISE_WINOGRAD. Which instruction sets exist here, only the addon knows.
  * And what those that all programs share, NO_COLOR and CI, say.
  */
 import { ArgumentError, expected, show } from "./errors.js";
@@ -17,6 +17,8 @@ export interface Environment {
   readonly threads?: number;
   /** `LAYERWISE_ADDON`: path of the addon, instead of the usual places. */
   readonly addon?: string;
+  /** `LAYERWISE_WINOGRAD`: `0` keeps convolutions from Winograd's algorithm. */
+  readonly winograd?: boolean;
 }
 
 /** Every instruction set that any platform's addon has, best first. */
@@ -34,6 +36,7 @@ let cached: Environment | undefined;
 export function parseEnvironment(variables: Variables): Environment {
   const backend = oneOf(variables, "LAYERWISE_BACKEND", ["native", "typescript"] as const);
   const isa = oneOf(variables, "LAYERWISE_ISA", knownIsas);
+  const winograd = oneOf(variables, "LAYERWISE_WINOGRAD", ["0", "1"] as const);
   const addon = variables.LAYERWISE_ADDON?.trim();
   const text = variables.LAYERWISE_THREADS?.trim();
   let threads: number | undefined;
@@ -50,6 +53,7 @@ export function parseEnvironment(variables: Variables): Environment {
     ...(isa !== undefined && { isa }),
     ...(threads !== undefined && { threads }),
     ...(addon && { addon }),
+    ...(winograd !== undefined && { winograd: winograd === "1" }),
   };
 }
 

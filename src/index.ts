@@ -79,6 +79,17 @@ export {
   threshold,
   thresholdedRelu,
 } from "./ops/composed.js";
+export {
+  type Conv1dOptions,
+  type Conv2dOptions,
+  type Conv2dTransposeOptions,
+  type Conv3dOptions,
+  conv1d,
+  conv2d,
+  conv2dTranspose,
+  conv3d,
+  depthwiseConv2d,
+} from "./ops/convolution.js";
 export { eye, fill, linspace, ones, onesLike, range, zeros, zerosLike } from "./ops/creation.js";
 export {
   abs,

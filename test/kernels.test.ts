@@ -13,6 +13,7 @@ import { expectSameBits, expectWithin } from "./helpers/allClose.js";
 import { addon, addonMissing, executors } from "./helpers/executors.js";
 import { philox, references } from "./helpers/reference.js";
 import { f32, i32, type KernelCase, out, programOf } from "./kernels/case.js";
+import { convolutionCases } from "./kernels/convolution.cases.js";
 import { gatherCases } from "./kernels/gather.cases.js";
 import { imageCases } from "./kernels/image.cases.js";
 import { instructionCases } from "./kernels/instruction.cases.js";
@@ -36,6 +37,7 @@ const families: Readonly<Record<string, readonly KernelCase[]>> = {
   moments: normalizationCases,
   "argReduce and topK": selectCases,
   cumsum: scanCases,
+  convolution: convolutionCases,
   pooling: poolingCases,
   transformImages: imageCases,
 };

@@ -37,7 +37,7 @@ export function compileGraph(
         if (!optional?.includes(value.output!)) live.add(value);
       }
     }
-    if (unit?.kind === "gemm" && unit.nodes.length === 0) live.add(unit.anchor!.outputs[0]!);
+    if (unit?.kind === "product" && unit.nodes.length === 0) live.add(unit.anchor!.outputs[0]!);
   }
   const updated = new Set(updates.map((u) => u.input));
   const bindings: Binding[] = [

@@ -73,8 +73,8 @@ class Emitter {
       case "reduce":
         this.#reduce(unit);
         return;
-      case "gemm":
-        this.#gemm(unit, outputs);
+      case "product":
+        this.#product(unit, outputs);
         return;
       case "kernel":
         this.#kernel(unit.anchor!);
@@ -103,34 +103,24 @@ class Emitter {
     this.#calls.push(this.#tileCall("reduce", tile, [], outputs, ints, floats, inputs));
   }
 
-  #gemm(unit: Unit, outputs: readonly Value[]): void {
+  #product(unit: Unit, outputs: readonly Value[]): void {
     const node = unit.anchor!;
     const { lowering } = node.op;
-    if (lowering.kind !== "gemm") throw new LayerwiseError("compiler: not a matrix product");
-    const p = lowering.parameters(asOpNode(node));
-    const ints = [
-      p.batch,
-      p.m,
-      p.n,
-      p.k,
-      Number(p.transposeA),
-      Number(p.transposeB),
-      p.strideA,
-      p.strideB,
-    ];
+    if (lowering.kind !== "product") throw new LayerwiseError("compiler: not a product");
+    const { kernel, ints } = lowering.call(asOpNode(node));
     const operands = node.inputs.map((value) => this.#tensor(value));
     if (unit.nodes.length === 0) {
       this.#calls.push({
-        kernel: "gemm",
+        kernel,
         inputs: operands,
         outputs: [this.#tensor(node.outputs[0]!)],
-        ints,
+        ints: [...ints],
         floats: [],
       });
       return;
     }
     const tile = new TileBuilder(unit, unit.view!, false, node.outputs[0]!);
-    this.#calls.push(this.#tileCall("gemm", tile, operands, outputs, ints, []));
+    this.#calls.push(this.#tileCall(kernel, tile, operands, outputs, ints, []));
   }
 
   #kernel(node: Node): void {

@@ -1,27 +1,27 @@
 /**
  * Fusion: groups nodes into units, each of which becomes one kernel call. Element-wise nodes over one
- * domain join into a map; a map that only feeds reductions joins them; a map that follows a matrix
- * product becomes its epilogue. Units never form a cycle: two are merged only if no third one lies
+ * domain join into a map; a map that only feeds reductions joins them; a map that follows a product
+ * (of matrices, a convolution) becomes its epilogue. Units never form a cycle: two are merged only if no third one lies
  * on a path between them.
  */
 import { sameShape, sizeOf } from "../tensor/shape.js";
 import { asOpNode, type Graph, type Node, storageOf, type Value } from "./graph.js";
 import { readingOver } from "./layout.js";
 
-export type UnitKind = "map" | "reduce" | "gemm" | "kernel";
+export type UnitKind = "map" | "reduce" | "product" | "kernel";
 
 /** What becomes one call (a `kernel` unit: the calls its op emits). */
 export interface Unit {
   kind: UnitKind;
   /** Element-wise members in graph order; empty for plain kernels. */
   nodes: Node[];
-  /** The matrix product or kernel op. */
+  /** The product or kernel op. */
   anchor?: Node;
   /** Reductions of a reduce unit. */
   reductions: Node[];
   /** Shape over which `nodes` run. */
   domain: readonly number[];
-  /** Dims as the call's tile sees them, where the kernel dictates them (reduce, gemm). */
+  /** Dims as the call's tile sees them, where the kernel dictates them (reduce, product). */
   view?: readonly number[];
 }
 
@@ -86,11 +86,11 @@ class Units {
         sizeOf(input.slice(to)),
       ];
     } else {
-      unit.kind = lowering.kind === "gemm" ? "gemm" : "kernel";
+      unit.kind = lowering.kind === "product" ? "product" : "kernel";
       unit.anchor = node;
-      if (lowering.kind === "gemm") {
-        const { batch, m, n } = lowering.parameters(asOpNode(node));
-        unit.view = [batch * m, n];
+      if (lowering.kind === "product") {
+        const { rows, columns } = lowering.call(asOpNode(node));
+        unit.view = [rows, columns];
       }
     }
     this.#units.add(unit);
@@ -205,19 +205,19 @@ class Units {
       if (unit.kind !== "map") continue;
       const products = this.#inputsOf(unit)
         .map((value) => storageOf(value).node)
-        .filter((node): node is Node => node?.op.lowering.kind === "gemm")
+        .filter((node): node is Node => node?.op.lowering.kind === "product")
         .sort((a, b) => b.id - a.id);
-      for (const product of products) {
-        const gemm = this.#unitOf.get(product)!;
+      for (const node of products) {
+        const product = this.#unitOf.get(node)!;
         if (
-          gemm.nodes.length > 0 ||
-          !this.#sameElements(unit, product) ||
-          !this.#readable(unit, gemm.view!)
+          product.nodes.length > 0 ||
+          !this.#sameElements(unit, node) ||
+          !this.#readable(unit, product.view!)
         ) {
           continue;
         }
-        if (!this.#independent(gemm, unit)) continue;
-        this.#merge(gemm, unit);
+        if (!this.#independent(product, unit)) continue;
+        this.#merge(product, unit);
         break;
       }
     }
@@ -292,7 +292,7 @@ class Units {
   #merge(into: Unit, from: Unit): void {
     into.nodes = [...into.nodes, ...from.nodes].sort((x, y) => x.id - y.id);
     into.reductions.push(...from.reductions);
-    if (into.kind === "gemm" || into.kind === "reduce")
+    if (into.kind === "product" || into.kind === "reduce")
       into.domain = from.kind === "map" ? from.domain : into.domain;
     for (const node of [...from.nodes, ...from.reductions]) this.#unitOf.set(node, into);
     this.#units.delete(from);

@@ -5,7 +5,7 @@
 import { BackendError } from "../errors.js";
 import type { Expectation, KernelCall, Operand } from "../kernels/kernel.js";
 import { reducers } from "../kernels/reduce.js";
-import { findKernel } from "../kernels/table.js";
+import { findKernel, hasEpilogue } from "../kernels/table.js";
 import {
   constantsOf,
   type Fail,
@@ -204,7 +204,7 @@ function checkWrites(program: Program, call: Call, fail: Fail): void {
     }
     for (const [j, input] of call.inputs.entries()) {
       if (!overlaps(input)) continue;
-      const row = call.kernel === "gemm" ? (j < 2 ? undefined : j - 1) : j;
+      const row = hasEpilogue(call.kernel) ? (j < 2 ? undefined : j - 1) : j;
       const strides = row === undefined ? undefined : call.tile?.strides[row];
       const sameBytes =
         extent(program, input).start === target.start &&
@@ -259,7 +259,7 @@ function printCall(program: Program, call: Call): string {
     kernel === "reduce"
       ? ints.map((r, i) => `${reducers[r]?.name}${floats[i] === 1 ? "" : ` × ${floats[i]}`}`)
       : [...printAttributes(row?.ints ?? [], ints), ...printAttributes(row?.floats ?? [], floats)];
-  const tileNames = kernel === "gemm" ? ["C", ...names.slice(2)] : names;
+  const tileNames = hasEpilogue(kernel) ? ["C", ...names.slice(2)] : names;
   return [
     `${results.join(", ")} = ${kernel}(${names.join(", ")})`,
     ...(attributes.length > 0 ? [attributes.join(" ")] : []),

@@ -50,7 +50,8 @@ export interface Kernel {
   readonly ints: readonly string[];
   /** Names of the float attributes, in order. */
   readonly floats: readonly string[];
-  readonly tile: "none" | "optional" | "required";
+  /** An epilogue is optional: register 0 holds the result of the two operands (`epilogue.ts`). */
+  readonly tile: "none" | "epilogue" | "required";
   /** Checks the attributes of a call and says which operands they imply. */
   expect(call: KernelCall, fail: Fail): Expectations;
   /** Compiles a checked call to a function of its arrays. */

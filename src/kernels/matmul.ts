@@ -2,13 +2,12 @@
  * `gemm`: C[b] = op(A[b]) · op(B[b]) with an optional tile program (bias, activation …) over C.
  * Sums run in double over blocks of `blockK` terms, which are added in order to the float32 C.
  */
-import type { TypedArray } from "../tensor/dtype.js";
-import { checkSizes, float32, type Kernel, type KernelRun } from "./kernel.js";
-import { domainSize, expectTileInputs, expectTileOutputs, prepareMap } from "./map.js";
-import { checkTile, type Fail, isIdentity, laneOf } from "./tile.js";
+import { expectProduct, type Product, prepareProduct } from "./epilogue.js";
+import { checkSizes, float32, type Kernel } from "./kernel.js";
+import type { Fail } from "./tile.js";
 
 /** A matrix inside an array: element (i, j) is at `offset + i·rows + j·columns`. */
-interface Matrix {
+export interface Matrix {
   readonly data: Float32Array;
   readonly offset: number;
   readonly rows: number;
@@ -30,7 +29,7 @@ const packedB = new Float64Array(blockN * blockK);
 let rowSums = new Float64Array(0);
 
 /** C = A·B for C row-major m×n at `c[offset]`. */
-function multiply(
+export function multiply(
   m: number,
   n: number,
   k: number,
@@ -339,10 +338,8 @@ function tile4x4(
   c[r3 + 3] = c33;
 }
 
-type Multiply = (a: Float32Array, b: Float32Array, c: Float32Array) => void;
-
 /** The whole batch of products, as the attributes say. */
-function prepareProduct(ints: readonly number[]): Multiply {
+function multiplyAll(ints: readonly number[]): Product {
   const [batch, m, n, k, transposeA, transposeB, strideA, strideB] = ints as Ints;
   return (a, b, c) => {
     for (let i = 0; i < batch; i++) {
@@ -371,23 +368,12 @@ function prepareProduct(ints: readonly number[]): Multiply {
 
 type Ints = [number, number, number, number, number, number, number, number];
 
-/** Scratch for C where an epilogue can't work on its own output; only ever used inside one call. */
-let scratch = new Float32Array(0);
-
-function overlaps(a: TypedArray, b: TypedArray): boolean {
-  return (
-    a.buffer === b.buffer &&
-    a.byteOffset < b.byteOffset + b.byteLength &&
-    b.byteOffset < a.byteOffset + a.byteLength
-  );
-}
-
 const names = ["batch", "m", "n", "k", "transposeA", "transposeB", "strideA", "strideB"] as const;
 
 export const gemm: Kernel = {
   ints: names,
   floats: [],
-  tile: "optional",
+  tile: "epilogue",
   expect({ inputs, ints, tile }, fail: Fail) {
     checkSizes(names, ints, ["transposeA", "transposeB"], fail);
     const [batch, m, n, k, , , strideA, strideB] = ints as Ints;
@@ -398,44 +384,11 @@ export const gemm: Kernel = {
       atLeast: true,
     });
     const operands = [matrix("A", m * k, strideA), matrix("B", k * n, strideB)];
-    const size = batch * m * n;
-    if (!tile) return { inputs: operands, outputs: [{ name: "C", dtypes: float32, size }] };
-
-    const extra = inputs.slice(2);
-    if (tile.dims.length !== 2 || tile.dims[0] !== batch * m || tile.dims[1] !== n) {
-      fail(`the epilogue's domain [${tile.dims}] is not [batch·m, n] = [${batch * m}, ${n}]`);
-    }
-    domainSize(tile, fail);
-    const lanes = checkTile(tile, ["f", ...extra.map((input) => laneOf(input.dtype))], fail);
-    if (!isIdentity(tile.strides[0]!, tile.dims)) {
-      fail(`stride row 0 of the epilogue stands for C and must be [${n}, 1]`);
-    }
-    return {
-      inputs: [...operands, ...expectTileInputs(tile, extra, 1)],
-      outputs: expectTileOutputs(lanes, size),
-    };
-  },
-  prepare({ outputs, ints, tile }, { interpret = false }): KernelRun {
-    const product = prepareProduct(ints);
-    if (!tile) {
-      return ([a, b], [c]) => product(a as Float32Array, b as Float32Array, c as Float32Array);
-    }
-    const epilogue = prepareMap(
-      tile,
-      outputs.map((output) => output.dtype),
-      interpret,
+    return expectProduct(
+      { operands, rows: batch * m, columns: n, domain: "[batch·m, n]", inputs, tile },
+      fail,
     );
-    const size = outputs[0]!.size;
-    const direct = outputs[0]!.dtype === "float32";
-    return ([a, b, ...rest], results) => {
-      // C goes straight to the first result and is rewritten there, unless that holds an input.
-      let c = results[0] as Float32Array;
-      if (!direct || rest.some((input) => overlaps(input, c))) {
-        if (scratch.length < size) scratch = new Float32Array(size);
-        c = scratch;
-      }
-      product(a as Float32Array, b as Float32Array, c);
-      epilogue([c, ...rest], results);
-    };
   },
+  prepare: ({ outputs, ints, tile }, { interpret = false }) =>
+    prepareProduct(multiplyAll(ints), outputs, tile, interpret),
 };

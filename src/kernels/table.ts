@@ -2,6 +2,7 @@
  * Every kernel there is, one row each; docs/program.md says what each does. The native side has the
  * same names in `native/kernels.def`, and a test asserts that neither side lacks one.
  */
+import { conv2d, conv2dFilterGradient, conv2dInputGradient } from "./convolution.js";
 import { gather, scatterAdd } from "./gather.js";
 import { transformImages, transformImagesGradient } from "./image.js";
 import type { Kernel } from "./kernel.js";
@@ -29,6 +30,9 @@ export const kernels = {
   argReduce,
   topK,
   cumsum,
+  conv2d,
+  conv2dInputGradient,
+  conv2dFilterGradient,
   maxPool,
   maxPoolGradient,
   avgPool,
@@ -39,6 +43,11 @@ export const kernels = {
 
 /** Name of a kernel. */
 export type KernelName = keyof typeof kernels;
+
+/** Whether a kernel carries an epilogue: its call's tile inputs then follow the two operands. */
+export function hasEpilogue(name: string): boolean {
+  return findKernel(name)?.tile === "epilogue";
+}
 
 /** The row of a kernel, or undefined when there is none of that name. */
 export function findKernel(name: string): Kernel | undefined {

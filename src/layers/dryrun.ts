@@ -89,14 +89,14 @@ export function countFlops(inputs: readonly BatchSpec[], call: Call): number {
 function flopsOf(node: GraphNode): number {
   const { lowering, name } = opOf(node);
   switch (lowering.kind) {
-    case "gemm": {
-      const { batch, m, n, k } = lowering.parameters({
+    case "product": {
+      const { multiplications } = lowering.call({
         op: opOf(node),
         inputs: node.inputs,
         outputs: node.outputs,
         attributes: node.attributes,
       });
-      return 2 * batch * m * n * k;
+      return 2 * multiplications;
     }
     case "elementwise":
       return name === "cast" || name === "broadcastTo" ? 0 : sizeOf(node.outputs[0]!.shape);

@@ -4,12 +4,43 @@ import { broadcastShapes, sameShape, showShape, sizeOf } from "../tensor/shape.j
 import type { Tensor, TensorLike } from "../tensor/tensor.js";
 import { broadcastTo, mul, sumTo } from "./elementwise.js";
 import { reshape } from "./movement.js";
-import { asPair, defineOp, type GemmParameters, type OpNode, requireDType } from "./op.js";
+import { asPair, defineOp, type OpNode, type ProductCall, requireDType } from "./op.js";
 import { sum } from "./reduce.js";
 
 export interface MatMulAttributes {
   readonly transposeA: boolean;
   readonly transposeB: boolean;
+}
+
+interface GemmParameters {
+  readonly batch: number;
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly transposeA: boolean;
+  readonly transposeB: boolean;
+  readonly strideA: number;
+  readonly strideB: number;
+}
+
+/** @internal The kernel call of a matrix product. */
+export function gemmCall(p: GemmParameters): ProductCall {
+  return {
+    kernel: "gemm",
+    ints: [
+      p.batch,
+      p.m,
+      p.n,
+      p.k,
+      Number(p.transposeA),
+      Number(p.transposeB),
+      p.strideA,
+      p.strideB,
+    ],
+    rows: p.batch * p.m,
+    columns: p.n,
+    multiplications: p.batch * p.m * p.n * p.k,
+  };
 }
 
 /** A is [m, k] or [batch, m, k] (last two swapped when transposed), B likewise. */
@@ -52,7 +83,7 @@ const applyMatMul = defineOp<MatMulAttributes>({
     const batched = inputs.some((x) => x.rank === 3);
     return [{ shape: batched ? [batch, m, n] : [m, n], dtype: "float32" }];
   },
-  lowering: { kind: "gemm", parameters },
+  lowering: { kind: "product", call: (node) => gemmCall(parameters(node)) },
   gradient: ({ inputs: [a, b], attributes: { transposeA, transposeB }, dy, wanted }) => {
     const product = (x: Tensor, y: Tensor, tx: boolean, ty: boolean): Tensor => base(x, y, tx, ty);
     const da = (): Tensor =>

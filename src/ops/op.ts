@@ -56,8 +56,8 @@ export type Lowering<A extends Attributes> =
   | { readonly kind: "alias" }
   /** A reduction over the contiguous axes `from` … `to - 1`. */
   | { readonly kind: "reduce"; parameters(node: OpNode<A>): ReduceParameters }
-  /** A matrix product, to which the compiler may attach an epilogue. */
-  | { readonly kind: "gemm"; parameters(node: OpNode<A>): GemmParameters }
+  /** A kernel that carries an epilogue: element-wise ops that follow may join its call. */
+  | { readonly kind: "product"; call(node: OpNode<A>): ProductCall }
   /** Any other kernel call or calls; `optional` outputs are left out where nobody reads them. */
   | {
       readonly kind: "kernels";
@@ -74,15 +74,15 @@ export interface ReduceParameters {
   readonly scale: number;
 }
 
-export interface GemmParameters {
-  readonly batch: number;
-  readonly m: number;
-  readonly n: number;
-  readonly k: number;
-  readonly transposeA: boolean;
-  readonly transposeB: boolean;
-  readonly strideA: number;
-  readonly strideB: number;
+/** A call on the op's inputs, in order, whose one result is a matrix to the epilogue. */
+export interface ProductCall {
+  readonly kernel: string;
+  readonly ints: readonly number[];
+  /** The epilogue's domain: the result's elements as rows × columns. */
+  readonly rows: number;
+  readonly columns: number;
+  /** Multiplications (each with an addition), for the count of operations. */
+  readonly multiplications: number;
 }
 
 /** What a gradient rule gets. `dy` is the gradient of the first output; `dys` of each, null if unused. */

@@ -4,9 +4,9 @@
  */
 import { ArgumentError, checkKeys, expected, ShapeError } from "../errors.js";
 import { indexDType } from "../kernels/pooling.js";
-import { showShape, sizeOf } from "../tensor/shape.js";
+import { showShape, sizeOf, slideWindow } from "../tensor/shape.js";
 import { leaf, type Tensor, type TensorLike } from "../tensor/tensor.js";
-import { type Padding, perAxis, placeWindows } from "../tensor/window.js";
+import { axisNames, type Padding, paddingPerAxis, perAxis } from "../tensor/window.js";
 import { add, cast, floorDiv, mod, mul } from "./elementwise.js";
 import { gather } from "./gather.js";
 import { reshape } from "./movement.js";
@@ -176,16 +176,18 @@ function pool(
   const sizes = x.shape.slice(1, -1);
   const kernel = perAxis(where, "poolSize", poolSize, sizes.length);
   const strides = perAxis(where, "strides", options.strides ?? poolSize, sizes.length);
-  const axes = placeWindows(where, sizes, kernel, strides, options.padding ?? "valid");
-  axes.forEach(({ before, after }, i) => {
-    if (before >= kernel[i]! || after >= kernel[i]!) {
+  const pads = paddingPerAxis(where, options.padding ?? "valid", sizes.length);
+  const placed = sizes.map((size, i) => {
+    const [taps, pad] = [kernel[i]!, pads[i]!];
+    if (typeof pad !== "string" && Math.max(...pad) >= taps) {
       throw new ArgumentError(
-        expected(where, `\`padding\` below the window's size ${kernel[i]}`, [before, after]),
+        expected(where, `\`padding\` below the window's size of ${taps}`, [...pad]),
       );
     }
+    return slideWindow(where, axisNames[sizes.length]![i]!, size, taps, strides[i]!, 1, pad);
   });
-  const output = axes.map((axis) => axis.output);
-  const before = axes.map((axis) => axis.before);
+  const output = placed.map((windows) => windows.count);
+  const before = placed.map((windows) => windows.before);
   const [n, channels] = [x.shape[0]!, x.shape.at(-1)!];
   /** Pools two axes, given by number, of x seen as images; −1 stands for an axis of size 1. */
   const images = (y: Tensor, shape: readonly number[], rows: number, cols: number): Tensor => {

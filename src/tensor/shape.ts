@@ -133,3 +133,54 @@ export function inferShape(where: string, requested: readonly number[], size: nu
   }
   return result;
 }
+
+/** How a window (of a convolution, of pooling) meets the border: none beyond it, so that stride 1 keeps the size, or elements on each side. */
+export type WindowPadding = "valid" | "same" | readonly [before: number, after: number];
+
+/** One dimension under a window: positions of the window, and padding in front of the first element. */
+export interface Windows {
+  readonly count: number;
+  readonly before: number;
+}
+
+/** Elements from a window's first tap to its last, both counted. */
+export function windowExtent(taps: number, dilation: number): number {
+  return (taps - 1) * dilation + 1;
+}
+
+/**
+ * Positions of a window of `taps` taps, `dilation` apart, moved by `stride` over `size` elements. "same"
+ * gives ⌈size/stride⌉ of them and puts the odd element of padding behind, as TensorFlow does.
+ *
+ * @throws {ShapeError} if the padded dimension is smaller than the window; `dimension` names it.
+ */
+export function slideWindow(
+  where: string,
+  dimension: string,
+  size: number,
+  taps: number,
+  stride: number,
+  dilation: number,
+  padding: WindowPadding,
+): Windows {
+  const extent = windowExtent(taps, dilation);
+  if (padding === "same") {
+    const count = Math.ceil(size / stride);
+    const total = Math.max(0, (count - 1) * stride + extent - size);
+    return { count, before: Math.floor(total / 2) };
+  }
+  const [before, after] = padding === "valid" ? [0, 0] : padding;
+  const padded = size + before + after;
+  if (padded < extent) {
+    const window = `a window of ${taps}${dilation > 1 ? ` (${extent} with dilation ${dilation})` : ""}`;
+    throw new ShapeError(
+      expected(
+        where,
+        `a ${dimension} of at least ${extent - before - after} for ${window}`,
+        `${size}`,
+        padding === "valid" ? 'padding: "same" would allow it' : undefined,
+      ),
+    );
+  }
+  return { count: Math.floor((padded - extent) / stride) + 1, before };
+}

@@ -1,9 +1,9 @@
 /**
- * Windows that walk over axes: how padding and stride place them. What pooling and everything else that
- * slides shares; pure functions of sizes.
+ * Options of windows that slide over axes, checked: one number or several per axis, and padding.
+ * `slideWindow` (shape.ts) places the windows. What convolution and pooling share.
  */
-import { ArgumentError, checkInteger, expected, ShapeError, show } from "../errors.js";
-import { showShape } from "./shape.js";
+import { ArgumentError, checkChoice, checkInteger, expected, show } from "../errors.js";
+import type { WindowPadding } from "./shape.js";
 
 /**
  * How the input is padded: not at all ("valid"), so that the output has ⌈size / stride⌉ elements ("same",
@@ -11,94 +11,53 @@ import { showShape } from "./shape.js";
  */
 export type Padding = "valid" | "same" | number | readonly (readonly [number, number])[];
 
-/** Where the windows of one axis stand: window o begins at o · stride − before. */
-export interface WindowAxis {
-  readonly before: number;
-  readonly after: number;
-  readonly output: number;
-}
-
 /** One number per axis, from one for all or a list. */
 export function perAxis(
   where: string,
   option: string,
-  value: number | readonly number[],
+  value: unknown,
   axes: number,
   min = 1,
 ): number[] {
-  const list = Array.isArray(value) ? value : new Array<unknown>(axes).fill(value);
-  if (list.length !== axes) {
-    throw new ArgumentError(
-      expected(where, `\`${option}\` to be a number or ${axes} of them`, show(value)),
-    );
+  if (!Array.isArray(value)) {
+    checkInteger(where, option, value, min);
+    return new Array<number>(axes).fill(value);
   }
-  list.forEach((v: unknown, i) => {
-    checkInteger(where, Array.isArray(value) ? `${option}[${i}]` : option, v, min);
-  });
-  return list as number[];
+  if (value.length !== axes) {
+    const wanted = axes === 1 ? "a number" : `a number or ${axes} of them`;
+    throw new ArgumentError(expected(where, `\`${option}\` to be ${wanted}`, show(value)));
+  }
+  for (const one of value) checkInteger(where, option, one, min);
+  return value as number[];
 }
 
-/** Checks a padding for so many axes, and gives [before, after] of each, or null for "same". */
-function padsOf(
-  where: string,
-  padding: Padding,
-  axes: number,
-): readonly (readonly [number, number])[] | null {
-  if (padding === "same") return null;
-  const all = padding === "valid" ? 0 : padding;
-  if (typeof all === "number" && Number.isInteger(all) && all >= 0) {
-    return new Array<[number, number]>(axes).fill([all, all]);
+/** The padding of each axis. */
+export function paddingPerAxis(where: string, value: unknown, axes: number): WindowPadding[] {
+  if (typeof value === "string") {
+    checkChoice(where, "padding", value, ["valid", "same"] as const);
+    return new Array<WindowPadding>(axes).fill(value);
   }
-  const good =
-    Array.isArray(all) &&
-    all.length === axes &&
-    all.every(
-      (pair: unknown) =>
-        Array.isArray(pair) &&
-        pair.length === 2 &&
-        pair.every((p) => Number.isInteger(p) && p >= 0),
-    );
-  if (good) return all as readonly (readonly [number, number])[];
-  throw new ArgumentError(
-    expected(
-      where,
-      `\`padding\` to be "valid", "same", an integer ≥ 0 or ${axes} pairs [before, after]`,
-      show(padding),
-    ),
-  );
+  if (typeof value === "number") {
+    checkInteger(where, "padding", value, 0);
+    return new Array<WindowPadding>(axes).fill([value, value]);
+  }
+  if (
+    !Array.isArray(value) ||
+    value.length !== axes ||
+    value.some((pair) => !Array.isArray(pair) || pair.length !== 2)
+  ) {
+    const wanted = `\`padding\` to be "valid", "same", a number or ${axes} pairs [before, after]`;
+    throw new ArgumentError(expected(where, wanted, show(value)));
+  }
+  for (const pair of value as readonly unknown[][]) {
+    for (const one of pair) checkInteger(where, "padding", one, 0);
+  }
+  return value as WindowPadding[];
 }
 
-/**
- * Places windows over the axes of `sizes`.
- * @throws ArgumentError for a bad padding, ShapeError if a window is larger than the padded input.
- */
-export function placeWindows(
-  where: string,
-  sizes: readonly number[],
-  kernel: readonly number[],
-  strides: readonly number[],
-  padding: Padding,
-): WindowAxis[] {
-  const pads = padsOf(where, padding, sizes.length);
-  return sizes.map((size, i) => {
-    const [k, stride] = [kernel[i]!, strides[i]!];
-    if (!pads) {
-      const output = Math.ceil(size / stride);
-      const total = Math.max(0, (output - 1) * stride + k - size);
-      const before = Math.floor(total / 2);
-      return { before, after: total - before, output };
-    }
-    const [before, after] = pads[i]!;
-    if (size + before + after < k) {
-      throw new ShapeError(
-        expected(
-          where,
-          `an input that the window ${showShape(kernel)} fits into`,
-          `${showShape(sizes)}${before + after > 0 ? ` and padding ${show(pads)}` : ""}`,
-          padding === "valid" ? 'padding: "same" lets it reach beyond the edges' : undefined,
-        ),
-      );
-    }
-    return { before, after, output: Math.floor((size + before + after - k) / stride) + 1 };
-  });
-}
+/** How the axes of sequences, images and volumes are called. */
+export const axisNames: Readonly<Record<number, readonly string[]>> = {
+  1: ["length"],
+  2: ["height", "width"],
+  3: ["depth", "height", "width"],
+};

@@ -314,6 +314,15 @@ const gemmReference: Reference = (call, inputs, context) => {
       }
     }
   }
+  return withEpilogue(call, c, rest, context);
+};
+
+const withEpilogue = (
+  call: Call,
+  c: Expected,
+  rest: readonly Numbers[],
+  context: Parameters<Reference>[2],
+): Expected[] => {
   if (!call.tile) return [c];
   const out = mapReference(call.tile, [c.values, ...rest], context);
   // The epilogues of the cases do not amplify an error in C by more than 2.
@@ -324,6 +333,69 @@ const gemmReference: Reference = (call, inputs, context) => {
   }
   return out;
 };
+
+/** All three convolutions: y += x·w over every x, w and y that meet, the third of them asked for. */
+const convolutionReference =
+  (wanted: "x" | "w" | "y"): Reference =>
+  (call, inputs, context) => {
+    const [batch, height, width, channels, outHeight, outWidth, filters, ...others] =
+      call.ints as number[] as [number, number, number, number, number, number, number];
+    const [taps, tapColumns, sh, sw, top, left, dh, dw, groups] = others as number[] as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    const [a, b, ...rest] = inputs as [Numbers, Numbers, ...Numbers[]];
+    const own = channels / groups;
+    const each = filters / groups;
+    const sizes = {
+      x: batch * height * width * channels,
+      w: taps * tapColumns * own * filters,
+      y: batch * outHeight * outWidth * filters,
+    };
+    const size = sizes[wanted];
+    const values = new Float64Array(size);
+    const magnitudes = new Float64Array(size);
+    const terms = new Float64Array(size);
+    for (let n = 0; n < batch; n++)
+      for (let i = 0; i < outHeight; i++)
+        for (let j = 0; j < outWidth; j++)
+          for (let k = 0; k < taps; k++)
+            for (let l = 0; l < tapColumns; l++) {
+              const row = i * sh - top + k * dh;
+              const column = j * sw - left + l * dw;
+              if (row < 0 || column < 0 || row >= height || column >= width) continue;
+              for (let o = 0; o < filters; o++)
+                for (let c = 0; c < own; c++) {
+                  const at = {
+                    x:
+                      ((n * height + row) * width + column) * channels +
+                      Math.floor(o / each) * own +
+                      c,
+                    w: ((k * tapColumns + l) * own + c) * filters + o,
+                    y: ((n * outHeight + i) * outWidth + j) * filters + o,
+                  };
+                  const term =
+                    wanted === "y"
+                      ? a[at.x]! * b[at.w]!
+                      : wanted === "x"
+                        ? a[at.y]! * b[at.w]!
+                        : a[at.x]! * b[at.y]!;
+                  values[at[wanted]]! += term;
+                  magnitudes[at[wanted]]! += Math.abs(term);
+                  terms[at[wanted]]!++;
+                }
+            }
+    // As in gemm: a random walk of the terms' roundings, and one for each end.
+    const allowed = magnitudes.map((m, i) => (2 * Math.sqrt(terms[i]!) + 2) * eps * m + tiny);
+    return withEpilogue(call, { values, allowed }, rest, context);
+  };
 
 const copyReference: Reference = (call, [x], { sizes }) => {
   const [rank, from, to] = call.ints as [number, number, number];
@@ -587,6 +659,9 @@ export const references: Readonly<Record<string, Reference>> = {
   map: (call, inputs, context) => mapReference(call.tile!, inputs, context),
   reduce: reduceReference,
   gemm: gemmReference,
+  conv2d: convolutionReference("y"),
+  conv2dInputGradient: convolutionReference("x"),
+  conv2dFilterGradient: convolutionReference("w"),
   copy: copyReference,
   gather: gatherReference,
   scatterAdd: scatterAddReference,

@@ -154,16 +154,20 @@ describe("errors", () => {
       () => lw.maxPool(lw.ones([5, 5]), 2),
     ],
     [
-      'maxPool: expected an input that the window [6, 2] fits into, got [5, 5]; padding: "same" lets it reach beyond the edges',
+      'maxPool: expected a height of at least 6 for a window of 6, got 5; padding: "same" would allow it',
       () => lw.maxPool(x, [6, 2]),
     ],
     [
-      "avgPool: expected `padding` below the window's size 2, got [2, 2]",
+      "avgPool: expected `padding` below the window's size of 2, got [2, 2]",
       () => lw.avgPool(x, 2, { padding: 2 }),
     ],
     [
-      'avgPool: expected `padding` to be "valid", "same", an integer ≥ 0 or 2 pairs [before, after], got "full"',
+      'avgPool: expected `padding` to be one of "valid", "same", got "full"',
       () => lw.avgPool(x, 2, { padding: "full" as never }),
+    ],
+    [
+      'avgPool: expected `padding` to be "valid", "same", a number or 2 pairs [before, after], got [1, 1]',
+      () => lw.avgPool(x, 2, { padding: [1, 1] as never }),
     ],
     ["maxPool: expected `poolSize` to be an integer ≥ 1, got 0", () => lw.maxPool(x, 0)],
     [

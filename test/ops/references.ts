@@ -203,6 +203,36 @@ const names = {
   bitsToUniform: "bitsToUniform",
 } as const;
 
+/** Of y[n, i, j, o] = Σ x[n, row, column, c]·w[k, l, c, o] the one that is missing, from the other two. */
+function convolve(attributes: Attributes, x: Nd | null, w: Nd | null, y: Nd | null): Nd {
+  const a = attributes as { readonly [name: string]: number };
+  const filters = (w ?? y)!.shape[3]!;
+  const channels = x?.shape[3] ?? w!.shape[2]! * a.groups!;
+  const own = channels / a.groups!;
+  const batch = (x ?? y)!.shape[0]!;
+  const shapes = {
+    x: [batch, a.height!, a.width!, channels],
+    w: [a.kernelHeight!, a.kernelWidth!, own, filters],
+    y: [batch, a.outHeight!, a.outWidth!, filters],
+  };
+  const result = build(y ? (x ? shapes.w : shapes.x) : shapes.y, () => 0);
+  const sums = result.data as Float64Array;
+  each([...shapes.y, a.kernelHeight!, a.kernelWidth!, own], (index) => {
+    const [n, i, j, o, k, l, c] = index as [number, number, number, number, number, number, number];
+    const row = i * a.strideHeight! - a.padTop! + k * a.dilationHeight!;
+    const column = j * a.strideWidth! - a.padLeft! + l * a.dilationWidth!;
+    if (row < 0 || column < 0 || row >= a.height! || column >= a.width!) return;
+    const channel = Math.floor((o * a.groups!) / filters) * own + c;
+    const atX = flatOf(shapes.x, [n, row, column, channel]);
+    const atW = flatOf(shapes.w, [k, l, c, o]);
+    const atY = flatOf(shapes.y, [n, i, j, o]);
+    if (!y) sums[atY]! += x!.data[atX]! * w!.data[atW]!;
+    else if (!x) sums[atX]! += y.data[atY]! * w!.data[atW]!;
+    else sums[atW]! += x.data[atX]! * y.data[atY]!;
+  });
+  return result;
+}
+
 export const references: Readonly<Record<string, Reference>> = {
   ...Object.fromEntries(
     Object.entries(names).map(([op, name]) => [op, elementwise(exactInstructions[name]!)]),
@@ -309,6 +339,9 @@ export const references: Readonly<Record<string, Reference>> = {
       }),
     ];
   },
+  conv2d: ([x, w], a) => [convolve(a, x!, w!, null)],
+  conv2dInputGradient: ([y, w], a) => [convolve(a, null, w!, y!)],
+  conv2dFilterGradient: ([x, y], a) => [convolve(a, x!, null, y!)],
   softmax: ([x], { log }) => [
     rows(x!, (row) => {
       const lse = logSumExp(row);

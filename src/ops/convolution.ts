@@ -1,0 +1,712 @@
+/**
+ * Convolutions. One op, `conv2d`, on images [batch, height, width, channels] and filters
+ * [height, width, channels / groups, filters]; its two gradients are ops as well and the gradients of
+ * each other, so derivatives of any order come of these three rows. The functions bring depthwise,
+ * transposed, one- and three-dimensional convolutions to them.
+ */
+import { environment } from "../environment.js";
+import {
+  ArgumentError,
+  checkChoice,
+  checkInteger,
+  checkKeys,
+  expected,
+  ShapeError,
+  show,
+} from "../errors.js";
+import { type Geometry, geometryInts } from "../kernels/convolution.js";
+import {
+  type Shape,
+  showShape,
+  slideWindow,
+  type WindowPadding,
+  windowExtent,
+} from "../tensor/shape.js";
+import type { Tensor, TensorLike } from "../tensor/tensor.js";
+import { add } from "./elementwise.js";
+import { gemmCall } from "./matmul.js";
+import { concat, pad, reshape, slice } from "./movement.js";
+import {
+  asTensor,
+  defineOp,
+  type OpNode,
+  type ProductCall,
+  type Recorder,
+  requireDType,
+} from "./op.js";
+
+/** What the shapes of image, filter and result don't say. */
+export interface ConvolutionAttributes {
+  readonly height: number;
+  readonly width: number;
+  readonly outHeight: number;
+  readonly outWidth: number;
+  readonly kernelHeight: number;
+  readonly kernelWidth: number;
+  readonly strideHeight: number;
+  readonly strideWidth: number;
+  readonly padTop: number;
+  readonly padLeft: number;
+  readonly dilationHeight: number;
+  readonly dilationWidth: number;
+  readonly groups: number;
+  /** Whether an algorithm that differs in the last digits may be taken where it is faster. */
+  readonly winograd: boolean;
+}
+
+interface Spec {
+  readonly shape: Shape;
+}
+
+function geometry(
+  attributes: ConvolutionAttributes,
+  batch: number,
+  channels: number,
+  filters: number,
+): Geometry {
+  return { ...attributes, batch, channels, filters, winograd: Number(attributes.winograd) };
+}
+
+/** A 1×1 convolution without stride or padding is a product of [pixels, channels] and the filter. */
+function isMatrixProduct(g: Geometry): boolean {
+  return (
+    g.kernelHeight * g.kernelWidth * g.groups * g.strideHeight * g.strideWidth === 1 &&
+    g.padTop + g.padLeft === 0 &&
+    g.height === g.outHeight &&
+    g.width === g.outWidth
+  );
+}
+
+type Direction = "conv2d" | "conv2dInputGradient" | "conv2dFilterGradient";
+
+function productCall(direction: Direction, g: Geometry): ProductCall {
+  const pixels = g.batch * g.outHeight * g.outWidth;
+  const terms = g.kernelHeight * g.kernelWidth * (g.channels / g.groups);
+  if (isMatrixProduct(g)) {
+    const [m, n, k] =
+      direction === "conv2d"
+        ? [pixels, g.filters, g.channels]
+        : direction === "conv2dInputGradient"
+          ? [pixels, g.channels, g.filters]
+          : [g.channels, g.filters, pixels];
+    return gemmCall({
+      batch: 1,
+      m,
+      n,
+      k,
+      transposeA: direction === "conv2dFilterGradient",
+      transposeB: direction === "conv2dInputGradient",
+      strideA: 0,
+      strideB: 0,
+    });
+  }
+  const [rows, columns] =
+    direction === "conv2d"
+      ? [pixels, g.filters]
+      : direction === "conv2dInputGradient"
+        ? [g.batch * g.height * g.width, g.channels]
+        : [terms, g.filters];
+  return {
+    kernel: direction,
+    ints: geometryInts(g),
+    rows,
+    columns,
+    multiplications: pixels * terms * g.filters,
+  };
+}
+
+type Node = Pick<OpNode<ConvolutionAttributes>, "attributes"> & {
+  readonly inputs: readonly Spec[];
+};
+
+const forwardGeometry = ({ inputs: [x, filter], attributes }: Node): Geometry =>
+  geometry(attributes, x!.shape[0]!, x!.shape[3]!, filter!.shape[3]!);
+
+const inputGeometry = ({ inputs: [dy, filter], attributes }: Node): Geometry =>
+  geometry(attributes, dy!.shape[0]!, filter!.shape[2]! * attributes.groups, filter!.shape[3]!);
+
+const filterGeometry = ({ inputs: [x, dy], attributes }: Node): Geometry =>
+  geometry(attributes, x!.shape[0]!, x!.shape[3]!, dy!.shape[3]!);
+
+/** Attributes and shapes for the registry tests: stride, padding, dilation, groups, odd sizes. */
+const sampleGeometries: readonly (readonly [Geometry, string])[] = (
+  [
+    [{}, "valid"],
+    [{ batch: 1, padTop: 1, padLeft: 1 }, "padded"],
+    [{ height: 4, strideHeight: 2, padTop: 1 }, "strided"],
+    [{ batch: 1, height: 4, width: 6, dilationHeight: 2, dilationWidth: 3, padLeft: 1 }, "dilated"],
+    [{ batch: 1, channels: 4, filters: 4, groups: 2, padLeft: 1 }, "grouped"],
+    [{ batch: 1, channels: 3, filters: 3, groups: 3, padTop: 1 }, "depthwise"],
+    [{ kernelHeight: 1, kernelWidth: 1 }, "pointwise"],
+    [{ kernelHeight: 1, kernelWidth: 1, strideHeight: 2, strideWidth: 3 }, "pointwise, strided"],
+  ] as const
+).map(([change, name]) => {
+  const g = {
+    batch: 2,
+    height: 3,
+    width: 4,
+    channels: 2,
+    filters: 3,
+    kernelHeight: 2,
+    kernelWidth: 2,
+    strideHeight: 1,
+    strideWidth: 1,
+    padTop: 0,
+    padLeft: 0,
+    dilationHeight: 1,
+    dilationWidth: 1,
+    groups: 1,
+    winograd: 1,
+    ...change,
+  };
+  const count = (size: number, taps: number, stride: number, dilation: number, padding: number) =>
+    slideWindow("sample", name, size, taps, stride, dilation, [padding, padding]).count;
+  return [
+    {
+      ...g,
+      outHeight: count(g.height, g.kernelHeight, g.strideHeight, g.dilationHeight, g.padTop),
+      outWidth: count(g.width, g.kernelWidth, g.strideWidth, g.dilationWidth, g.padLeft),
+    },
+    name,
+  ] as const;
+});
+
+const domain = [-1, 1] as const;
+
+function samples(...parts: readonly ("x" | "filter" | "y")[]) {
+  return sampleGeometries.map(([g]) => {
+    const { batch, channels, filters, winograd: _, ...attributes } = g;
+    const shapes = {
+      x: [batch, g.height, g.width, channels],
+      filter: [g.kernelHeight, g.kernelWidth, channels / g.groups, filters],
+      y: [batch, g.outHeight, g.outWidth, filters],
+    };
+    return {
+      inputs: parts.map((part) => ({ shape: shapes[part], domain })),
+      attributes: { ...attributes, winograd: true },
+    };
+  });
+}
+
+const applyConv2d: Recorder<ConvolutionAttributes> = defineOp<ConvolutionAttributes>({
+  name: "conv2d",
+  infer: (inputs, attributes) => {
+    const g = forwardGeometry({ inputs, attributes });
+    return [{ shape: [g.batch, g.outHeight, g.outWidth, g.filters], dtype: "float32" }];
+  },
+  lowering: { kind: "product", call: (node) => productCall("conv2d", forwardGeometry(node)) },
+  gradient: ({ inputs: [x, filter], attributes, dy, wanted }) => [
+    wanted[0] ? applyInputGradient([dy, filter!], attributes)[0]! : null,
+    wanted[1] ? applyFilterGradient([x!, dy], attributes)[0]! : null,
+  ],
+  samples: samples("x", "filter"),
+});
+
+const applyInputGradient: Recorder<ConvolutionAttributes> = defineOp<ConvolutionAttributes>({
+  name: "conv2dInputGradient",
+  infer: (inputs, attributes) => {
+    const g = inputGeometry({ inputs, attributes });
+    return [{ shape: [g.batch, g.height, g.width, g.channels], dtype: "float32" }];
+  },
+  lowering: {
+    kind: "product",
+    call: (node) => productCall("conv2dInputGradient", inputGeometry(node)),
+  },
+  // The op is linear in dy, and in the filter: what flows back is a convolution again.
+  gradient: ({ inputs: [y, filter], attributes, dy, wanted }) => [
+    wanted[0] ? applyConv2d([dy, filter!], attributes)[0]! : null,
+    wanted[1] ? applyFilterGradient([dy, y!], attributes)[0]! : null,
+  ],
+  samples: samples("y", "filter"),
+});
+
+const applyFilterGradient: Recorder<ConvolutionAttributes> = defineOp<ConvolutionAttributes>({
+  name: "conv2dFilterGradient",
+  infer: (inputs, attributes) => {
+    const g = filterGeometry({ inputs, attributes });
+    const shape = [g.kernelHeight, g.kernelWidth, g.channels / g.groups, g.filters];
+    return [{ shape, dtype: "float32" }];
+  },
+  lowering: {
+    kind: "product",
+    call: (node) => productCall("conv2dFilterGradient", filterGeometry(node)),
+  },
+  gradient: ({ inputs: [x, y], attributes, dy, wanted }) => [
+    wanted[0] ? applyInputGradient([y!, dy], attributes)[0]! : null,
+    wanted[1] ? applyConv2d([x!, dy], attributes)[0]! : null,
+  ],
+  samples: samples("x", "y"),
+});
+
+/** Padding of a convolution: by name, the same on every side, or per dimension [before, after]. */
+export type Padding2d =
+  | "valid"
+  | "same"
+  | number
+  | readonly [readonly [top: number, bottom: number], readonly [left: number, right: number]];
+
+/** Options of `conv2d` and `depthwiseConv2d`. */
+export interface Conv2dOptions {
+  /** Step of the window, or [vertical, horizontal]; 1 by default. */
+  readonly strides?: number | readonly [number, number];
+  /** `"valid"` (none, the default), `"same"` (⌈size/stride⌉ positions), or numbers. */
+  readonly padding?: Padding2d;
+  /** Distance of the filter's taps; 1 by default. */
+  readonly dilationRate?: number | readonly [number, number];
+  /** Groups of channels, each with filters of its own; 1 by default. */
+  readonly groups?: number;
+  /** False: never Winograd's algorithm, which is faster but differs from a sum in the 6th digit. */
+  readonly winograd?: boolean;
+}
+
+/** Options of `conv2dTranspose`. */
+export interface Conv2dTransposeOptions extends Conv2dOptions {
+  /** Rows and columns added to the result behind, below the stride: which of the sizes that a strided convolution maps to the input's is meant. */
+  readonly outputPadding?: number | readonly [number, number];
+}
+
+/** Options of `conv1d`. */
+export interface Conv1dOptions {
+  readonly strides?: number;
+  /** As in `conv2d`; `"causal"`: all in front, so that no step sees a later one. */
+  readonly padding?: "valid" | "same" | "causal" | number | readonly [number, number];
+  readonly dilationRate?: number;
+  readonly groups?: number;
+  readonly winograd?: boolean;
+}
+
+/** Options of `conv3d`. */
+export interface Conv3dOptions {
+  readonly strides?: number | readonly [number, number, number];
+  readonly padding?: "valid" | "same" | number | readonly (readonly [number, number])[];
+  readonly dilationRate?: number | readonly [number, number, number];
+  readonly groups?: number;
+  readonly winograd?: boolean;
+}
+
+const keys = ["strides", "padding", "dilationRate", "groups", "winograd"] as const;
+/** What PyTorch and ONNX call them. */
+const aliases = {
+  stride: "strides",
+  dilation: "dilationRate",
+  dilations: "dilationRate",
+  pad: "padding",
+  group: "groups",
+} as const;
+
+/** A number or one per dimension, each an integer ≥ min. */
+function perDimension(
+  where: string,
+  option: string,
+  value: unknown,
+  rank: number,
+  min: number,
+): number[] {
+  if (!Array.isArray(value)) {
+    checkInteger(where, option, value, min);
+    return new Array<number>(rank).fill(value);
+  }
+  if (value.length !== rank) {
+    const got = show(value);
+    throw new ArgumentError(
+      expected(where, `\`${option}\` to be a number or ${rank} of them`, got),
+    );
+  }
+  for (const one of value) checkInteger(where, option, one, min);
+  return value as number[];
+}
+
+/** Padding per dimension. */
+function paddings(where: string, value: unknown, rank: number): WindowPadding[] {
+  if (typeof value === "string") {
+    checkChoice(where, "padding", value, ["valid", "same"] as const);
+    return new Array<WindowPadding>(rank).fill(value);
+  }
+  if (typeof value === "number") {
+    checkInteger(where, "padding", value, 0);
+    return new Array<WindowPadding>(rank).fill([value, value]);
+  }
+  if (
+    !Array.isArray(value) ||
+    value.length !== rank ||
+    value.some((pair) => !Array.isArray(pair) || pair.length !== 2)
+  ) {
+    const wanted = `\`padding\` to be "valid", "same", a number or ${rank} pairs [before, after]`;
+    throw new ArgumentError(expected(where, wanted, show(value)));
+  }
+  for (const pair of value as readonly unknown[][]) {
+    for (const one of pair) checkInteger(where, "padding", one, 0);
+  }
+  return value as WindowPadding[];
+}
+
+interface Window {
+  readonly strides: number[];
+  readonly dilations: number[];
+  readonly padding: WindowPadding[];
+  readonly groups: number;
+  readonly winograd: boolean;
+}
+
+function windowOf(where: string, options: object, rank: number, known: readonly string[]): Window {
+  checkKeys(where, options, known, aliases);
+  const {
+    strides = 1,
+    padding = "valid",
+    dilationRate = 1,
+    groups = 1,
+    winograd = true,
+  } = options as { [key: string]: unknown };
+  checkInteger(where, "groups", groups, 1);
+  if (typeof winograd !== "boolean") {
+    throw new ArgumentError(expected(where, "`winograd` to be true or false", show(winograd)));
+  }
+  return {
+    strides: perDimension(where, "strides", strides, rank, 1),
+    dilations: perDimension(where, "dilationRate", dilationRate, rank, 1),
+    padding: paddings(where, padding, rank),
+    groups,
+    winograd: winograd && environment().winograd !== false,
+  };
+}
+
+/** A float32 tensor of a rank. */
+function operand(
+  where: string,
+  name: string,
+  value: TensorLike,
+  rank: number,
+  form: string,
+): Tensor {
+  const tensor = asTensor(where, value);
+  requireDType(where, tensor, "float32");
+  if (tensor.rank !== rank) {
+    throw new ShapeError(expected(where, `${name} ${form}`, showShape(tensor.shape)));
+  }
+  return tensor;
+}
+
+function checkFilter(where: string, filter: Tensor, taps: number): void {
+  if (filter.shape.slice(0, taps).some((size) => size === 0)) {
+    throw new ShapeError(
+      expected(where, "a filter with at least one tap", showShape(filter.shape)),
+    );
+  }
+}
+
+/** Channels of x and the filter must fit, and both must fall into the groups. */
+function checkChannels(where: string, x: Tensor, filter: Tensor, groups: number): void {
+  const channels = x.shape.at(-1)!;
+  const [own, filters] = filter.shape.slice(-2) as [number, number];
+  if (channels % groups !== 0) {
+    throw new ShapeError(`${where}: ${channels} channels do not fall into ${groups} groups`);
+  }
+  if (own !== channels / groups) {
+    const wanted =
+      `a filter for ${channels / groups} channels` +
+      (groups > 1 ? ` (${channels} channels in ${groups} groups)` : "");
+    throw new ShapeError(
+      expected(where, wanted, `${showShape(filter.shape)} for x ${showShape(x.shape)}`),
+    );
+  }
+  if (filters % groups !== 0) {
+    throw new ShapeError(`${where}: ${filters} filters do not fall into ${groups} groups`);
+  }
+}
+
+function attributesOf(
+  where: string,
+  image: Shape,
+  filter: Shape,
+  { strides, dilations, padding, groups, winograd }: Window,
+): ConvolutionAttributes {
+  const [, height, width] = image as [number, number, number];
+  const [kernelHeight, kernelWidth] = filter as [number, number];
+  const [rows, columns] = (
+    [
+      ["height", height, kernelHeight],
+      ["width", width, kernelWidth],
+    ] as const
+  ).map(([name, size, taps], d) =>
+    slideWindow(where, name, size, taps, strides[d]!, dilations[d]!, padding[d]!),
+  );
+  return {
+    height,
+    width,
+    outHeight: rows!.count,
+    outWidth: columns!.count,
+    kernelHeight,
+    kernelWidth,
+    strideHeight: strides[0]!,
+    strideWidth: strides[1]!,
+    padTop: rows!.before,
+    padLeft: columns!.before,
+    dilationHeight: dilations[0]!,
+    dilationWidth: dilations[1]!,
+    groups,
+    winograd,
+  };
+}
+
+function convolve(where: string, x: Tensor, filter: Tensor, window: Window): Tensor {
+  return applyConv2d([x, filter], attributesOf(where, x.shape, filter.shape, window))[0]!;
+}
+
+/**
+ * Slides filters over images and sums products (no filter is turned round: what deep learning calls a
+ * convolution).
+ *
+ * @param x images, [batch, height, width, channels]
+ * @param filter [height, width, channels / groups, filters]
+ * @returns [batch, outHeight, outWidth, filters]
+ * @example
+ * const x = lw.ones([1, 3, 3, 1]);
+ * lw.conv2d(x, lw.ones([2, 2, 1, 1]), { padding: "same" }).squeeze().arraySync();
+ * // [[4, 4, 2], [4, 4, 2], [2, 2, 1]]
+ */
+export function conv2d(x: TensorLike, filter: TensorLike, options: Conv2dOptions = {}): Tensor {
+  const where = "conv2d";
+  const window = windowOf(where, options, 2, keys);
+  const image = operand(where, "x", x, 4, "[batch, height, width, channels]");
+  const weights = operand(where, "filter", filter, 4, "[height, width, channels, filters]");
+  checkFilter(where, weights, 2);
+  checkChannels(where, image, weights, window.groups);
+  return convolve(where, image, weights, window);
+}
+
+/**
+ * A convolution of every channel with its own filters: output channel c·multiplier + m belongs to
+ * channel c.
+ *
+ * @param x images, [batch, height, width, channels]
+ * @param filter [height, width, channels, multiplier]
+ * @returns [batch, outHeight, outWidth, channels · multiplier]
+ */
+export function depthwiseConv2d(
+  x: TensorLike,
+  filter: TensorLike,
+  options: Omit<Conv2dOptions, "groups"> = {},
+): Tensor {
+  const where = "depthwiseConv2d";
+  const window = windowOf(
+    where,
+    options,
+    2,
+    keys.filter((key) => key !== "groups"),
+  );
+  const image = operand(where, "x", x, 4, "[batch, height, width, channels]");
+  const weights = operand(where, "filter", filter, 4, "[height, width, channels, multiplier]");
+  checkFilter(where, weights, 2);
+  const [height, width, channels, multiplier] = weights.shape as [number, number, number, number];
+  if (channels !== image.shape[3]) {
+    throw new ShapeError(
+      expected(
+        where,
+        `a filter for ${image.shape[3]} channels`,
+        `${showShape(weights.shape)} for x ${showShape(image.shape)}`,
+      ),
+    );
+  }
+  if (channels === 0) {
+    throw new ShapeError(expected(where, "at least one channel", showShape(image.shape)));
+  }
+  // One group per channel; the filter's elements lie in the same order.
+  const grouped = reshape(weights, [height, width, 1, channels * multiplier]);
+  return convolve(where, image, grouped, { ...window, groups: channels });
+}
+
+/** Size of a transposed convolution's result, and its padding as the convolution back sees it. */
+function transposedWindow(
+  where: string,
+  dimension: string,
+  size: number,
+  taps: number,
+  stride: number,
+  dilation: number,
+  padding: WindowPadding,
+  extra: number | undefined,
+): { size: number; before: number } {
+  const extent = windowExtent(taps, dilation);
+  if (extra !== undefined && extra >= Math.max(stride, dilation)) {
+    throw new ArgumentError(
+      expected(where, `\`outputPadding\` below the stride of ${stride}`, `${extra}`),
+    );
+  }
+  const span = (size - 1) * stride + extent;
+  let result: number;
+  if (padding === "same") {
+    result = extra === undefined ? size * stride : span - 2 * Math.floor(extent / 2) + extra;
+  } else if (padding === "valid") {
+    // Keras: without outputPadding a stride above the window still covers size·stride elements.
+    result = extra === undefined ? Math.max(span, size * stride) : span + extra;
+  } else {
+    result = span - padding[0] - padding[1] + (extra ?? 0);
+  }
+  if (result < 1) {
+    throw new ShapeError(`${where}: the result would have a ${dimension} of ${result}`);
+  }
+  if (padding !== "same") return { size: result, before: padding === "valid" ? 0 : padding[0] };
+  return { size: result, before: Math.floor(Math.max(0, span - result) / 2) };
+}
+
+/**
+ * The gradient of a convolution with respect to its input as an operation of its own: spreads every
+ * pixel over a window (fractionally strided or "deconvolution"; Dumoulin & Visin 2016).
+ *
+ * @param x images, [batch, height, width, channels]
+ * @param filter [height, width, filters / groups, channels]: the result's channels stand first, as in tf.js
+ * @returns [batch, outHeight, outWidth, filters]; with `"same"` padding height · stride rows
+ */
+export function conv2dTranspose(
+  x: TensorLike,
+  filter: TensorLike,
+  options: Conv2dTransposeOptions = {},
+): Tensor {
+  const where = "conv2dTranspose";
+  const window = windowOf(where, options, 2, [...keys, "outputPadding"]);
+  const { outputPadding } = options;
+  const extra =
+    outputPadding === undefined || outputPadding === null
+      ? undefined
+      : perDimension(where, "outputPadding", outputPadding, 2, 0);
+  const image = operand(where, "x", x, 4, "[batch, height, width, channels]");
+  const weights = operand(where, "filter", filter, 4, "[height, width, filters, channels]");
+  checkFilter(where, weights, 2);
+  if (weights.shape[3] !== image.shape[3]) {
+    throw new ShapeError(
+      expected(
+        where,
+        `a filter [height, width, filters, ${image.shape[3]}]`,
+        `${showShape(weights.shape)} for x ${showShape(image.shape)}`,
+      ),
+    );
+  }
+  if (image.shape[3]! % window.groups !== 0) {
+    throw new ShapeError(
+      `${where}: ${image.shape[3]} channels do not fall into ${window.groups} groups`,
+    );
+  }
+  const [, outHeight, outWidth] = image.shape as [number, number, number];
+  const [kernelHeight, kernelWidth] = weights.shape as [number, number];
+  const { strides, dilations, padding } = window;
+  const [rows, columns] = (
+    [
+      ["height", outHeight, kernelHeight],
+      ["width", outWidth, kernelWidth],
+    ] as const
+  ).map(([name, size, taps], d) =>
+    transposedWindow(where, name, size, taps, strides[d]!, dilations[d]!, padding[d]!, extra?.[d]),
+  );
+  return applyInputGradient([image, weights], {
+    height: rows!.size,
+    width: columns!.size,
+    outHeight,
+    outWidth,
+    kernelHeight,
+    kernelWidth,
+    strideHeight: strides[0]!,
+    strideWidth: strides[1]!,
+    padTop: rows!.before,
+    padLeft: columns!.before,
+    dilationHeight: dilations[0]!,
+    dilationWidth: dilations[1]!,
+    groups: window.groups,
+    winograd: window.winograd,
+  })[0]!;
+}
+
+/**
+ * Slides filters over sequences.
+ *
+ * @param x sequences, [batch, steps, channels]
+ * @param filter [taps, channels / groups, filters]
+ * @returns [batch, outSteps, filters]
+ */
+export function conv1d(x: TensorLike, filter: TensorLike, options: Conv1dOptions = {}): Tensor {
+  const where = "conv1d";
+  const sequence = operand(where, "x", x, 3, "[batch, steps, channels]");
+  const weights = operand(where, "filter", filter, 3, "[taps, channels, filters]");
+  checkFilter(where, weights, 1);
+  const { padding = "valid", ...rest } = options;
+  if (typeof padding === "string") {
+    checkChoice(where, "padding", padding, ["valid", "same", "causal"] as const);
+  }
+  const pair = Array.isArray(padding) ? [padding] : padding;
+  const window = windowOf(where, { ...rest, padding: pair === "causal" ? "valid" : pair }, 1, keys);
+  checkChannels(where, sequence, weights, window.groups);
+  const [batch, steps, channels] = sequence.shape as [number, number, number];
+  const [taps, own, filters] = weights.shape as [number, number, number];
+  const extent = windowExtent(taps, window.dilations[0]!);
+  const along: WindowPadding = padding === "causal" ? [extent - 1, 0] : window.padding[0]!;
+  const result = convolve(
+    where,
+    reshape(sequence, [batch, 1, steps, channels]),
+    reshape(weights, [1, taps, own, filters]),
+    {
+      ...window,
+      strides: [1, window.strides[0]!],
+      dilations: [1, window.dilations[0]!],
+      padding: ["valid", along],
+    },
+  );
+  return reshape(result, [batch, result.shape[2]!, filters]);
+}
+
+/**
+ * Slides filters over volumes: the sum over the filter's depth of two-dimensional convolutions.
+ *
+ * @param x volumes, [batch, depth, height, width, channels]
+ * @param filter [depth, height, width, channels / groups, filters]
+ * @returns [batch, outDepth, outHeight, outWidth, filters]
+ */
+export function conv3d(x: TensorLike, filter: TensorLike, options: Conv3dOptions = {}): Tensor {
+  const where = "conv3d";
+  const window = windowOf(where, options, 3, keys);
+  const volume = operand(where, "x", x, 5, "[batch, depth, height, width, channels]");
+  const weights = operand(where, "filter", filter, 5, "[depth, height, width, channels, filters]");
+  checkFilter(where, weights, 3);
+  checkChannels(where, volume, weights, window.groups);
+  const [batch, depth, height, width, channels] = volume.shape as [
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const [taps, ...filterShape] = weights.shape as [number, ...number[]];
+  const [stride, ...strides] = window.strides as [number, ...number[]];
+  const [dilation, ...dilations] = window.dilations as [number, ...number[]];
+  const planes = slideWindow(where, "depth", depth, taps, stride, dilation, window.padding[0]!);
+  const flat = { ...window, strides, dilations, padding: window.padding.slice(1) };
+  // Pad the depth so that every tap meets planes.count planes, `stride` apart.
+  const reach = (planes.count - 1) * stride + windowExtent(taps, dilation);
+  const behind = Math.max(0, reach - planes.before - depth);
+  const padded =
+    planes.before + behind === 0
+      ? volume
+      : pad(volume, [
+          [0, 0],
+          [planes.before, behind],
+          [0, 0],
+          [0, 0],
+          [0, 0],
+        ]);
+  let total: Tensor | undefined;
+  for (let tap = 0; tap < taps; tap++) {
+    const at = Array.from({ length: planes.count }, (_, i) => tap * dilation + i * stride);
+    const plane = (p: number): Tensor =>
+      slice(padded, [0, p, 0, 0, 0], [batch, 1, height, width, channels]);
+    const met =
+      stride === 1
+        ? slice(padded, [0, at[0]!, 0, 0, 0], [batch, at.length, height, width, channels])
+        : concat(at.map(plane), 1);
+    const part = convolve(
+      where,
+      reshape(met, [batch * planes.count, height, width, channels]),
+      reshape(slice(weights, [tap, 0, 0, 0, 0], [1, ...filterShape]), filterShape),
+      flat,
+    );
+    total = total ? add(total, part) : part;
+  }
+  return reshape(total!, [batch, planes.count, ...total!.shape.slice(1)]);
+}
