@@ -337,7 +337,7 @@ bool pooling(Checker& c) {
     const int64_t size = v[1 + axis], kernel = v[4 + axis], stride = v[6 + axis];
     const int64_t pad = v[8 + axis], windows = v[10 + axis];
     if (kernel < 1 || stride < 1) return c.fail("has a window or stride of 0");
-    if (pad >= kernel || (windows > 0 && (windows - 1) * stride - pad >= size)) {
+    if (pad >= kernel || (windows > 0 && (size < 1 || (windows - 1) * stride - pad >= size))) {
       return c.fail("has a window beside its input");
     }
   }

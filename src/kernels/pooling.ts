@@ -43,7 +43,8 @@ function checked(ints: readonly number[], fail: Fail) {
   ] as const;
   for (const [size, kernel, stride, pad, windows] of axes) {
     if (kernel < 1 || stride < 1) fail("has a window or stride of 0");
-    if (pad >= kernel || (windows > 0 && (windows - 1) * stride - pad >= size)) {
+    const beside = size < 1 || (windows - 1) * stride - pad >= size;
+    if (pad >= kernel || (windows > 0 && beside)) {
       fail("has a window beside its input");
     }
   }

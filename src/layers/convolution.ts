@@ -4,6 +4,8 @@
  */
 import { ArgumentError, expected, ShapeError } from "../errors.js";
 import {
+  type Conv2dOptions,
+  type Conv3dOptions,
   conv1d as conv1dOp,
   conv2d as conv2dOp,
   conv2dTranspose as conv2dTransposeOp,
@@ -144,10 +146,17 @@ type ConvDeclaration = typeof convOptions;
 
 export type ConvOptions = LayerOptions & OptionsOf<ConvDeclaration>;
 
-type ConvOp = (x: Tensor, kernel: Tensor, options: Windows & { padding: unknown }) => Tensor;
+/** An op as `call` uses it, its lists as long as it has axes, which was checked before. */
+type ConvOp = (
+  x: Tensor,
+  kernel: Tensor,
+  options: Windows & { readonly padding: unknown; readonly groups: number },
+) => Tensor;
 
 /** Filters that slide over one to three axes. */
-abstract class Conv<D extends Omit<ConvDeclaration, "padding"> & Declaration> extends Convolution<D> {
+abstract class Conv<
+  D extends Omit<ConvDeclaration, "padding"> & Declaration,
+> extends Convolution<D> {
   #kernel!: Variable;
   readonly #op: ConvOp;
 
@@ -219,7 +228,9 @@ export const conv1d = maker(Conv1D);
 export class Conv2D extends Conv<typeof convOptions> {
   static override readonly className = "Conv2D";
   constructor(options: ConvOptions) {
-    super(options, convOptions, 2, conv2dOp as ConvOp);
+    super(options, convOptions, 2, (x, kernel, o) =>
+      conv2dOp(x, kernel, o as unknown as Conv2dOptions),
+    );
   }
 }
 
@@ -234,7 +245,9 @@ export const conv2d = maker(Conv2D);
 export class Conv3D extends Conv<typeof convOptions> {
   static override readonly className = "Conv3D";
   constructor(options: ConvOptions) {
-    super(options, convOptions, 3, conv3dOp as ConvOp);
+    super(options, convOptions, 3, (x, kernel, o) =>
+      conv3dOp(x, kernel, o as unknown as Conv3dOptions),
+    );
   }
 }
 
@@ -355,7 +368,12 @@ type DepthwiseDeclaration = typeof depthwiseOptions;
 export type DepthwiseConvOptions = LayerOptions & OptionsOf<DepthwiseDeclaration>;
 
 /** x convolved channel by channel; `kernel` has a window for each channel, times the multiplier. */
-function depthwise(x: Tensor, kernel: Variable, windows: Windows, pads: Padding | "causal"): Tensor {
+function depthwise(
+  x: Tensor,
+  kernel: Variable,
+  windows: Windows,
+  pads: Padding | "causal",
+): Tensor {
   const { strides, dilationRate } = windows;
   if (x.rank === 4) {
     return depthwiseConv2dOp(x, kernel, {
@@ -368,7 +386,14 @@ function depthwise(x: Tensor, kernel: Variable, windows: Windows, pads: Padding 
   const [size] = kernel.shape as [number];
   // Causal: as much in front as a window reaches back.
   const reach = (size - 1) * dilationRate[0]!;
-  const input = pads === "causal" ? pad(x, [[0, 0], [reach, 0], [0, 0]]) : x;
+  const input =
+    pads === "causal"
+      ? pad(x, [
+          [0, 0],
+          [reach, 0],
+          [0, 0],
+        ])
+      : x;
   const wide = depthwiseConv2dOp(
     reshape(input, [n, 1, input.shape[1]!, channels]),
     reshape(kernel, [1, ...kernel.shape]),
@@ -391,11 +416,15 @@ abstract class DepthwiseConv extends Convolution<DepthwiseDeclaration> {
 
   protected override makeKernels(channels: number): number {
     const { depthMultiplier, ...o } = this.config;
-    this.#kernel = this.addWeight("depthwiseKernel", [...this.kernelSize, channels, depthMultiplier], {
-      initializer: o.depthwiseInitializer,
-      regularizer: o.depthwiseRegularizer,
-      constraint: o.depthwiseConstraint,
-    });
+    this.#kernel = this.addWeight(
+      "depthwiseKernel",
+      [...this.kernelSize, channels, depthMultiplier],
+      {
+        initializer: o.depthwiseInitializer,
+        regularizer: o.depthwiseRegularizer,
+        constraint: o.depthwiseConstraint,
+      },
+    );
     return channels * depthMultiplier;
   }
 

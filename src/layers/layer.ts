@@ -32,7 +32,7 @@ import { inspect } from "../tensor/inspect.js";
 import type { RandomSource } from "../tensor/random.js";
 import { checkShape, type Shape, sameShape, showShape } from "../tensor/shape.js";
 import { Tensor, type TensorLike, tensor } from "../tensor/tensor.js";
-import { readTogether, type Variable, variable } from "../tensor/variable.js";
+import { lazyVariable, readTogether, type Variable } from "../tensor/variable.js";
 import {
   type ConfigOf,
   checkOptionKeys,
@@ -478,10 +478,7 @@ export abstract class Layer<D extends Declaration = NoOptions> {
     const make = initializerFamily.get(where, "initializer", initializer);
     const initial = weightToLoad(where, shape, dtype) ?? make.apply(shape, dtype);
     const trainable = options.trainable ?? dtype === "float32";
-    const made = variable(initial, {
-      name: `${this.name}/${name}`,
-      trainable: trainable && this.#trainable,
-    });
+    const made = lazyVariable(initial, `${this.name}/${name}`, trainable && this.#trainable);
     if (!sameShape(made.shape, shape) || made.dtype !== dtype) {
       throw new ShapeError(
         expected(

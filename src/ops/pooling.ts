@@ -184,7 +184,12 @@ function pool(
         expected(where, `\`padding\` below the window's size of ${taps}`, [...pad]),
       );
     }
-    return slideWindow(where, axisNames[sizes.length]![i]!, size, taps, strides[i]!, 1, pad);
+    const name = axisNames[sizes.length]![i]!;
+    const windows = slideWindow(where, name, size, taps, strides[i]!, 1, pad);
+    if (size === 0 && windows.count > 0) {
+      throw new ShapeError(expected(where, `a ${name} of at least 1`, "0"));
+    }
+    return windows;
   });
   const output = placed.map((windows) => windows.count);
   const before = placed.map((windows) => windows.before);
