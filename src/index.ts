@@ -195,6 +195,7 @@ export * as plot from "./plot/plot.js";
 export * as callbacks from "./public/callbacks.js";
 export * as losses from "./public/losses.js";
 export * as metrics from "./public/metrics.js";
+export * as models from "./public/models.js";
 export * as optimizers from "./public/optimizers.js";
 export type { DType, TypedArray } from "./tensor/dtype.js";
 export { setRandomSeed } from "./tensor/random.js";

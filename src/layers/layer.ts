@@ -43,7 +43,7 @@ import {
   parseOptions,
   serializeOptions,
 } from "./config.js";
-import { countFlops, dryRun } from "./dryrun.js";
+import { countOperations, dryRun, type Operations } from "./dryrun.js";
 import { weightToLoad } from "./loading.js";
 import { type BatchShape, type BatchSpec, type Connection, SymbolicTensor } from "./symbolic.js";
 
@@ -352,17 +352,25 @@ export abstract class Layer<D extends Declaration = NoOptions> {
     return dryRun(inputs, (tensors, context) => this.call(listed ? tensors : tensors[0]!, context));
   }
 
-  /** Floating-point operations for one sample, a multiplication and an addition counting as two. */
-  flopsPerSample(inputShape: BatchShape | BatchShape[], dtypes?: readonly DType[]): number {
+  /** What one sample costs: floating-point operations of all kinds, and multiply-adds of products. */
+  operationsPerSample(
+    inputShape: BatchShape | BatchShape[],
+    dtypes?: readonly DType[],
+  ): Operations {
     this.ensureBuilt(inputShape);
     const listed = isShapeList(inputShape);
     const specs = shapesOf(inputShape).map((shape, i) => ({
       shape,
       dtype: dtypes?.[i] ?? this.#likelyDType,
     }));
-    return countFlops(specs, (tensors, context) =>
+    return countOperations(specs, (tensors, context) =>
       this.call(listed ? tensors : tensors[0]!, context),
     );
+  }
+
+  /** Floating-point operations for one sample, a multiplication and an addition counting as two. */
+  flopsPerSample(inputShape: BatchShape | BatchShape[], dtypes?: readonly DType[]): number {
+    return this.operationsPerSample(inputShape, dtypes).flops;
   }
 
   /** The dtype to assume of an input that only a shape is known of. */

@@ -1,6 +1,7 @@
 /** The layers that come with the library, classes and the functions that make them: `lw.layers`. */
 export * from "./activations.js";
 export * from "./augmentation.js";
+export * from "./connected.js";
 export * from "./convolution.js";
 export * from "./core.js";
 export { InputLayer, inputLayer } from "./input.js";
