@@ -28,6 +28,16 @@ export {
 } from "./layers/layer.js";
 export * as layers from "./layers/layers.js";
 export { deserializeLayer, registerLayer, serializeLayer } from "./layers/registry.js";
+export {
+  featureMaps,
+  filters,
+  type GradCam,
+  type GradCamOptions,
+  gradCam,
+  type LayerImages,
+  type Misclassified,
+  misclassified,
+} from "./models/inspection.js";
 export { Model, model } from "./models/model.js";
 export { Perceptron, perceptron } from "./models/perceptron.js";
 export {
