@@ -120,11 +120,8 @@ constexpr TileFunction tileOrNull() {
         LW_TILES(10, TA, TAIL), LW_TILES(11, TA, TAIL), LW_TILES(12, TA, TAIL),         \
         LW_TILES(13, TA, TAIL), LW_TILES(14, TA, TAIL)                                  \
   }
-// By transposeA, TAIL, rows − 1, vectors − 1.
-static const TileFunction kTiles[2][2][14][8] = {
-    {LW_TILE_ROWS(false, false), LW_TILE_ROWS(false, true)},
-    {LW_TILE_ROWS(true, false), LW_TILE_ROWS(true, true)},
-};
+// By transposeA, TAIL, rows − 1, vectors − 1. Compiled once, in matmul.cc.
+extern const TileFunction kTiles[2][2][14][8];
 
 // A packed strip of A, transposed or not, has room for kRows rows of packedStride(kc) floats.
 constexpr int64_t packedStride(int64_t kc) { return kc + 16; }  // rows on different L1 sets

@@ -7,6 +7,12 @@
 
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
+
+extern const TileFunction kTiles[2][2][14][8] = {
+    {LW_TILE_ROWS(false, false), LW_TILE_ROWS(false, true)},
+    {LW_TILE_ROWS(true, false), LW_TILE_ROWS(true, true)},
+};
+
 namespace {
 
 // Block sizes, measured on a Sapphire Rapids core (AVX-512) and on Zen 3 (the others).

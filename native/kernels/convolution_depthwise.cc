@@ -1,0 +1,277 @@
+// Convolutions in which every channel is a group of its own: no products of matrices, but vectors of
+// channels, pixel by pixel. conv2d and the input's gradient differ in their views only; each element is
+// one chain of fma over its taps in order. The filter's gradient sums rows of pixels: a chain along each
+// row, rows added in order, chunks of rows (whose number follows from the shape) added in order.
+#include "convolution.h"
+#include "epilogue.h"
+
+namespace layerwise {
+namespace LAYERWISE_ISA_NAMESPACE {
+namespace {
+
+// Register budget: kPixels·kWide accumulators + kWide vectors of the filter + 1 of x.
+constexpr int kPixels = 4, kWide = 2;
+
+// Taps of an axis that lie inside for a position: [begin, end).
+LW_INLINE Range tapsInside(const Axis& axis, int64_t from) {
+  const int64_t begin = from >= 0 ? 0 : (-from + axis.spacing - 1) / axis.spacing;
+  const int64_t last = axis.size - 1 - from;
+  const int64_t end = last < 0 ? 0 : last / axis.spacing + 1;
+  return {minOf(begin, axis.taps), minOf(end, axis.taps)};
+}
+
+// Distances in elements.
+struct Steps {
+  int64_t sourceRow, sourceColumn, sourcePixel, filterRow, filterColumn, resultPixel;
+};
+
+// P pixels × V vectors of channels: sums over rows × columns taps. TAIL: of the last vector, `tail` lanes.
+template <int P, int V, bool TAIL>
+LW_INLINE void sumTaps(int64_t rows, int64_t columns, const float* x, const float* w, float* y,
+                       const Steps& s, int64_t tail) {
+  VF acc[P][V];
+#pragma GCC unroll 4
+  for (int p = 0; p < P; p++) {
+#pragma GCC unroll 2
+    for (int v = 0; v < V; v++) acc[p][v] = zero();
+  }
+  for (int64_t k = 0; k < rows; k++, x += s.sourceRow, w += s.filterRow) {
+    const float* xk = x;
+    const float* wk = w;
+    for (int64_t l = 0; l < columns; l++, xk += s.sourceColumn, wk += s.filterColumn) {
+#pragma GCC unroll 2
+      for (int v = 0; v < V; v++) {
+        const VF wv = TAIL && v == V - 1 ? loadPartial(wk + v * W, tail) : load(wk + v * W);
+#pragma GCC unroll 4
+        for (int p = 0; p < P; p++) {
+          const float* at = xk + p * s.sourcePixel + v * W;
+          acc[p][v] = fma(TAIL && v == V - 1 ? loadPartial(at, tail) : load(at), wv, acc[p][v]);
+        }
+      }
+    }
+  }
+#pragma GCC unroll 4
+  for (int p = 0; p < P; p++) {
+#pragma GCC unroll 2
+    for (int v = 0; v < V; v++) {
+      float* at = y + p * s.resultPixel + v * W;
+      if (TAIL && v == V - 1) storePartial(at, acc[p][v], tail);
+      else store(at, acc[p][v]);
+    }
+  }
+}
+
+// All channels of P pixels.
+template <int P>
+LW_INLINE void sumPixels(int64_t channels, int64_t rows, int64_t columns, const float* x, const float* w,
+                         float* y, const Steps& s) {
+  int64_t c = 0;
+  for (; c + kWide * W <= channels; c += kWide * W) {
+    sumTaps<P, kWide, false>(rows, columns, x + c, w + c, y + c, s, 0);
+  }
+  for (; c + W <= channels; c += W) sumTaps<P, 1, false>(rows, columns, x + c, w + c, y + c, s, 0);
+  if (c < channels) sumTaps<P, 1, true>(rows, columns, x + c, w + c, y + c, s, channels - c);
+}
+
+// The positions of one view in row `row` of image `image`; the row of the result begins at y.
+void sumRow(const Geometry& g, const View& v, const float* x, const float* w, int64_t image, int64_t row,
+            float* y) {
+  const int64_t from = v.rows.source(row), channels = v.pitch;
+  const Range rows = tapsInside(v.rows, from);
+  const Steps s = {v.rows.spacing * v.columns.size * channels, v.columns.spacing * channels,
+                   v.columns.stride * channels, v.rows.step * g.kernelWidth * channels,
+                   v.columns.step * channels, v.columns.every * channels};
+  const float* const source =
+      x + (image * v.rows.size + from + rows.begin * v.rows.spacing) * v.columns.size * channels;
+  const int64_t filterRow = v.rows.tap(rows.begin) * g.kernelWidth;
+  for (int64_t p = 0; p < v.columns.count;) {
+    const int64_t first = v.columns.source(p);
+    float* const to = y + (v.columns.at + p * v.columns.every) * channels;
+    const bool many = p + kPixels <= v.columns.count && v.columns.inside(first) &&
+                      v.columns.inside(v.columns.source(p + kPixels - 1));
+    const Range columns = tapsInside(v.columns, first);
+    const float* const at = source + (first + columns.begin * v.columns.spacing) * channels;
+    const float* const filter = w + (filterRow + v.columns.tap(columns.begin)) * channels;
+    const int64_t nRows = maxOf(0, rows.end - rows.begin), nColumns = maxOf(0, columns.end - columns.begin);
+    if (many) sumPixels<kPixels>(channels, nRows, nColumns, at, filter, to, s);
+    else sumPixels<1>(channels, nRows, nColumns, at, filter, to, s);
+    p += many ? kPixels : 1;
+  }
+}
+
+// Rows of the result [rows), all images' rows counted as one.
+void sumRows(const Call& call, const Run& run, Range rows, Epilogue* epilogue) {
+  const Geometry g(call);
+  const bool backward = call.kernel == k_conv2dInputGradient;
+  const float* const x = (const float*)run.ptr[call.inputs[0]];
+  const float* const w = (const float*)run.ptr[call.inputs[1]];
+  float* const stored = call.custom[0] >= 0 ? (float*)run.ptr[call.custom[0]] : nullptr;
+  const int64_t height = backward ? g.height : g.outHeight, width = backward ? g.width : g.outWidth;
+  const int64_t across = backward ? minOf(g.strideWidth, g.width) : 1;
+  const int64_t down = backward ? minOf(g.strideHeight, g.height) : 1;
+  for (int64_t r = rows.begin; r < rows.end; r++) {
+    const int64_t image = r / height, y = r % height;
+    float* const c = stored ? stored + r * width * g.channels : (float*)(run.scratch + call.custom[1]);
+    for (int64_t i = 0; i < across; i++) {
+      const View v = backward ? backwardView(g, y % down * across + i) : forwardView(g);
+      sumRow(g, v, x, w, image, y / down, c);
+    }
+    if (epilogue) epilogue->apply(c, g.channels, r * width, width, 0, g.channels);
+  }
+}
+
+// sum[t] += Σ over columns of x[t]·dy for T neighbouring taps of one row, for a vector of channels.
+template <int T, bool TAIL>
+LW_INLINE void sumColumns(int64_t count, const float* x, int64_t tapStep, int64_t pixelStep,
+                          const float* dy, int64_t channels, float* sums, int64_t tail) {
+  VF acc[T];
+#pragma GCC unroll 4
+  for (int t = 0; t < T; t++) acc[t] = zero();
+  for (int64_t j = 0; j < count; j++, x += pixelStep, dy += channels) {
+    const VF d = TAIL ? loadPartial(dy, tail) : load(dy);
+#pragma GCC unroll 4
+    for (int t = 0; t < T; t++) {
+      acc[t] = fma(TAIL ? loadPartial(x + t * tapStep, tail) : load(x + t * tapStep), d, acc[t]);
+    }
+  }
+#pragma GCC unroll 4
+  for (int t = 0; t < T; t++) {
+    float* const to = sums + t * channels;
+    if (TAIL) storePartial(to, loadPartial(to, tail) + acc[t], tail);
+    else store(to, load(to) + acc[t]);
+  }
+}
+
+template <int T>
+LW_INLINE void sumTapColumns(int64_t count, const float* x, int64_t tapStep, int64_t pixelStep,
+                             const float* dy, int64_t channels, float* sums) {
+  if (count <= 0) return;
+  int64_t c = 0;
+  for (; c + W <= channels; c += W) {
+    sumColumns<T, false>(count, x + c, tapStep, pixelStep, dy + c, channels, sums + c, 0);
+  }
+  if (c < channels) {
+    sumColumns<T, true>(count, x + c, tapStep, pixelStep, dy + c, channels, sums + c, channels - c);
+  }
+}
+
+// Positions of an axis at which tap t lies inside: [begin, end).
+LW_INLINE Range positionsInside(const Axis& a, int64_t t) {
+  const int64_t from = a.offset + t * a.spacing, last = a.size - 1 - from;
+  const int64_t begin = from >= 0 ? 0 : (-from + a.stride - 1) / a.stride;
+  const int64_t end = last < 0 ? 0 : last / a.stride + 1;
+  return {begin, maxOf(begin, minOf(end, a.count))};
+}
+
+// sums [taps, channels] = the sum over rows [rows) of dy.
+void filterRows(const Geometry& g, const float* x, const float* dy, Range rows, float* sums) {
+  const View v = forwardView(g);
+  const int64_t channels = g.channels, pixelStep = v.columns.stride * channels;
+  const int64_t tapStep = v.columns.spacing * channels;
+  for (int64_t i = 0; i < g.terms() * channels; i++) sums[i] = 0.0f;
+  for (int64_t r = rows.begin; r < rows.end; r++) {
+    const int64_t image = r / g.outHeight, row = r % g.outHeight, from = v.rows.source(row);
+    const Range taps = tapsInside(v.rows, from);
+    const float* const dyRow = dy + r * g.outWidth * channels;
+    for (int64_t k = taps.begin; k < taps.end; k++) {
+      const float* const source =
+          x + (image * v.rows.size + from + k * v.rows.spacing) * v.columns.size * channels;
+      constexpr int kTaps = 3;
+      for (int64_t l = 0; l < g.kernelWidth;) {
+        // Positions that all of some neighbouring taps have, then those that only one has.
+        const int64_t n = l + kTaps <= g.kernelWidth ? kTaps : 1;
+        Range common = positionsInside(v.columns, l);
+        for (int64_t t = 1; t < n; t++) {
+          const Range own = positionsInside(v.columns, l + t);
+          common = {maxOf(common.begin, own.begin), minOf(common.end, own.end)};
+        }
+        const auto at = [&](int64_t t, int64_t p) {
+          return source + (v.columns.source(p) + t * v.columns.spacing) * channels;
+        };
+        float* const to = sums + (k * g.kernelWidth + l) * channels;
+        const bool together = n == kTaps && common.begin < common.end;
+        if (together) {
+          sumTapColumns<kTaps>(common.end - common.begin, at(l, common.begin), tapStep, pixelStep,
+                               dyRow + common.begin * channels, channels, to);
+        }
+        for (int64_t t = 0; t < n; t++) {
+          const Range own = positionsInside(v.columns, l + t);
+          const int64_t split = together ? common.begin : own.end;
+          sumTapColumns<1>(split - own.begin, at(l + t, own.begin), tapStep, pixelStep,
+                           dyRow + own.begin * channels, channels, to + t * channels);
+          if (!together) continue;
+          sumTapColumns<1>(own.end - common.end, at(l + t, common.end), tapStep, pixelStep,
+                           dyRow + common.end * channels, channels, to + t * channels);
+        }
+        l += n;
+      }
+    }
+  }
+}
+
+int64_t chunksOf(const Geometry& g) {
+  constexpr int64_t kRowsEach = 8, kMost = 64, kMostFloats = 1 << 20;
+  const int64_t most = minOf(kMost, kMostFloats / maxOf(1, g.terms() * g.channels));
+  return maxOf(1, minOf(most, g.batch * g.outHeight / kRowsEach));
+}
+
+}  // namespace
+
+// custom[0]: tensor that holds the result for the epilogue, −1 for scratch (or shared) memory; [1]: byte
+// offset of a row of the result in scratch.
+void planDepthwise(Call& call) {
+  const Geometry g(call);
+  const TilePlan* tile = call.tile;
+  const bool filter = call.kernel == k_conv2dFilterGradient;
+  const bool backward = call.kernel == k_conv2dInputGradient;
+  call.custom[0] = tile ? tile->blockTensor : call.outputs[0];
+  call.custom[1] = tile ? (tile->scratchBytes + 63) & ~(int64_t)63 : 0;
+  const int64_t rows = g.batch * (backward ? g.height : filter ? g.outHeight : g.outHeight);
+  const int64_t width = backward ? g.width : g.outWidth;
+  const int64_t result = filter ? g.terms() * g.channels : rows * width * g.channels;
+  const int64_t chunks = filter ? chunksOf(g) : 0;
+  call.custom[2] = chunks;
+  call.scratchBytes = call.custom[1];
+  if (!filter && call.custom[0] < 0) call.scratchBytes += width * g.channels * 4;
+  call.sharedBytes = chunks * g.terms() * g.channels * 4;
+  call.phases = filter ? 2 : 1;
+  const int64_t lanes = result * (tile ? 2 + tile->nOps + tile->nInputs : 1);
+  call.work = g.multiplications() / (2 * W) + lanes / 12;
+  call.maxParts = maxOf(1, filter ? maxOf(chunks, g.terms()) : rows);
+}
+
+void runDepthwise(const Call& call, const Run& run, int phase, int64_t part, int64_t parts) {
+  const Geometry g(call);
+  if (g.channels == 0) return;
+  if (call.kernel == k_conv2dFilterGradient) {
+    float* const sums = (float*)run.shared;
+    const int64_t chunks = call.custom[2];
+    if (phase == 1) {
+      addChunks(call, run, sums, chunks, g.terms(), g.channels, part, parts);
+      return;
+    }
+    const Range own = split(chunks, 1, part, parts);
+    for (int64_t chunk = own.begin; chunk < own.end; chunk++) {
+      filterRows(g, (const float*)run.ptr[call.inputs[0]], (const float*)run.ptr[call.inputs[1]],
+                 split(g.batch * g.outHeight, 1, chunk, chunks), sums + chunk * g.terms() * g.channels);
+    }
+    return;
+  }
+  const bool backward = call.kernel == k_conv2dInputGradient;
+  const int64_t width = backward ? g.width : g.outWidth;
+  const Range rows = split(g.batch * (backward ? g.height : g.outHeight), 1, part, parts);
+  if (rows.begin >= rows.end || width == 0) return;
+  if (!call.tile) {
+    sumRows(call, run, rows, nullptr);
+    return;
+  }
+  const int64_t n = g.channels;
+  const bool wholeRows = n <= kTileLanes / 2;
+  const int64_t lanes = wholeRows ? minOf(kTileLanes / n, (rows.end - rows.begin) * width) * n
+                                  : minOf(kTileLanes, n);
+  Epilogue epilogue(call, run, lanes, wholeRows, n);
+  sumRows(call, run, rows, &epilogue);
+}
+
+}  // namespace LAYERWISE_ISA_NAMESPACE
+}  // namespace layerwise

@@ -1,0 +1,208 @@
+// conv2dFilterGradient as a product over pixels: dfilter = patchesᵀ·dy. k runs over all pixels of the batch
+// in blocks of kBlockK. With few terms and many pixels there would be little to share out, so the pixels
+// are cut into chunks, whose number follows from the shape alone; their sums are added in order.
+#include "convolution.h"
+#include "epilogue.h"
+#include "gemm_tile.h"
+
+namespace layerwise {
+namespace LAYERWISE_ISA_NAMESPACE {
+namespace {
+
+// Strips of terms whose part of a block of patches is packed at once: a quarter of a MiB, in L2.
+constexpr int64_t kBlockStrips = kMostTerms / kRows;
+constexpr int64_t kStripFloats = kRows * kBlockK + 16;  // an odd number of lines apart
+
+struct Problem {
+  Geometry g;
+  View v;
+  int64_t pixels, terms, columns;
+  // Terms of a patch that lie side by side: strips do not cross their borders, so that those of a patch
+  // inside of x are read where they are. Short runs are gathered first.
+  int64_t run;
+  bool gathered;
+
+  explicit Problem(const Call& call) : g(call), v(forwardView(g)), pixels(v.patches()), terms(g.terms()),
+                                       columns(g.groupFilters()) {
+    run = v.depth == v.pitch && v.columns.spacing == 1 ? v.columns.taps * v.depth : v.depth;
+    gathered = run < 2 * kRows && terms > run;
+    if (gathered) run = terms;
+  }
+  int64_t stripsPerRun() const { return ceilDiv(run, kRows); }
+  int64_t strips() const { return run > 0 ? terms / run * stripsPerRun() : 0; }
+  int64_t chunks() const {
+    constexpr int64_t kFewElements = 32 * 1024, kPixels = 2048, kMost = 16;
+    if (terms * g.filters > kFewElements) return 1;
+    return maxOf(1, minOf(kMost, pixels / kPixels));
+  }
+};
+
+struct Strip {
+  int64_t term, count;
+};
+Strip stripOf(const Problem& p, int64_t i) {
+  const int64_t per = p.stripsPerRun(), run = i / per, at = i % per;
+  const int64_t begin = p.run * at / per;
+  return {run * p.run + begin, p.run * (at + 1) / per - begin};
+}
+
+// What one thread packs into.
+struct Packed {
+  float *a, *b, *patch;
+};
+
+// Packs strips [strips) of the patches of pixels [k0, k0 + kc): per strip kc rows of kRows terms.
+void packStrips(const Problem& p, const float* x, int64_t group, Range strips, int64_t k0, int64_t kc,
+                const Packed& packed) {
+  const View& v = p.v;
+  const int64_t begin = stripOf(p, strips.begin).term;
+  const Strip last = stripOf(p, strips.end - 1);
+  const Stretches stretches(v, begin, last.term + last.count - begin);
+  // Offsets of strips inside of x.
+  int64_t offsets[kBlockStrips], at[kBlockStrips];
+  const int64_t n = strips.end - strips.begin;
+  for (int64_t s = 0; s < n; s++) {
+    const int64_t term = stripOf(p, strips.begin + s).term;
+    at[s] = term - begin;
+    const int64_t tap = term / v.depth;
+    offsets[s] = ((tap / v.columns.taps) * v.rows.spacing * v.columns.size +
+                  (tap % v.columns.taps) * v.columns.spacing) * v.pitch + term % v.depth;
+  }
+  // Strips are read as whole vectors: not where that could leave x.
+  constexpr int64_t kRead = (kRows + W - 1) / W * W;
+  const float* const safe =
+      x + v.batch * v.rows.size * v.columns.size * v.pitch - kRead - offsets[n - 1];
+  Position position(v, k0);
+  for (int64_t k = 0; k < kc; k++, position.next(v)) {
+    const Patch patch(v, x + group * v.depth, position);
+    const float* from = patch.first;
+    const int64_t* offset = offsets;
+    if (!patch.inside || p.gathered || patch.first > safe) {
+      cutPatch(v, stretches, patch, packed.patch);
+      from = packed.patch;
+      offset = at;
+    }
+    float* to = packed.a + k * kRows;
+    // Whole vectors: what is too much, the next row overwrites; after the last there is room.
+    for (int64_t s = 0; s < n; s++, to += kStripFloats) {
+#pragma GCC unroll 4
+      for (int64_t i = 0; i < kRows; i += W) store(to + i, load(from + offset[s] + i));
+    }
+  }
+}
+
+// c (terms × filters), its rows of [strips) = the sum over pixels [pixels).
+void multiply(const Problem& p, const float* x, const float* dy, Range strips, Range pixels,
+              const Packed& packed, float* c) {
+  const int64_t ldc = p.g.filters;
+  for (int64_t group = 0; group < p.g.groups; group++) {
+    for (int64_t k0 = pixels.begin; k0 < pixels.end; k0 += kBlockK) {
+      const int64_t kc = minOf(kBlockK, pixels.end - k0);
+      packRows(dy + k0 * ldc + group * p.columns, ldc, kc, p.columns, packed.b);
+      for (int64_t s0 = strips.begin; s0 < strips.end; s0 += kBlockStrips) {
+        const int64_t n = minOf(kBlockStrips, strips.end - s0);
+        packStrips(p, x, group, {s0, s0 + n}, k0, kc, packed);
+        for (int64_t j = 0; j < p.columns; j += kColumns) {
+          const int64_t width = minOf(kColumns, p.columns - j), vectors = ceilDiv(width, W);
+          const int64_t tail = width - (vectors - 1) * W;
+          const auto& tiles = kTiles[1][tail != W];
+          for (int64_t s = 0; s < n; s++) {
+            const Strip strip = stripOf(p, s0 + s);
+            tiles[strip.count - 1][vectors - 1](kc, packed.a + s * kStripFloats, kRows,
+                                                packed.b + j * kc, kColumns,
+                                                c + strip.term * ldc + group * p.columns + j,
+                                                ldc, k0 > pixels.begin, tail);
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+// Adds the chunks' sums and runs the epilogue, some rows of terms in each part.
+void addChunks(const Call& call, const Run& run, float* sums, int64_t chunks, int64_t terms, int64_t n,
+               int64_t part, int64_t parts) {
+  const Range rows = split(terms, 1, part, parts);
+  if (rows.begin >= rows.end || n == 0) return;
+  const int64_t count = (rows.end - rows.begin) * n;
+  const float* const first = sums + rows.begin * n;
+  float* const stored = call.custom[0] >= 0 ? (float*)run.ptr[call.custom[0]] : nullptr;
+  float* const c = (stored ? stored : sums) + rows.begin * n;
+  if (c != first || chunks > 1) {
+    for (int64_t i = 0; i < count; i++) {
+      float sum = first[i];
+      for (int64_t chunk = 1; chunk < chunks; chunk++) sum += first[chunk * terms * n + i];
+      c[i] = sum;
+    }
+  }
+  if (!call.tile) return;
+  const bool wholeRows = n <= kTileLanes / 2;
+  const int64_t lanes =
+      wholeRows ? minOf(kTileLanes / n, rows.end - rows.begin) * n : minOf(kTileLanes, n);
+  Epilogue epilogue(call, run, lanes, wholeRows, n);
+  epilogue.apply(c, n, rows.begin, rows.end - rows.begin, 0, n);
+}
+
+// custom[0]: tensor that holds the sum for the epilogue, −1 for shared memory; [1]: byte offset of the
+// packed strips in scratch; [2]: of the packed dy; [3]: of one patch; [4]: chunks of pixels; [5]: whether
+// they are summed in shared memory.
+void planFilterGradient(Call& call) {
+  const Problem p(call);
+  const TilePlan* tile = call.tile;
+  const int64_t chunks = p.chunks();
+  call.custom[0] = tile ? tile->blockTensor : call.outputs[0];
+  call.custom[4] = chunks;
+  call.custom[5] = chunks > 1 || call.custom[0] < 0;
+  int64_t bytes = 0;
+  const auto take = [&](int64_t size) {
+    const int64_t at = bytes;
+    bytes += (size + 63) & ~(int64_t)63;
+    return at;
+  };
+  if (tile) take(tile->scratchBytes);
+  call.custom[1] = take((kBlockStrips * kStripFloats + 16) * 4);
+  call.custom[2] = take(kBlockK * ceilDiv(p.columns, kColumns) * kColumns * 4);
+  call.custom[3] = take((kMostTerms + 2 * 16) * 4);
+  call.scratchBytes = bytes;
+  call.sharedBytes = call.custom[5] ? chunks * p.terms * p.g.filters * 4 : 0;
+  call.phases = 2;
+  const int64_t lanes = p.terms * p.g.filters * (tile ? 2 + tile->nOps + tile->nInputs : 1);
+  call.work = p.g.multiplications() / (5 * W) + lanes / 12;
+  call.maxParts = maxOf(1, p.strips() * chunks);
+}
+
+void runFilterGradient(const Call& call, const Run& run, int phase, int64_t part, int64_t parts) {
+  const Problem p(call);
+  const int64_t chunks = call.custom[4], n = p.g.filters, size = p.terms * n;
+  if (size == 0) return;
+  float* const sums = call.custom[5] ? (float*)run.shared : (float*)run.ptr[call.custom[0]];
+  if (phase == 1) {
+    addChunks(call, run, sums, chunks, p.terms, n, part, parts);
+    return;
+  }
+  const float* const x = (const float*)run.ptr[call.inputs[0]];
+  const float* const dy = (const float*)run.ptr[call.inputs[1]];
+  const Packed packed = {(float*)(run.scratch + call.custom[1]), (float*)(run.scratch + call.custom[2]),
+                         (float*)(run.scratch + call.custom[3])};
+  // Units: strips of chunk 0, of chunk 1 …
+  const int64_t strips = p.strips();
+  Range units = split(strips * chunks, 1, part, parts);
+  while (units.begin < units.end) {
+    const int64_t chunk = units.begin / strips, first = units.begin % strips;
+    const int64_t count = minOf(strips - first, units.end - units.begin);
+    const Range pixels = split(p.pixels, kBlockK, chunk, chunks);
+    float* const c = sums + chunk * size;
+    if (pixels.begin < pixels.end) {
+      multiply(p, x, dy, {first, first + count}, pixels, packed, c);
+    } else {
+      const Strip a = stripOf(p, first), b = stripOf(p, first + count - 1);
+      for (int64_t i = a.term * n; i < (b.term + b.count) * n; i++) c[i] = 0.0f;
+    }
+    units.begin += count;
+  }
+}
+
+}  // namespace LAYERWISE_ISA_NAMESPACE
+}  // namespace layerwise

@@ -1,0 +1,435 @@
+// conv2d and conv2dInputGradient as products: rows of patches times the filter. Patches never exist as a
+// whole. Where rows of the result are long, source rows are copied with their padding and strips of
+// patches read them in place; else patches are cut block by block into packed strips, which may run on
+// from row to row. The filter is packed once per call, and the accumulation is gemm's either way: blocks of
+// kBlockK terms from zero, in order (row, column, channel) of the taps.
+#include "convolution.h"
+#include "epilogue.h"
+#include "gemm_tile.h"
+
+namespace layerwise {
+namespace LAYERWISE_ISA_NAMESPACE {
+namespace {
+
+constexpr int64_t kBlockRows = 32 * kRows;  // × kBlockK floats of patches: in L2
+// Floats of a block of the result in scratch.
+constexpr int64_t kScratchFloats = 96 * 1024;
+
+// Results of fewer columns are not cut into strips row by row.
+constexpr int64_t kLongRow = 2 * kRows;
+constexpr int64_t kFilterFloats = 4 * 1024;
+constexpr int64_t kSourceFloats = 48 * 1024;  // of padded rows, if they can be so few: in L2
+
+// The tile of gemm_tile.h over strips that are read in place: element (i, k) is at a[offsets[k] + i·lda].
+// The same chain of fma.
+template <int MR, int NV, bool TAIL>
+void offsetTile(int64_t kc, const int32_t* __restrict offsets, const float* __restrict a, int64_t lda, const float* __restrict b,
+                 float* __restrict c, int64_t ldc, bool add, int64_t tail) {
+  VF acc[MR][NV];
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; i++) {
+    __builtin_prefetch(c + i * ldc, 1);
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; j++) acc[i][j] = zero();
+  }
+#pragma GCC unroll kUnrollK
+  for (int64_t k = 0; k < kc; k++) {
+    VF bv[NV];
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; j++) bv[j] = load(b + j * W);
+    const float* const ak = a + offsets[k];
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; i++) {
+      const VF av = set1(ak[i * lda]);
+#pragma GCC unroll 8
+      for (int j = 0; j < NV; j++) acc[i][j] = fma(av, bv[j], acc[i][j]);
+    }
+    b += kColumns;
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; i++) {
+#pragma GCC unroll 8
+    for (int j = 0; j < NV; j++) {
+      float* p = c + i * ldc + j * W;
+      if (TAIL && j == NV - 1) {
+        storePartial(p, add ? loadPartial(p, tail) + acc[i][j] : acc[i][j], tail);
+      } else {
+        store(p, add ? load(p) + acc[i][j] : acc[i][j]);
+      }
+    }
+  }
+}
+using OffsetTile = void (*)(int64_t kc, const int32_t* offsets, const float* a, int64_t lda,
+                            const float* b, float* c, int64_t ldc, bool add, int64_t tail);
+template <int MR, int NV, bool TAIL>
+constexpr OffsetTile offsetTileOrNull() {
+  if constexpr (MR <= kRows) return offsetTile<MR, NV, TAIL>;
+  else return nullptr;
+}
+#define LW_OFFSET_TILES(MR)                                                          \
+  {                                                                                   \
+    {offsetTileOrNull<MR, 1, false>(), offsetTileOrNull<MR, 1, true>()},            \
+        {offsetTileOrNull<MR, 2, false>(), offsetTileOrNull<MR, 2, true>()}         \
+  }
+// By rows − 1, vectors − 1, TAIL.
+const OffsetTile kOffsetTiles[14][2][2] = {
+    LW_OFFSET_TILES(1),  LW_OFFSET_TILES(2),  LW_OFFSET_TILES(3),  LW_OFFSET_TILES(4),
+    LW_OFFSET_TILES(5),  LW_OFFSET_TILES(6),  LW_OFFSET_TILES(7),  LW_OFFSET_TILES(8),
+    LW_OFFSET_TILES(9),  LW_OFFSET_TILES(10), LW_OFFSET_TILES(11), LW_OFFSET_TILES(12),
+    LW_OFFSET_TILES(13), LW_OFFSET_TILES(14),
+};
+
+// A direction's problem: views, and the filter as the product's second operand.
+struct Problem {
+  Geometry g;
+  bool backward;
+  int64_t views, columns, pitch;  // columns of one group, and of the result
+
+  explicit Problem(const Call& call)
+      : g(call), backward(call.kernel == k_conv2dInputGradient),
+        views(backward ? backwardViews(g) : 1),
+        columns(backward ? g.groupChannels() : g.groupFilters()),
+        pitch(backward ? g.channels : g.filters) {}
+  View view(int64_t i) const { return backward ? backwardView(g, i) : forwardView(g); }
+  int64_t rows() const {
+    return g.batch * (backward ? g.height * g.width : g.outHeight * g.outWidth);
+  }
+  int64_t paddedColumns() const { return ceilDiv(columns, kColumns) * kColumns; }
+  // Floats of one view's packed filter.
+  int64_t packedSize(const View& v) const { return g.groups * v.terms() * paddedColumns(); }
+  int64_t blockRows(bool inScratch) const {
+    return inScratch ? maxOf(2 * kRows, minOf(kBlockRows, kScratchFloats / maxOf(1, pitch)))
+                     : kBlockRows;
+  }
+  // Whether strips are cut row by row, from padded source rows.
+  bool byRows() const {
+    return (backward ? ceilDiv(g.width, g.strideWidth) : g.outWidth) >= kLongRow;
+  }
+  // Patches that a part takes together or not at all.
+  int64_t unit(const View& v) const { return byRows() ? v.columns.count : 1; }
+};
+
+// Source rows that `rows` rows of patches meet, and the length of one with its padding, in pixels.
+int64_t sourceRows(const View& v, int64_t rows) {
+  return (rows - 1) * v.rows.stride + (v.rows.taps - 1) * v.rows.spacing + 1;
+}
+int64_t sourceWidth(const View& v) {
+  return (v.columns.count - 1) * v.columns.stride + (v.columns.taps - 1) * v.columns.spacing + 1;
+}
+// Rows of the result in a block.
+int64_t rowsAtOnce(const Problem& p, const View& v, bool inScratch) {
+  const int64_t most = maxOf(1, p.blockRows(inScratch) / maxOf(1, v.columns.count));
+  int64_t rows = minOf(most, maxOf(1, v.rows.count));
+  while (rows > 1 && sourceRows(v, rows) * sourceWidth(v) * v.depth > kSourceFloats) rows--;
+  return rows;
+}
+
+void packFilters(const Problem& p, const float* w, float* packed, int64_t part, int64_t parts) {
+  // Groups of panels, so that rows of the filter are read in longer runs.
+  const int64_t panels = ceilDiv(p.columns, kColumns);
+  const int64_t atOnce = p.backward ? 1 : kGroup, perBlock = ceilDiv(panels, atOnce);
+  int64_t units = 0;
+  for (int64_t i = 0; i < p.views; i++) {
+    units += ceilDiv(p.view(i).terms(), kBlockK) * p.g.groups * perBlock;
+  }
+  const Range range = split(units, 1, part, parts);
+  int64_t unit = 0;
+  for (int64_t i = 0; i < p.views; i++) {
+    const View v = p.view(i);
+    for (int64_t group = 0; group < p.g.groups; group++) {
+      float* const own = packed + group * v.terms() * p.paddedColumns();
+      for (int64_t k0 = 0; k0 < v.terms(); k0 += kBlockK) {
+        const int64_t kc = minOf(kBlockK, v.terms() - k0);
+        for (int64_t u = 0; u < perBlock; u++, unit++) {
+          if (unit < range.begin || unit >= range.end) continue;
+          const int64_t j = u * atOnce * kColumns;
+          packFilter(p.g, p.backward, v, w + group * (p.backward ? v.depth : p.columns), k0, kc, j,
+                     minOf(atOnce * kColumns, p.columns - j), own + k0 * p.paddedColumns() + j * kc);
+        }
+      }
+    }
+    packed += p.packedSize(v);
+  }
+}
+
+// What a part computes: units [rows) of all views together, columns [cols) of the result.
+struct Piece {
+  Range rows, cols;
+};
+Piece pieceOf(const Problem& p, int64_t part, int64_t parts) {
+  int64_t units = 0;
+  for (int64_t i = 0; i < p.views; i++) {
+    const View v = p.view(i);
+    units += v.patches() / maxOf(1, p.unit(v));
+  }
+  Piece piece = {{0, units}, {0, p.pitch}};
+  const int64_t panels = ceilDiv(p.columns, kColumns);
+  if (p.g.groups == 1 && p.rows() < 4 * kRows * parts && panels >= 2 * parts) {
+    piece.cols = split(p.pitch, kColumns, part, parts);
+  } else {
+    piece.rows = split(units, 1, part, parts);
+  }
+  return piece;
+}
+
+struct Target {
+  float* stored;    // the tensor that holds the result meanwhile, or null
+  float* scratch;   // a block of rows
+  Epilogue* epilogue;
+};
+
+// Copies the source rows that rows [row, row + rows) of patches meet, with zeros for padding.
+void padRows(const View& v, const float* source, int64_t image, int64_t row, int64_t rows, float* to) {
+  const int64_t width = sourceWidth(v), first = v.rows.source(row), n = sourceRows(v, rows);
+  const int64_t left = minOf(width, maxOf(0, -v.columns.offset));
+  const int64_t begin = maxOf(0, v.columns.offset);
+  const int64_t inside = maxOf(0, minOf(width - left, v.columns.size - begin));
+  for (int64_t r = 0; r < n; r++, to += width * v.depth) {
+    const int64_t y = first + r;
+    if (y < 0 || y >= v.rows.size) {
+      zeroFloats(to, width * v.depth);
+      continue;
+    }
+    zeroFloats(to, left * v.depth);
+    float* at = to + left * v.depth;
+    const float* from = source + ((image * v.rows.size + y) * v.columns.size + begin) * v.pitch;
+    if (v.depth == v.pitch) {
+      if (inside > 0) copyFloats(at, from, inside * v.depth);
+    } else {
+      for (int64_t x = 0; x < inside; x++) copyFloats(at + x * v.depth, from + x * v.pitch, v.depth);
+    }
+    zeroFloats(at + inside * v.depth, (width - left - inside) * v.depth);
+  }
+}
+
+// Where a block reads and writes.
+struct Block {
+  const float *source, *packed;
+  float* strips;  // packed strips or padded rows
+  float* c;
+  int64_t ldc;
+  Range cols;
+};
+
+// `count` rows of a view's patches from row `row` of an image on.
+void multiplyRows(const Problem& p, const View& v, const Block& b, int64_t image, int64_t row,
+                  int64_t count) {
+  const int64_t terms = v.terms(), padded = p.paddedColumns(), width = v.columns.count;
+  const int64_t begin = b.cols.begin, end = p.g.groups == 1 ? b.cols.end : p.columns;
+  const int64_t nStrips = ceilDiv(width, kRows), lda = v.columns.stride * v.depth;
+  const int64_t pitch = sourceWidth(v) * v.depth;
+  // The padded rows are a source of their own, of one group.
+  View own = v;
+  own.pitch = v.depth;
+  own.columns.size = sourceWidth(v);
+  for (int64_t group = 0; group < p.g.groups; group++) {
+    const float* const filter = b.packed + group * terms * padded;
+    padRows(v, b.source + group * v.depth, image, row, count, b.strips);
+    for (int64_t k0 = 0; k0 < terms; k0 += kBlockK) {
+      const int64_t kc = minOf(kBlockK, terms - k0);
+      int32_t offsets[kBlockK];
+      const Stretches stretches(own, k0, kc);
+      for (int64_t t = 0; t < stretches.taps; t++) {
+        const Stretch& tap = stretches.byTap[t];
+        for (int64_t k = 0; k < tap.count; k++) offsets[tap.at + k] = (int32_t)(tap.offset + k);
+      }
+      // A filter that fits L1 meets each strip as a whole, so that pixels of the result are written whole.
+      const bool whole = kc * (end - begin) <= kFilterFloats;
+      const int64_t step = whole ? end - begin : kColumns;
+      for (int64_t j0 = begin; j0 < end; j0 += step) {
+        for (int64_t r = 0; r < count; r++) {
+          const float* const a = b.strips + r * v.rows.stride * pitch;
+          float* const c = b.c + r * width * b.ldc + group * p.columns;
+          for (int64_t strip = 0; strip < nStrips; strip++) {
+            const int64_t i = width * strip / nStrips, mr = width * (strip + 1) / nStrips - i;
+            for (int64_t j = j0; j < j0 + step && j < end; j += kColumns) {
+              const int64_t columns = minOf(kColumns, end - j), vectors = ceilDiv(columns, W);
+              const int64_t tail = columns - (vectors - 1) * W;
+              kOffsetTiles[mr - 1][vectors - 1][tail != W](kc, offsets, a + i * lda, lda,
+                                                           filter + k0 * padded + j * kc,
+                                                           c + i * b.ldc + j, b.ldc, k0 > 0, tail);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+// `rows` patches of a view from patch `m` on.
+void multiplyPatches(const Problem& p, const View& v, const Block& b, int64_t m, int64_t rows) {
+  const int64_t terms = v.terms(), nStrips = ceilDiv(rows, kRows), padded = p.paddedColumns();
+  const int64_t begin = b.cols.begin, end = p.g.groups == 1 ? b.cols.end : p.columns;
+  for (int64_t group = 0; group < p.g.groups; group++) {
+    const float* const filter = b.packed + group * terms * padded;
+    for (int64_t k0 = 0; k0 < terms; k0 += kBlockK) {
+      const int64_t kc = minOf(kBlockK, terms - k0), stride = packedStride(kc);
+      const Stretches stretches(v, k0, kc);
+      Position position(v, m);
+      for (int64_t strip = 0; strip < nStrips; strip++) {
+        const int64_t i = rows * strip / nStrips, mr = rows * (strip + 1) / nStrips - i;
+        float* const to = b.strips + strip * kRows * stride;
+        for (int64_t r = 0; r < mr; r++, position.next(v)) {
+          cutPatch(v, stretches, Patch(v, b.source + group * v.depth, position), to + r * stride);
+        }
+      }
+      for (int64_t j = begin; j < end; j += kColumns) {
+        const int64_t width = minOf(kColumns, end - j), vectors = ceilDiv(width, W);
+        const int64_t tail = width - (vectors - 1) * W;
+        const auto& tiles = kTiles[0][tail != W];
+        const float* const panel = filter + k0 * padded + j * kc;
+        for (int64_t strip = 0; strip < nStrips; strip++) {
+          const int64_t i = rows * strip / nStrips, mr = rows * (strip + 1) / nStrips - i;
+          tiles[mr - 1][vectors - 1](kc, b.strips + strip * kRows * stride, stride, panel, kColumns,
+                                     b.c + i * b.ldc + group * p.columns + j, b.ldc,
+                                     k0 > 0, tail);
+        }
+      }
+    }
+  }
+}
+
+// `rows` finished patches of a view from patch `m` on, at c: to where they belong, and on to the epilogue.
+void finish(const Problem& p, const View& v, float* c, int64_t m, int64_t rows, Range cols, const Target& to) {
+  const int64_t n = p.pitch, width = cols.end - cols.begin, j = cols.begin;
+  if (v.dense()) {
+    if (to.epilogue) to.epilogue->apply(c + j, n, m, rows, j, width);
+    return;
+  }
+  Position position(v, m);
+  for (int64_t r = 0; r < rows; r++, position.next(v)) {
+    const int64_t y = v.rows.at + position.row * v.rows.every;
+    const int64_t x = v.columns.at + position.column * v.columns.every;
+    const int64_t row = (position.image * p.g.height + y) * p.g.width + x;
+    float* at = c + r * n + j;
+    if (to.stored) {
+      float* const own = to.stored + row * n + j;
+      for (int64_t k = 0; k < width; k++) own[k] = at[k];
+      at = own;
+    }
+    if (to.epilogue) to.epilogue->apply(at, n, row, 1, j, width);
+  }
+}
+
+void convolve(const Problem& p, const float* source, const float* packed, float* strips,
+              const Piece& piece, const Target& to) {
+  const int64_t n = p.pitch;
+  int64_t before = 0;  // units of earlier views
+  for (int64_t i = 0; i < p.views; i++) {
+    const View v = p.view(i);
+    const int64_t unit = maxOf(1, p.unit(v)), units = v.patches() / unit;
+    const int64_t begin = maxOf(0, piece.rows.begin - before) * unit;
+    const int64_t end = minOf(units, piece.rows.end - before) * unit;
+    const bool direct = to.stored && v.dense();
+    const int64_t blockRows = p.blockRows(!direct), rowsOfBlock = rowsAtOnce(p, v, !direct);
+    for (int64_t m = begin; m < end;) {
+      int64_t rows;
+      if (p.byRows()) {
+        const int64_t row = m / unit % v.rows.count;
+        rows = minOf(minOf(rowsOfBlock, v.rows.count - row) * unit, end - m);
+      } else {
+        const int64_t left = end - m;
+        rows = left / ceilDiv(left, blockRows);
+      }
+      float* const c = direct ? to.stored + m * n : to.scratch;
+      const Block block = {source, packed, strips, c, n, piece.cols};
+      if (v.terms() == 0) {
+        for (int64_t r = 0; r < rows; r++) {
+          for (int64_t j = piece.cols.begin; j < piece.cols.end; j++) c[r * n + j] = 0.0f;
+        }
+      } else if (p.byRows()) {
+        multiplyRows(p, v, block, m / unit / v.rows.count, m / unit % v.rows.count, rows / unit);
+      } else {
+        multiplyPatches(p, v, block, m, rows);
+      }
+      finish(p, v, c, m, rows, piece.cols, to);
+      m += rows;
+    }
+    packed += p.packedSize(v);
+    before += units;
+  }
+}
+
+}  // namespace
+
+// The rows of a filter [taps, groupChannels, filters] for a view's terms [k0, k0 + kc), columns [j, j + width)
+// of a group (`w` at the group's first): panels of kColumns, as packRows has them; backward one panel.
+void packFilter(const Geometry& g, bool backward, const View& v, const float* w, int64_t k0, int64_t kc,
+                int64_t j, int64_t width, float* to) {
+  if (!backward) {
+    packRows(w + k0 * g.filters + j, g.filters, kc, width, to);
+    return;
+  }
+  for (int64_t k = k0; k < k0 + kc;) {
+    const int64_t tap = k / v.depth, in = k % v.depth, n = minOf(v.depth - in, k0 + kc - k);
+    const int64_t kh = v.rows.tap(tap / v.columns.taps), kw = v.columns.tap(tap % v.columns.taps);
+    packColumns(w + ((kh * g.kernelWidth + kw) * g.groupChannels() + j) * g.filters + in, g.filters, n,
+                width, to + (k - k0) * kColumns);
+    k += n;
+  }
+}
+
+// custom[0]: tensor that holds the result meanwhile, −1 for scratch; [1]: byte offset of the strips in
+// scratch; [2]: of a block of the result.
+void planPatches(Call& call) {
+  const Problem p(call);
+  const TilePlan* tile = call.tile;
+  call.custom[0] = tile ? tile->blockTensor : call.outputs[0];
+  int64_t bytes = 0;
+  const auto take = [&](int64_t size) {
+    const int64_t at = bytes;
+    bytes += (size + 63) & ~(int64_t)63;
+    return at;
+  };
+  if (tile) take(tile->scratchBytes);
+  int64_t packed = 0, strips = 0, block = 0;
+  for (int64_t i = 0; i < p.views; i++) {
+    const View v = p.view(i);
+    packed += p.packedSize(v);
+    if (v.patches() == 0) continue;
+    const bool inScratch = call.custom[0] < 0 || !v.dense();
+    const int64_t rows = p.byRows() ? rowsAtOnce(p, v, inScratch) * v.columns.count
+                                    : minOf(v.patches(), p.blockRows(inScratch));
+    block = maxOf(block, inScratch ? rows : 0);
+    if (v.terms() == 0) continue;
+    const int64_t kc = minOf(kBlockK, v.terms());
+    strips = maxOf(strips, p.byRows() ? sourceRows(v, rows / v.columns.count) * sourceWidth(v) * v.depth + W
+                                      : (ceilDiv(rows, kRows) + 1) * kRows * packedStride(kc));
+  }
+  call.custom[1] = take(strips * 4);
+  call.custom[2] = take(block * p.pitch * 4);
+  call.scratchBytes = bytes;
+  call.sharedBytes = packed * 4;
+  call.phases = 2;
+  const int64_t lanes = p.rows() * p.pitch * (tile ? 2 + tile->nOps + tile->nInputs : 1);
+  call.work = p.g.multiplications() / (5 * W) + lanes / 12 + packed / 8;
+  call.maxParts = maxOf(1, maxOf(ceilDiv(p.rows(), kRows), ceilDiv(p.columns, kColumns)));
+}
+
+void runPatches(const Call& call, const Run& run, int phase, int64_t part, int64_t parts) {
+  const Problem p(call);
+  float* const packed = (float*)run.shared;
+  if (phase == 0) {
+    packFilters(p, (const float*)run.ptr[call.inputs[1]], packed, part, parts);
+    return;
+  }
+  const Piece piece = pieceOf(p, part, parts);
+  const int64_t cols = piece.cols.end - piece.cols.begin, rows = piece.rows.end - piece.rows.begin;
+  if (rows <= 0 || cols <= 0) return;
+  const float* const source = (const float*)run.ptr[call.inputs[0]];
+  float* const strips = (float*)(run.scratch + call.custom[1]);
+  Target to = {call.custom[0] >= 0 ? (float*)run.ptr[call.custom[0]] : nullptr,
+               (float*)(run.scratch + call.custom[2]), nullptr};
+  if (!call.tile) {
+    convolve(p, source, packed, strips, piece, to);
+    return;
+  }
+  const bool wholeRows = cols == p.pitch && p.pitch <= kTileLanes / 2;
+  const int64_t lanes = wholeRows ? minOf(kTileLanes / p.pitch, rows) * p.pitch : minOf(kTileLanes, cols);
+  Epilogue epilogue(call, run, lanes, wholeRows, p.pitch);
+  to.epilogue = &epilogue;
+  convolve(p, source, packed, strips, piece, to);
+}
+
+}  // namespace LAYERWISE_ISA_NAMESPACE
+}  // namespace layerwise

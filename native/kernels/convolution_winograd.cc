@@ -1,0 +1,392 @@
+// conv2d and conv2dInputGradient by minimal filtering (Winograd 1980; Lavin & Gray 2016): 3×3 filters at
+// stride 1. F(M, 3) makes M×M results of a tile of (M+2)×(M+2) source pixels by (M+2)² products instead of
+// 9·M². Per channel both sides are transformed, so the products over channels are (M+2)² matrix products of
+// [tiles, channels]·[channels, filters], which gemm's register tiles do, k in blocks of kBlockK.
+//
+// F(4, 3) has the points 0, 1, −1, 1/2, −2, ∞: half the error of the usual 0, ±1, ±2, ∞. F(2, 3) has
+// 0, 1, −1, ∞. Tiles are taken in blocks whose transforms stay close; how many follows from the shape.
+#include "convolution.h"
+#include "epilogue.h"
+#include "gemm_tile.h"
+
+namespace layerwise {
+namespace LAYERWISE_ISA_NAMESPACE {
+namespace {
+
+// ---- The transforms of one row or column
+
+template <int M>
+constexpr int kSide = M + 2;
+
+LW_INLINE VF times(float a, VF x) { return set1(a) * x; }
+LW_INLINE VF plus(VF x, float a, VF y) { return fma(set1(a), y, x); }
+
+// Bᵀd: row i holds the coefficients of the product of (x − point) over all points but the i-th.
+template <int M>
+LW_INLINE void transformSource(const VF* d, VF* t) {
+  if constexpr (M == 4) {
+    const VF u = d[4] - d[2], v = d[3] - d[1];
+    t[0] = plus(plus(d[0] + d[4], -2.0f, d[2]), 1.5f, v);
+    t[1] = plus(plus(d[4] - d[1], 0.5f, d[2]), 2.5f, d[3]);
+    t[2] = plus(plus(d[4] + d[1], -2.5f, d[2]), 0.5f, d[3]);
+    t[3] = plus(u, 2.0f, v);
+    t[4] = plus(u, -0.5f, v);
+    t[5] = plus(plus(d[1] + d[5], -2.0f, d[3]), 1.5f, u);
+  } else {
+    t[0] = d[0] - d[2];
+    t[1] = d[1] + d[2];
+    t[2] = d[2] - d[1];
+    t[3] = d[3] - d[1];
+  }
+}
+
+// Gg: the filter at each point, over the product of the point's distances to the others.
+template <int M>
+LW_INLINE void transformFilter(const VF* g, VF* t) {
+  if constexpr (M == 4) {
+    const VF s = g[0] + g[2];
+    t[0] = g[0];
+    t[1] = times(1.0f / 3, s + g[1]);
+    t[2] = times(-1.0f / 3, s - g[1]);
+    t[3] = times(-16.0f / 15, plus(plus(g[0], 0.5f, g[1]), 0.25f, g[2]));
+    t[4] = times(1.0f / 15, plus(plus(g[0], -2.0f, g[1]), 4.0f, g[2]));
+    t[5] = g[2];
+  } else {
+    const VF s = g[0] + g[2];
+    t[0] = g[0];
+    t[1] = times(0.5f, s + g[1]);
+    t[2] = times(0.5f, s - g[1]);
+    t[3] = g[2];
+  }
+}
+
+// Aᵀm: powers of the points.
+template <int M>
+LW_INLINE void transformResult(const VF* m, VF* y) {
+  const VF s = m[1] + m[2], d = m[1] - m[2];
+  if constexpr (M == 4) {
+    y[0] = (m[0] + s) + (m[3] + m[4]);
+    y[1] = plus(plus(d, 0.5f, m[3]), -2.0f, m[4]);
+    y[2] = plus(plus(s, 0.25f, m[3]), 4.0f, m[4]);
+    y[3] = plus(plus(d + m[5], 0.125f, m[3]), -8.0f, m[4]);
+  } else {
+    y[0] = m[0] + s;
+    y[1] = d + m[3];
+  }
+}
+
+// ---- The problem and its blocks
+
+struct Problem {
+  Geometry g;
+  bool backward;
+  View v;
+  int64_t depth, columns;  // of source pixels and of result pixels
+  int64_t height, width;   // of the result
+
+  explicit Problem(const Call& call) : g(call), backward(call.kernel == k_conv2dInputGradient) {
+    v = backward ? backwardView(g, 0) : forwardView(g);
+    depth = backward ? g.filters : g.channels;
+    columns = backward ? g.channels : g.filters;
+    height = backward ? g.height : g.outHeight;
+    width = backward ? g.width : g.outWidth;
+  }
+  bool fits() const {
+    return g.winograd && g.kernelHeight == 3 && g.kernelWidth == 3 && g.groups == 1 &&
+           g.strideHeight * g.strideWidth * g.dilationHeight * g.dilationWidth == 1;
+  }
+  int64_t tiles(int64_t m) const { return g.batch * ceilDiv(height, m) * ceilDiv(width, m); }
+  int64_t paddedColumns() const { return ceilDiv(columns, kColumns) * kColumns; }
+};
+
+// Side of the result's tiles, 0 for none. In cycles per channel and column, as measured with AVX2: a
+// product takes 1/16, transforms a share that shrinks with the channels they serve.
+int64_t chooseSide(const Problem& p) {
+  constexpr int64_t kFewestChannels = 16;
+  if (!p.fits() || minOf(p.depth, p.columns) < kFewestChannels) return 0;
+  const double shared = 16.0 / (double)minOf(p.depth, p.columns);
+  const double direct = (double)(p.g.batch * p.height * p.width) * 9;
+  const double four = (double)p.tiles(4) * 36 * (1.15 + 2.5 * shared) + 36 * 12;
+  const double two = (double)p.tiles(2) * 16 * (1.15 + 2.5 * shared) + 16 * 12;
+  if (four < direct && four <= two) return 4;
+  return two < direct ? 2 : 0;
+}
+
+// Memory of a block: per product the transformed source as strips of kRows rows, and the result.
+struct Block {
+  int64_t tiles, sourceRow, sourceSize, resultRow, resultSize;
+  Block(const Problem& p, int64_t side) {
+    constexpr int64_t kFloats = 96 * 1024, kFewest = 4 * kRows, kMost = 16 * kRows;
+    const int64_t products = (side + 2) * (side + 2);
+    const int64_t fit = kFloats / (products * (p.depth + p.columns)) / kRows * kRows;
+    tiles = minOf(maxOf(kFewest, minOf(kMost, fit)), ceilDiv(p.tiles(side), kRows) * kRows);
+    sourceRow = oddLines(p.depth);
+    sourceSize = oddLines(tiles * sourceRow);
+    resultRow = oddLines(p.columns);
+    resultSize = oddLines(tiles * resultRow);
+  }
+  // At least n floats in an odd number of lines, so that neighbours lie on different L1 sets.
+  static int64_t oddLines(int64_t n) { return (ceilDiv(n, 16) | 1) * 16; }
+};
+
+// ---- Transforms of the filter, of a source tile, of a result tile
+
+// Filters of one panel, channels [c0, c0 + n): to[product][panel][channel][kColumns].
+template <int M>
+void transformFilters(const Problem& p, const float* w, int64_t panel, int64_t c0, int64_t n, float* to) {
+  constexpr int S = kSide<M>;
+  constexpr int64_t kAtOnce = 16;
+  float taps[9][kAtOnce * kColumns];
+  const int64_t j = panel * kColumns, width = minOf(kColumns, p.columns - j);
+  const int64_t product = p.depth * p.paddedColumns();
+  for (int64_t c = c0; c < c0 + n; c += kAtOnce) {
+    const int64_t count = minOf(kAtOnce, c0 + n - c);
+    for (int64_t tap = 0; tap < 9; tap++) {
+      packFilter(p.g, p.backward, p.v, w, tap * p.depth + c, count, j, width, taps[tap]);
+    }
+    for (int64_t i = 0; i < count * kColumns; i += W) {
+      VF rows[S][3];
+#pragma GCC unroll 3
+      for (int l = 0; l < 3; l++) {
+        const VF column[3] = {load(taps[l] + i), load(taps[3 + l] + i), load(taps[6 + l] + i)};
+        VF t[S];
+        transformFilter<M>(column, t);
+#pragma GCC unroll 6
+        for (int k = 0; k < S; k++) rows[k][l] = t[k];
+      }
+      float* const at = to + (j * p.depth + c * kColumns) + i;
+#pragma GCC unroll 6
+      for (int k = 0; k < S; k++) {
+        VF t[S];
+        transformFilter<M>(rows[k], t);
+#pragma GCC unroll 6
+        for (int l = 0; l < S; l++) store(at + (k * S + l) * product, t[l]);
+      }
+    }
+  }
+}
+
+// What of a tile lies inside of the source.
+struct Inside {
+  Range rows, columns;
+  bool all;
+};
+
+template <int M, bool ALL, bool TAIL>
+LW_INLINE void transformChannels(const float* x, int64_t rowPitch, int64_t pitch, const Inside& inside,
+                                 float* to, int64_t product, int64_t tail) {
+  constexpr int S = kSide<M>;
+  VF columns[S][S];
+#pragma GCC unroll 1
+  for (int l = 0; l < S; l++) {
+    VF d[S];
+    const bool column = ALL || (l >= inside.columns.begin && l < inside.columns.end);
+#pragma GCC unroll 6
+    for (int k = 0; k < S; k++) {
+      const float* const at = x + k * rowPitch + l * pitch;
+      const bool there = ALL || (column && k >= inside.rows.begin && k < inside.rows.end);
+      d[k] = !there ? zero() : TAIL ? loadPartial(at, tail) : load(at);
+    }
+    VF t[S];
+    transformSource<M>(d, t);
+#pragma GCC unroll 6
+    for (int k = 0; k < S; k++) columns[k][l] = t[k];
+  }
+#pragma GCC unroll 1
+  for (int k = 0; k < S; k++) {
+    VF t[S];
+    transformSource<M>(columns[k], t);
+#pragma GCC unroll 6
+    for (int l = 0; l < S; l++) store(to + (k * S + l) * product, t[l]);
+  }
+}
+
+// A tile's transform: to[product][channel].
+template <int M>
+void transformTile(const Problem& p, const float* x, int64_t image, int64_t row, int64_t column, float* to,
+                   int64_t product) {
+  constexpr int S = kSide<M>;
+  const int64_t y = p.v.rows.source(row), z = p.v.columns.source(column);
+  const int64_t height = p.v.rows.size, width = p.v.columns.size, pitch = p.depth;
+  Inside inside = {{maxOf(0, -y), minOf(S, height - y)}, {maxOf(0, -z), minOf(S, width - z)}, false};
+  inside.all = y >= 0 && z >= 0 && y + S <= height && z + S <= width;
+  const float* const from = x + ((image * height + y) * width + z) * pitch;
+  int64_t c = 0;
+  if (inside.all) {
+    for (; c + W <= pitch; c += W) {
+      transformChannels<M, true, false>(from + c, width * pitch, pitch, inside, to + c, product, 0);
+    }
+  } else {
+    for (; c + W <= pitch; c += W) {
+      transformChannels<M, false, false>(from + c, width * pitch, pitch, inside, to + c, product, 0);
+    }
+  }
+  if (c < pitch) {
+    transformChannels<M, false, true>(from + c, width * pitch, pitch, inside, to + c, product, pitch - c);
+  }
+}
+
+// A tile of the result from its products: rows × columns pixels of it exist.
+template <int M>
+void transformBack(const float* from, int64_t product, int64_t channels, float* to, int64_t rowPitch,
+                   int64_t rows, int64_t columns) {
+  constexpr int S = kSide<M>;
+  for (int64_t c = 0; c < channels; c += W) {
+    const int64_t count = minOf(W, channels - c);
+    VF half[M][S];
+#pragma GCC unroll 1
+    for (int l = 0; l < S; l++) {
+      VF m[S], y[M];
+#pragma GCC unroll 6
+      for (int k = 0; k < S; k++) m[k] = load(from + (k * S + l) * product + c);  // rows have room
+      transformResult<M>(m, y);
+#pragma GCC unroll 4
+      for (int k = 0; k < M; k++) half[k][l] = y[k];
+    }
+#pragma GCC unroll 1
+    for (int64_t k = 0; k < rows; k++) {
+      VF y[M];
+      transformResult<M>(half[k], y);
+      float* const at = to + k * rowPitch + c;
+#pragma GCC unroll 4
+      for (int l = 0; l < M; l++) {
+        if (l >= columns) break;
+        if (count == W) store(at + l * channels, y[l]);
+        else storePartial(at + l * channels, y[l], count);
+      }
+    }
+  }
+}
+
+// ---- Blocks of tiles
+
+template <int M>
+void convolveTiles(const Problem& p, const float* x, const float* filters, Range tiles, float* source,
+                   float* products, float* stored, float* scratch, Epilogue* epilogue) {
+  constexpr int S = kSide<M>;
+  const Block b(p, M);
+  const int64_t down = ceilDiv(p.height, M), across = ceilDiv(p.width, M);
+  const int64_t blocks = ceilDiv(tiles.end - tiles.begin, b.tiles);
+  const int64_t filterSize = p.depth * p.paddedColumns();
+  for (int64_t block = 0; block < blocks; block++) {
+    const int64_t all = tiles.end - tiles.begin;
+    const int64_t first = tiles.begin + all * block / blocks;
+    const int64_t count = tiles.begin + all * (block + 1) / blocks - first;
+    for (int64_t t = 0; t < count; t++) {
+      const int64_t tile = first + t;
+      transformTile<M>(p, x, tile / (down * across), tile / across % down * M, tile % across * M,
+                       source + t * b.sourceRow, b.sourceSize);
+    }
+    const int64_t strips = ceilDiv(count, kRows);
+    for (int64_t product = 0; product < S * S; product++) {
+      for (int64_t k0 = 0; k0 < p.depth; k0 += kBlockK) {
+        const int64_t kc = minOf(kBlockK, p.depth - k0);
+        for (int64_t j = 0; j < p.columns; j += kColumns) {
+          const float* const panel = filters + product * filterSize + j * p.depth + k0 * kColumns;
+          for (int64_t strip = 0; strip < strips; strip++) {
+            const int64_t i = count * strip / strips, mr = count * (strip + 1) / strips - i;
+            // Whole panels: rows of the result have room for them.
+            kTiles[0][0][mr - 1][kVectors - 1](
+                kc, source + product * b.sourceSize + i * b.sourceRow + k0, b.sourceRow, panel, kColumns,
+                products + product * b.resultSize + i * b.resultRow + j, b.resultRow, k0 > 0, W);
+          }
+        }
+      }
+    }
+    // Back, in runs of tiles that are side by side in the result.
+    for (int64_t t = 0; t < count;) {
+      const int64_t tile = first + t, image = tile / (down * across);
+      const int64_t row = tile / across % down * M, column = tile % across * M;
+      const int64_t n = minOf(count - t, across - tile % across);
+      const int64_t rows = minOf(M, p.height - row), pixels = minOf(n * M, p.width - column);
+      const int64_t at = (image * p.height + row) * p.width + column;
+      float* const to = stored ? stored + at * p.columns : scratch;
+      const int64_t rowPitch = (stored ? p.width : pixels) * p.columns;
+      for (int64_t i = 0; i < n; i++) {
+        transformBack<M>(products + (t + i) * b.resultRow, b.resultSize, p.columns,
+                         to + i * M * p.columns, rowPitch, rows, minOf(M, pixels - i * M));
+      }
+      if (epilogue) {
+        for (int64_t r = 0; r < rows; r++) {
+          epilogue->apply(to + r * rowPitch, p.columns, at + r * p.width, pixels, 0, p.columns);
+        }
+      }
+      t += n;
+    }
+  }
+}
+
+template <int M>
+void run(const Call& call, const Run& run, const Problem& p, int phase, int64_t part, int64_t parts) {
+  float* const filters = (float*)run.shared;
+  if (phase == 0) {
+    constexpr int64_t kChannels = 64;
+    const int64_t panels = ceilDiv(p.columns, kColumns), pieces = ceilDiv(p.depth, kChannels);
+    const Range own = split(panels * pieces, 1, part, parts);
+    for (int64_t i = own.begin; i < own.end; i++) {
+      const int64_t c = i % pieces * kChannels;
+      transformFilters<M>(p, (const float*)run.ptr[call.inputs[1]], i / pieces, c,
+                          minOf(kChannels, p.depth - c), filters);
+    }
+    return;
+  }
+  const Range tiles = split(p.tiles(M), 1, part, parts);
+  if (tiles.begin >= tiles.end) return;
+  const float* const x = (const float*)run.ptr[call.inputs[0]];
+  float* const stored = call.custom[0] >= 0 ? (float*)run.ptr[call.custom[0]] : nullptr;
+  float* const source = (float*)(run.scratch + call.custom[2]);
+  float* const products = (float*)(run.scratch + call.custom[3]);
+  float* const scratch = (float*)(run.scratch + call.custom[4]);
+  if (!call.tile) {
+    convolveTiles<M>(p, x, filters, tiles, source, products, stored, scratch, nullptr);
+    return;
+  }
+  const int64_t n = p.columns;
+  const bool wholeRows = n <= kTileLanes / 2;
+  const int64_t lanes = wholeRows ? kTileLanes / n * n : minOf(kTileLanes, n);
+  Epilogue epilogue(call, run, lanes, wholeRows, n);
+  convolveTiles<M>(p, x, filters, tiles, source, products, stored, scratch, &epilogue);
+}
+
+}  // namespace
+
+// custom[0]: tensor that holds the result for the epilogue, −1 for scratch; [1]: side of a tile; byte
+// offsets in scratch of [2] transformed sources, [3] products, [4] a run of result tiles.
+bool planWinograd(Call& call) {
+  const Problem p(call);
+  const int64_t side = chooseSide(p);
+  if (side == 0) return false;
+  const TilePlan* tile = call.tile;
+  const Block b(p, side);
+  const int64_t products = (side + 2) * (side + 2);
+  call.custom[0] = tile ? tile->blockTensor : call.outputs[0];
+  call.custom[1] = side;
+  int64_t bytes = 0;
+  const auto take = [&](int64_t size) {
+    const int64_t at = bytes;
+    bytes += (size + 63) & ~(int64_t)63;
+    return at;
+  };
+  if (tile) take(tile->scratchBytes);
+  call.custom[2] = take(products * b.sourceSize * 4);
+  call.custom[3] = take((products * b.resultSize + kColumns) * 4);
+  call.custom[4] = take(call.custom[0] < 0 ? b.tiles * side * side * p.columns * 4 : 0);
+  call.scratchBytes = bytes;
+  call.sharedBytes = products * p.depth * p.paddedColumns() * 4;
+  call.phases = 2;
+  const int64_t lanes = p.g.batch * p.height * p.width * p.columns * (tile ? 2 + tile->nOps + tile->nInputs : 1);
+  const int64_t tiles = p.tiles(side);
+  call.work = products * (tiles * p.depth * p.columns / (5 * W) + tiles * (p.depth + p.columns) / 4 +
+                          p.depth * p.columns / 4) + lanes / 12;
+  call.maxParts = maxOf(1, maxOf(ceilDiv(tiles, kRows), ceilDiv(p.columns, kColumns)));
+  return true;
+}
+
+void runWinograd(const Call& call, const Run& r, int phase, int64_t part, int64_t parts) {
+  const Problem p(call);
+  if (call.custom[1] == 4) run<4>(call, r, p, phase, part, parts);
+  else run<2>(call, r, p, phase, part, parts);
+}
+
+}  // namespace LAYERWISE_ISA_NAMESPACE
+}  // namespace layerwise

@@ -1,0 +1,331 @@
+// conv2d and its gradients: every algorithm at its edges, strides, paddings, dilations, groups, epilogues.
+#include <algorithm>
+
+#include "support/random.h"
+#include "support/reference.h"
+
+using namespace layerwise;
+using namespace layerwise::test;
+
+namespace {
+
+LAYERWISE_KERNEL_SUITE(ConvolutionTest);
+
+constexpr KernelId kDirections[] = {k_conv2d, k_conv2dInputGradient, k_conv2dFilterGradient};
+
+struct Shape {
+  int64_t batch, height, width, channels, filters, kernelHeight, kernelWidth;
+  int64_t strideHeight = 1, strideWidth = 1, padTop = 0, padLeft = 0, dilationHeight = 1, dilationWidth = 1,
+          groups = 1;
+  bool winograd = false;
+  int64_t missing = 0;  // rows and columns of the result that are left out; more than fit if negative
+  int64_t outHeight() const {
+    return positions(height + 2 * padTop - (kernelHeight - 1) * dilationHeight - 1, strideHeight);
+  }
+  int64_t outWidth() const {
+    return positions(width + 2 * padLeft - (kernelWidth - 1) * dilationWidth - 1, strideWidth);
+  }
+  int64_t positions(int64_t room, int64_t stride) const {
+    return std::max<int64_t>(0, (room < 0 ? 0 : room / stride + 1) - missing);
+  }
+  std::vector<int64_t> ints() const {
+    return {batch, height, width, channels, outHeight(), outWidth(), filters, kernelHeight, kernelWidth,
+            strideHeight, strideWidth, padTop, padLeft, dilationHeight, dilationWidth, groups, winograd};
+  }
+  int64_t sizeX() const { return batch * height * width * channels; }
+  int64_t sizeW() const { return kernelHeight * kernelWidth * channels / groups * filters; }
+  int64_t sizeY() const { return batch * outHeight() * outWidth() * filters; }
+  int64_t terms(KernelId kernel) const {
+    return kernel == k_conv2d                ? kernelHeight * kernelWidth * channels / groups
+           : kernel == k_conv2dInputGradient ? kernelHeight * kernelWidth * filters / groups
+                                             : batch * outHeight() * outWidth();
+  }
+};
+
+std::ostream& operator<<(std::ostream& out, const Shape& s) {
+  for (int64_t v : s.ints()) out << v << " ";
+  return out;
+}
+
+struct Product {
+  std::vector<double> values, magnitudes;  // Σ a·b and Σ |a·b|
+};
+
+// Over all x, w and y that meet: the third from the two at hand.
+Product convolve(const Shape& s, KernelId kernel, const std::vector<float>& a, const std::vector<float>& b) {
+  const int64_t size = kernel == k_conv2d ? s.sizeY() : kernel == k_conv2dInputGradient ? s.sizeX() : s.sizeW();
+  Product p{std::vector<double>((size_t)size), std::vector<double>((size_t)size)};
+  const int64_t own = s.channels / s.groups, each = s.filters / s.groups;
+  const auto add = [&](int64_t x, int64_t w, int64_t y) {
+    const double term = kernel == k_conv2d                ? (double)a[(size_t)x] * (double)b[(size_t)w]
+                        : kernel == k_conv2dInputGradient ? (double)a[(size_t)y] * (double)b[(size_t)w]
+                                                          : (double)a[(size_t)x] * (double)b[(size_t)y];
+    const int64_t at = kernel == k_conv2d ? y : kernel == k_conv2dInputGradient ? x : w;
+    p.values[(size_t)at] += term;
+    p.magnitudes[(size_t)at] += std::abs(term);
+  };
+  for (int64_t n = 0; n < s.batch; n++)
+    for (int64_t i = 0; i < s.outHeight(); i++)
+      for (int64_t j = 0; j < s.outWidth(); j++)
+        for (int64_t k = 0; k < s.kernelHeight; k++)
+          for (int64_t l = 0; l < s.kernelWidth; l++) {
+            const int64_t row = i * s.strideHeight - s.padTop + k * s.dilationHeight;
+            const int64_t column = j * s.strideWidth - s.padLeft + l * s.dilationWidth;
+            if (row < 0 || column < 0 || row >= s.height || column >= s.width) continue;
+            for (int64_t o = 0; o < s.filters; o++)
+              for (int64_t c = 0; c < own; c++)
+                add(((n * s.height + row) * s.width + column) * s.channels + o / each * own + c,
+                    ((k * s.kernelWidth + l) * own + c) * s.filters + o,
+                    ((n * s.outHeight() + i) * s.outWidth() + j) * s.filters + o);
+          }
+  return p;
+}
+
+// As in gemm: chains of 256 terms, then the sum of their results (of rows and chunks in a filter's gradient).
+double errorPerMagnitude(int64_t terms) {
+  return kHalfUlp * (double)(2 * std::min<int64_t>(terms, 256) + terms / 256 + 24);
+}
+
+// A call's operands and outputs as bindings.
+struct Case {
+  Case(const Shape& shape, KernelId id, Random& random) : s(shape), kernel(id) {
+    a = random.floats(kernel == k_conv2dInputGradient ? s.sizeY() : s.sizeX());
+    b = random.floats(kernel == k_conv2dFilterGradient ? s.sizeY() : s.sizeW());
+    A = input(a), B = input(b);
+  }
+  int64_t columns() const { return kernel == k_conv2dInputGradient ? s.channels : s.filters; }
+  int64_t size() const {
+    return kernel == k_conv2d ? s.sizeY() : kernel == k_conv2dInputGradient ? s.sizeX() : s.sizeW();
+  }
+  int64_t rows() const {
+    return kernel == k_conv2d                ? s.batch * s.outHeight() * s.outWidth()
+           : kernel == k_conv2dInputGradient ? s.batch * s.height * s.width
+                                             : s.sizeW() / std::max<int64_t>(1, s.filters);
+  }
+  int input(const std::vector<float>& values) {
+    bindings.push_back(bytesOf(values));
+    return builder.bind(kFloat32, {(int64_t)values.size()}, Access::kRead);
+  }
+  int output(DType dtype = kFloat32) {
+    bindings.emplace_back((size_t)(size() * bytesPerElement(dtype)), (uint8_t)0x7f);
+    return builder.bind(dtype, {size()}, Access::kWrite);
+  }
+
+  Shape s;
+  KernelId kernel;
+  std::vector<float> a, b;
+  ProgramBuilder builder;
+  int A, B;
+  std::vector<Bytes> bindings;
+};
+
+const std::vector<Shape>& shapes() {
+  static const std::vector<Shape> all = [] {
+    std::vector<Shape> list = {
+        {1, 1, 1, 1, 1, 1, 1},
+        {2, 5, 4, 1, 3, 3, 3},
+        {2, 6, 7, 3, 17, 3, 3, 1, 1, 1, 1},
+        {1, 13, 11, 3, 20, 7, 7, 2, 2, 3, 3},
+        {2, 9, 8, 20, 33, 3, 2, 1, 1, 1, 1},
+        {1, 5, 5, 130, 40, 3, 3, 1, 1, 1, 1},
+        {1, 9, 9, 6, 5, 3, 3, 2, 3, 1, 0},
+        {2, 7, 6, 5, 4, 2, 2, 3, 4},
+        {1, 4, 30, 2, 3, 1, 5, 1, 2, 0, 4},
+        {1, 12, 12, 3, 4, 3, 3, 1, 1, 2, 2, 2, 3},
+        {1, 12, 13, 4, 5, 3, 2, 4, 2, 3, 1, 2, 4},
+        {2, 3, 3, 3, 4, 3, 3, 1, 1, 4, 5},
+        {1, 3, 4, 2, 3, 6, 7, 1, 1, 3, 3},
+        {1, 5, 5, 3, 4, 1, 1, 9, 8},
+        // Groups, and channels by themselves.
+        {2, 6, 5, 8, 12, 3, 3, 1, 1, 1, 1, 1, 1, 2},
+        {1, 7, 7, 9, 6, 3, 3, 2, 2, 1, 1, 1, 1, 3},
+        {1, 6, 5, 3, 9, 3, 3, 1, 1, 1, 1, 1, 1, 3},
+        {2, 9, 10, 5, 5, 3, 3, 1, 1, 1, 1, 1, 1, 5},
+        {1, 11, 12, 37, 37, 3, 3, 2, 2, 1, 1, 1, 1, 37},
+        {2, 8, 13, 18, 18, 5, 4, 1, 3, 2, 2, 2, 1, 18},
+        {1, 3, 3, 4, 4, 5, 5, 1, 1, 3, 3, 1, 1, 4},
+        // Nothing.
+        {0, 4, 4, 2, 2, 3, 3, 1, 1, 1, 1},
+        {1, 0, 4, 2, 2, 3, 3, 1, 1, 1, 1},
+        {1, 4, 4, 0, 2, 3, 3},
+        {1, 4, 4, 2, 0, 3, 3},
+        {1, 2, 2, 2, 2, 5, 5},
+        // More pixels than a chunk has.
+        {5, 30, 30, 2, 3, 3, 3, 1, 1, 1, 1},
+    };
+    // Results that leave out what would fit, or reach beyond it.
+    for (int64_t missing : {1, -2}) {
+      Shape s = {2, 7, 8, 3, 4, 3, 3, 2, 1, 1, 1};
+      s.missing = missing;
+      list.push_back(s);
+      s.channels = s.filters = s.groups = 4;
+      list.push_back(s);
+    }
+    return list;
+  }();
+  return all;
+}
+
+Shape drawn(Random& random) {
+  Shape s{};
+  s.batch = 1 + random.below(2);
+  s.height = 1 + random.below(12), s.width = 1 + random.below(12);
+  s.groups = random.chance(0.3) ? 1 + random.below(4) : 1;
+  s.channels = s.groups * (1 + random.below(s.groups > 1 ? 8 : 30));
+  s.filters = random.chance(0.3) && s.groups > 1 ? s.channels : s.groups * (1 + random.below(20));
+  if (random.chance(0.2)) s.channels = s.filters = s.groups = 1 + random.below(40);
+  s.kernelHeight = 1 + random.below(4), s.kernelWidth = 1 + random.below(4);
+  s.strideHeight = 1 + random.below(3), s.strideWidth = 1 + random.below(3);
+  s.padTop = random.below(4), s.padLeft = random.below(4);
+  s.dilationHeight = 1 + random.below(3), s.dilationWidth = 1 + random.below(3);
+  s.missing = random.chance(0.2) ? random.below(5) - 2 : 0;
+  return s;
+}
+
+TEST_P(ConvolutionTest, SumsWhatMeets) {
+  Random random(1);
+  std::vector<Shape> all = shapes();
+  for (int turn = 0; turn < 60; turn++) all.push_back(drawn(random));
+  for (const Shape& s : all) {
+    for (KernelId kernel : kDirections) {
+      Case c(s, kernel, random);
+      c.builder.call(kernel, {c.A, c.B}, {c.output()}, s.ints());
+      const Product want = convolve(s, kernel, c.a, c.b);
+      SCOPED_TRACE(testing::Message() << "kernel " << kernel << ": " << s);
+      const Bytes got = run(c.builder, c.bindings)[2];
+      expectNear(got, want.values,
+                 [&](size_t i) { return errorPerMagnitude(s.terms(kernel)) * want.magnitudes[i]; });
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST_P(ConvolutionTest, RunsItsEpilogue) {
+  // relu(C + bias)·scale[row] + residual, whether the sum was positive, with and without C itself, so that
+  // it is held in an output or in scratch.
+  Random random(2);
+  std::vector<Shape> all;
+  for (size_t i : {2u, 4u, 6u, 7u, 10u, 14u, 15u, 17u, 18u, 26u}) all.push_back(shapes()[i]);
+  all.push_back({1, 4, 5, 16, 530, 3, 3, 1, 1, 1, 1});  // wider than a tile of the epilogue
+  all.push_back({2, 14, 13, 17, 33, 3, 3, 1, 1, 1, 1});
+  all.back().winograd = true;
+  for (const Shape& s : all) {
+    for (KernelId kernel : kDirections) {
+      for (bool withC : {true, false}) {
+        Case c(s, kernel, random);
+        const int64_t rows = c.rows(), n = c.columns();
+        const std::vector<float> bias = random.floats(n), scale = random.floats(rows);
+        const std::vector<float> residual = random.floats(rows * n);
+        const int biasId = c.input(bias), scaleId = c.input(scale), residualId = c.input(residual);
+        Tile tile;
+        tile.dims = {rows, n};
+        tile.strides = {{n, 1}, {0, 1}, {1, 0}, {n, 1}};
+        tile.instructions = {{i_add, 4, {0, 1}}, {i_constFloat, 5, {}, {0.0}}, {i_less, 6, {5, 4}},
+                             {i_relu, 4, {4}},   {i_mul, 4, {4, 2}},           {i_add, 4, {4, 3}}};
+        tile.results = {4, 6};
+        std::vector<int> outputs = {c.output(), c.output(kBool)};
+        if (withC) {
+          tile.results.push_back(0);
+          outputs.push_back(c.output());
+        }
+        c.builder.call(kernel, {c.A, c.B, biasId, scaleId, residualId}, outputs, s.ints(), {}, &tile);
+        const Product product = convolve(s, kernel, c.a, c.b);
+        const double slack = s.winograd ? 1e-4 : 0;
+        const auto bound = [&](size_t i) {
+          return errorPerMagnitude(s.terms(kernel)) * product.magnitudes[i] + slack;
+        };
+        SCOPED_TRACE(testing::Message() << "kernel " << kernel << ": " << s << (withC ? " with C" : ""));
+        const std::vector<Bytes> got = run(c.builder, c.bindings);
+        std::vector<double> want;
+        for (int64_t i = 0; i < rows * n; i++) {
+          const double sum = product.values[(size_t)i] + bias[(size_t)(i % n)];
+          want.push_back((sum > 0 ? sum : 0) * scale[(size_t)(i / n)] + residual[(size_t)i]);
+          // Lanes too close to zero to call are left out.
+          if (std::abs(sum) > bound((size_t)i) + 2 * kHalfUlp) {
+            ASSERT_EQ(got[6][(size_t)i], sum > 0) << "element " << i;
+          }
+        }
+        expectNear(got[5], want,
+                   [&](size_t i) { return bound(i) + 4 * kHalfUlp * (product.magnitudes[i] + 2); });
+        if (withC) expectNear(got[7], product.values, bound);
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+}
+
+TEST_P(ConvolutionTest, UpdatesAParameterInPlace) {
+  // w -= 0.1·dfilter and the like: the output is a tile input, so the sum must be held elsewhere.
+  Random random(3);
+  std::vector<Shape> all;
+  for (size_t i : {3u, 6u, 15u, 18u, 26u}) all.push_back(shapes()[i]);
+  all.push_back({2, 14, 13, 17, 33, 3, 3, 1, 1, 1, 1});
+  all.back().winograd = true;
+  for (const Shape& s : all) {
+    for (KernelId kernel : kDirections) {
+      Case c(s, kernel, random);
+      const std::vector<float> w = random.floats(c.size());
+      c.bindings.push_back(bytesOf(w));
+      const int wId = c.builder.bind(kFloat32, {c.size()});
+      Tile tile{{c.rows(), c.columns()},
+                {{c.columns(), 1}, {c.columns(), 1}},
+                {{i_constFloat, 2, {}, {0.1}}, {i_mul, 2, {0, 2}}, {i_sub, 2, {1, 2}}},
+                {2}};
+      c.builder.call(kernel, {c.A, c.B, wId}, {wId}, s.ints(), {}, &tile);
+      const Product product = convolve(s, kernel, c.a, c.b);
+      std::vector<double> want;
+      for (size_t i = 0; i < w.size(); i++) want.push_back(w[i] - (double)0.1f * product.values[i]);
+      SCOPED_TRACE(testing::Message() << "kernel " << kernel << ": " << s);
+      expectNear(run(c.builder, c.bindings)[2], want, [&](size_t i) {
+        return (errorPerMagnitude(s.terms(kernel)) + 3 * kHalfUlp) * (product.magnitudes[i] + 1) +
+               (s.winograd ? 1e-4 : 0);
+      });
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+// Winograd's algorithm has no bound per element that would say anything: intermediate values are larger
+// than any term. What docs/numerics.md states is measured here: the error against the deviation of the
+// results, for input as a ReLU leaves it and filters of He's deviation.
+TEST_P(ConvolutionTest, StaysCloseByWinogradsAlgorithm) {
+  Random random(4);
+  // Sizes at which both tiles are cut on all sides, and channels at and off whole vectors and panels.
+  const std::vector<Shape> all = {
+      {3, 14, 14, 32, 32, 3, 3, 1, 1, 1, 1},  {2, 9, 11, 128, 48, 3, 3, 1, 1, 1, 1},
+      {3, 17, 13, 19, 37, 3, 3},              {4, 6, 5, 17, 16, 3, 3, 1, 1, 2, 2},
+      {1, 30, 31, 20, 16, 3, 3, 1, 1, 0, 2},  {9, 4, 4, 40, 33, 3, 3, 1, 1, 1, 1},
+      {30, 2, 2, 48, 50, 3, 3, 1, 1, 1, 1},   {1, 8, 9, 270, 18, 3, 3, 1, 1, 1, 1},
+      {9, 2, 30, 24, 31, 3, 3, 1, 1, 1, 1},
+  };
+  double worst = 0, largest = 0;
+  for (Shape s : all) {
+    s.winograd = true;
+    for (KernelId kernel : {k_conv2d, k_conv2dInputGradient}) {
+      Case c(s, kernel, random);
+      for (float& x : c.a) x = std::max(0.0f, x);
+      const double scale = std::sqrt(2.0 / (double)s.terms(kernel));
+      for (float& w : c.b) w = (float)(w * std::sqrt(3.0) * scale);
+      c.bindings = {bytesOf(c.a), bytesOf(c.b)};
+      c.builder.call(kernel, {c.A, c.B}, {c.output()}, s.ints());
+      const Product want = convolve(s, kernel, c.a, c.b);
+      const std::vector<float> got = valuesOf<float>(run(c.builder, c.bindings)[2]);
+      ASSERT_EQ(got.size(), want.values.size());
+      double errors = 0, squares = 0, most = 0;
+      for (size_t i = 0; i < got.size(); i++) {
+        const double error = std::abs(got[i] - want.values[i]);
+        errors += error * error, squares += want.values[i] * want.values[i], most = std::max(most, error);
+      }
+      const double deviation = std::sqrt(squares / (double)got.size());
+      worst = std::max(worst, std::sqrt(errors / (double)got.size()) / deviation);
+      largest = std::max(largest, most / deviation);
+      EXPECT_LE(std::sqrt(errors / (double)got.size()) / deviation, 2.5e-6) << s;
+      EXPECT_LE(most / deviation, 3e-5) << s;
+    }
+  }
+  RecordProperty("rms", std::to_string(worst * 1e6) + "e-6");
+  RecordProperty("largest", std::to_string(largest * 1e6) + "e-6");
+  if (getenv("LAYERWISE_TEST_PRINT")) printf("rms %.2g, largest %.2g\n", worst, largest);
+}
+
+}  // namespace
