@@ -25,14 +25,14 @@ import {
 
 export const demoHelp = `Usage: layerwise demo [options]
 
-Trains a network on generated pictures of digits (or on MNIST's files), prints its accuracy, its
-confusion of classes and some predictions, and writes a report with the curves. Ctrl-C ends the
-training early; what was learnt until then is still reported.
+Trains LeNet-5 on generated pictures of digits (or on MNIST's files), prints its accuracy, its confusion
+of classes and some predictions, and writes a report with the curves and pictures of the network's
+inside. Ctrl-C ends the training early; what was learnt until then is still reported.
 
 Options
   --data DIR          train on the four MNIST (IDX) files in DIR instead of generated digits
-  --samples N         training samples        [12000; 6000 on the TypeScript backend; all with --data]
-  --epochs N          passes over the samples                        [EPOCHS on the TypeScript backend]
+  --samples N         training samples        [12000; 1500 on the TypeScript backend; all with --data]
+  --epochs N          passes over the samples                         [6; 4 on the TypeScript backend]
   --batch-size N      samples per step                                                           [128]
   --learning-rate X   of Adam                                                                  [0.001]
   --seed N            of digits, weights, dropout and order                                        [1]
@@ -88,8 +88,8 @@ function readOptions(argv: readonly string[]): DemoOptions {
   const slow = lw.backendInfo().backend === "typescript";
   return {
     data: given.data,
-    samples: samples ?? (given.data !== undefined ? undefined : slow ? 6000 : 12_000),
-    epochs: epochs ?? (slow ? 6 : 12),
+    samples: samples ?? (given.data !== undefined ? undefined : slow ? 1500 : 12_000),
+    epochs: epochs ?? (slow ? 4 : 6),
     batchSize,
     learningRate,
     seed,

@@ -89,5 +89,5 @@ async function camGrid(
     });
   }
   const [{ width, height } = { width: 1, height: 1 }] = samples;
-  return { images, imageWidth: width, imageHeight: height, scale: 2.6, columns: 10 };
+  return { images, imageWidth: width, imageHeight: height, scale: 3.2, columns: 10 };
 }
