@@ -329,6 +329,78 @@ void check_cumsum(Checker& c) {
          c.sized("input", c.call.inputs[0], 0, n) && c.output(0, c.call.inputTypes[0], n));
 }
 
+// The twelve attributes of a pooling: no window may lie beside the input, so that none is empty.
+bool pooling(Checker& c) {
+  const int32_t* v = c.call.ints;
+  if (!c.notNegative({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11})) return false;
+  for (int axis = 0; axis < 2; axis++) {
+    const int64_t size = v[1 + axis], kernel = v[4 + axis], stride = v[6 + axis];
+    const int64_t pad = v[8 + axis], windows = v[10 + axis];
+    if (kernel < 1 || stride < 1) return c.fail("has a window or stride of 0");
+    if (pad >= kernel || (windows > 0 && (size < 1 || (windows - 1) * stride - pad >= size))) {
+      return c.fail("has a window beside its input");
+    }
+  }
+  return product({v[4], v[5]}) >= 0 || c.fail("has a window of 2^31 elements or more");
+}
+int64_t poolInput(const int32_t* v) { return product({v[0], v[1], v[2], v[3]}); }
+int64_t poolOutput(const int32_t* v) { return product({v[0], v[10], v[11], v[3]}); }
+// What index tensors hold: the number of an element of the window.
+DType poolIndex(const int32_t* v) { return product({v[4], v[5]}) <= 256 ? kUint8 : kInt32; }
+
+void check_maxPool(Checker& c) {
+  if (!c.counts(1, c.call.nOutputs == 1 ? 1 : 2, 12, 0) || !pooling(c)) return;
+  const int32_t* v = c.call.ints;
+  if (!c.input(0, kFloat32, poolInput(v)) || !c.output(0, kFloat32, poolOutput(v))) return;
+  if (c.call.nOutputs == 2) c.output(1, poolIndex(v), poolOutput(v));
+}
+
+void check_maxPoolGradient(Checker& c) {
+  if (!c.counts(2, 1, 12, 0) || !pooling(c)) return;
+  const int32_t* v = c.call.ints;
+  (void)(c.input(0, kFloat32, poolOutput(v)) && c.input(1, poolIndex(v), poolOutput(v)) &&
+         c.output(0, kFloat32, poolInput(v)));
+}
+
+void check_avgPool(Checker& c) {
+  if (!c.counts(1, 1, 12, 0) || !pooling(c)) return;
+  const int32_t* v = c.call.ints;
+  (void)(c.input(0, kFloat32, poolInput(v)) && c.output(0, kFloat32, poolOutput(v)));
+}
+
+void check_avgPoolGradient(Checker& c) {
+  if (!c.counts(1, 1, 12, 0) || !pooling(c)) return;
+  const int32_t* v = c.call.ints;
+  (void)(c.input(0, kFloat32, poolOutput(v)) && c.output(0, kFloat32, poolInput(v)));
+}
+
+// n, h, w, c, outHeight, outWidth, transforms, bilinear, fillMode.
+bool transformation(Checker& c, int floats) {
+  if (!c.counts(2, 1, 9, floats) || !c.notNegative({0, 1, 2, 3, 4, 5, 6, 8}) || !c.flag(7)) {
+    return false;
+  }
+  const int32_t* v = c.call.ints;
+  if (v[6] != 1 && v[6] != v[0]) {
+    return c.fail("has " + text(v[6]) + " transforms for " + text(v[0]) + " images");
+  }
+  if (v[8] > 3) return c.fail("fill mode " + text(v[8]) + " is not 0 to 3");
+  return c.input(1, kFloat32, product({v[6], 8}));
+}
+
+void check_transformImages(Checker& c) {
+  if (!transformation(c, 1)) return;
+  const int32_t* v = c.call.ints;
+  (void)(c.input(0, kFloat32, product({v[0], v[1], v[2], v[3]})) &&
+         c.output(0, kFloat32, product({v[0], v[4], v[5], v[3]})));
+}
+
+void check_transformImagesGradient(Checker& c) {
+  if (!transformation(c, 0)) return;
+  const int32_t* v = c.call.ints;
+  (void)(c.input(0, kFloat32, product({v[0], v[4], v[5], v[3]})) &&
+         c.output(0, kFloat32, product({v[0], v[1], v[2], v[3]})));
+}
+
 using Check = void (*)(Checker&);
 constexpr Check kChecks[] = {
 #define KERNEL(name) check_##name,

@@ -28,6 +28,8 @@
       "kernels/softmax.cc",
       "kernels/normalization.cc",
       "kernels/select.cc",
+      "kernels/pooling.cc",
+      "kernels/image.cc",
       "kernels/probe.cc",
     ],
   },

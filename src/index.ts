@@ -30,6 +30,16 @@ export {
 } from "./layers/layer.js";
 export * as layers from "./layers/layers.js";
 export { deserializeLayer, registerLayer, serializeLayer } from "./layers/registry.js";
+export {
+  featureMaps,
+  filters,
+  type GradCam,
+  type GradCamOptions,
+  gradCam,
+  type LayerImages,
+  type Misclassified,
+  misclassified,
+} from "./models/inspection.js";
 export { Model, model } from "./models/model.js";
 export { Perceptron, perceptron } from "./models/perceptron.js";
 export {
@@ -154,6 +164,13 @@ export {
 } from "./ops/elementwise.js";
 export { gather, oneHot, scatterAdd } from "./ops/gather.js";
 export { stopGradient } from "./ops/identity.js";
+export {
+  type FillMode,
+  type Interpolation,
+  resizeBilinear,
+  resizeNearestNeighbor,
+  transformImages,
+} from "./ops/image.js";
 export { dot, matMul, outerProduct } from "./ops/matmul.js";
 export {
   concat,
@@ -172,7 +189,8 @@ export {
   transpose,
   unstack,
 } from "./ops/movement.js";
-export { moments, variance } from "./ops/normalization.js";
+export { localResponseNormalization, moments, variance } from "./ops/normalization.js";
+export { avgPool, maxPool, type PoolOptions } from "./ops/pooling.js";
 export { randomExponential, randomNormal, randomUniform, truncatedNormal } from "./ops/random.js";
 export { all, any, logSumExp, max, mean, min, norm, prod, sum } from "./ops/reduce.js";
 export { argMax, argMin, cumsum, topk } from "./ops/select.js";
@@ -203,6 +221,7 @@ export {
   tensor,
 } from "./tensor/tensor.js";
 export { Variable, variable } from "./tensor/variable.js";
+export type { Padding } from "./tensor/window.js";
 export type { CallbackHooks, History, Logs, PredictLogs } from "./training/callbacks.js";
 export type { DataLike } from "./training/data.js";
 export type { CompileOptions } from "./training/objective.js";

@@ -15,11 +15,13 @@ import { philox, references } from "./helpers/reference.js";
 import { f32, i32, type KernelCase, out, programOf } from "./kernels/case.js";
 import { convolutionCases } from "./kernels/convolution.cases.js";
 import { gatherCases } from "./kernels/gather.cases.js";
+import { imageCases } from "./kernels/image.cases.js";
 import { instructionCases } from "./kernels/instruction.cases.js";
 import { mapCases } from "./kernels/map.cases.js";
 import { matmulCases } from "./kernels/matmul.cases.js";
 import { movementCases } from "./kernels/movement.cases.js";
 import { normalizationCases } from "./kernels/normalization.cases.js";
+import { poolingCases } from "./kernels/pooling.cases.js";
 import { reduceCases } from "./kernels/reduce.cases.js";
 import { scanCases } from "./kernels/scan.cases.js";
 import { selectCases } from "./kernels/select.cases.js";
@@ -36,6 +38,8 @@ const families: Readonly<Record<string, readonly KernelCase[]>> = {
   "argReduce and topK": selectCases,
   cumsum: scanCases,
   convolution: convolutionCases,
+  pooling: poolingCases,
+  transformImages: imageCases,
 };
 
 /** Values that only show at run time to lie outside a tensor. */

@@ -190,6 +190,11 @@ describe("dtypes", () => {
     layers.Rescaling,
     layers.Identity,
     layers.Concatenate,
+    ...[layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D],
+    ...[layers.Cropping1D, layers.Cropping2D, layers.Cropping3D],
+    ...[layers.Normalization, layers.Resizing, layers.CenterCrop],
+    ...[layers.RandomFlip, layers.RandomTranslation, layers.RandomRotation, layers.RandomZoom],
+    ...[layers.RandomCrop, layers.RandomContrast, layers.RandomBrightness],
   ]);
   test.each(floats)("$title on int32", (sample) => {
     const layer = sample.make();

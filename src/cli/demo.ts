@@ -7,6 +7,7 @@ import { existsSync } from "node:fs";
 import { access, constants } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import * as lw from "../index.js";
+import { insideOf } from "./inside.js";
 import { numberOption, parseCommandLine, UsageError } from "./options.js";
 import { type ReportSample, writeReport } from "./report.js";
 import {
@@ -24,14 +25,14 @@ import {
 
 export const demoHelp = `Usage: layerwise demo [options]
 
-Trains a network on generated pictures of digits (or on MNIST's files), prints its accuracy, its
-confusion of classes and some predictions, and writes a report with the curves. Ctrl-C ends the
-training early; what was learnt until then is still reported.
+Trains LeNet-5 on generated pictures of digits (or on MNIST's files), prints its accuracy, its confusion
+of classes and some predictions, and writes a report with the curves and pictures of the network's
+inside. Ctrl-C ends the training early; what was learnt until then is still reported.
 
 Options
   --data DIR          train on the four MNIST (IDX) files in DIR instead of generated digits
-  --samples N         training samples        [12000; 6000 on the TypeScript backend; all with --data]
-  --epochs N          passes over the samples                        [12; 6 on the TypeScript backend]
+  --samples N         training samples        [12000; 1500 on the TypeScript backend; all with --data]
+  --epochs N          passes over the samples                         [6; 4 on the TypeScript backend]
   --batch-size N      samples per step                                                           [128]
   --learning-rate X   of Adam                                                                  [0.001]
   --seed N            of digits, weights, dropout and order                                        [1]
@@ -87,8 +88,8 @@ function readOptions(argv: readonly string[]): DemoOptions {
   const slow = lw.backendInfo().backend === "typescript";
   return {
     data: given.data,
-    samples: samples ?? (given.data !== undefined ? undefined : slow ? 6000 : 12_000),
-    epochs: epochs ?? (slow ? 6 : 12),
+    samples: samples ?? (given.data !== undefined ? undefined : slow ? 1500 : 12_000),
+    epochs: epochs ?? (slow ? 4 : 6),
     batchSize,
     learningRate,
     seed,
@@ -178,6 +179,7 @@ export async function runDemo(argv: readonly string[], out: OutputStream): Promi
     confusion: results.confusion,
     samples: results.first(22),
     mistakes: results.mistakes(22),
+    figures: await insideOf(model, results, data.classNames),
     throughput: [
       ["training", rate.text()],
       ["batch size", String(batchSize)],
@@ -191,20 +193,9 @@ export async function runDemo(argv: readonly string[], out: OutputStream): Promi
   return 0;
 }
 
-/** 784-512-512-10 with batch normalization and dropout, compiled. */
+/** LeNet-5 as it is built today, compiled. */
 function digitNetwork(learningRate: number) {
-  const hidden = () => [
-    lw.layers.dense({ units: 512, useBias: false, kernelInitializer: "heNormal" }),
-    lw.layers.batchNormalization(),
-    lw.layers.reLU(),
-    lw.layers.dropout({ rate: 0.2 }),
-  ];
-  const model = lw.sequential([
-    lw.layers.flatten({ inputShape: [28, 28, 1] }),
-    ...hidden(),
-    ...hidden(),
-    lw.layers.dense({ units: 10, activation: "softmax" }),
-  ]);
+  const model = lw.models.lenet5();
   model.compile({
     optimizer: lw.optimizers.adam({ learningRate }),
     loss: "sparseCategoricalCrossentropy",

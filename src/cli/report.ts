@@ -6,6 +6,7 @@ import { ArgumentError } from "../errors.js";
 import { writeFileAtomic } from "../formats/atomic.js";
 import { pngDataUri } from "../formats/png.js";
 import { heatMap } from "../plot/heat.js";
+import { type ImageGridOptions, imageGrid } from "../plot/images.js";
 import { lineChart, type Series } from "../plot/line.js";
 import { escapeText, paper } from "../plot/svg.js";
 import { percent, sureness } from "./text.js";
@@ -26,6 +27,14 @@ export interface ReportSample {
   readonly probabilities: ArrayLike<number> | number;
 }
 
+/** Pictures of one kind under a heading, such as the filters of a layer. */
+export interface ReportFigure {
+  readonly heading: string;
+  readonly note?: string;
+  /** Grids, one below the other. */
+  readonly grids: readonly ImageGridOptions[];
+}
+
 /** Everything a report shows; what is absent or empty is left out. */
 export interface ReportData {
   readonly title: string;
@@ -41,6 +50,8 @@ export interface ReportData {
   readonly samples?: readonly ReportSample[];
   /** Wrong predictions picked on purpose, which `samples` should not be. */
   readonly mistakes?: readonly ReportSample[];
+  /** What the model looks like inside. */
+  readonly figures?: readonly ReportFigure[];
   readonly throughput?: readonly ReportRow[];
   /** The text of `model.summary()`. */
   readonly summary?: string;
@@ -64,6 +75,7 @@ export function reportHtml(data: ReportData): string {
     section("Training", historyCharts(data.history ?? {})),
     section("Predictions on the first test samples", sampleGrid(samples, classNames)),
     section("Surest mistakes", sampleGrid(mistakes, classNames)),
+    ...(data.figures ?? []).map(figurePart),
     section("Confusion", confusion ? confusionPart(confusion, classNames) : ""),
     section("Throughput", table(data.throughput ?? [])),
     section("Model", data.summary ? `<pre>${escapeText(data.summary)}</pre>` : ""),
@@ -124,6 +136,13 @@ body{background:#0c0f12;color:#e6e9ed}section,.tile{background:${paper.dark};bor
 
 function section(heading: string, body: string): string {
   return body && `<section>\n<h2>${heading}</h2>\n${body}\n</section>`;
+}
+
+function figurePart({ heading, note, grids }: ReportFigure): string {
+  const drawn = grids.filter((grid) => grid.images.length > 0).map(imageGrid);
+  if (drawn.length === 0) return "";
+  const text = note ? `<p class="note">${escapeText(note)}</p>` : "";
+  return section(escapeText(heading), `${text}<div class="row">${drawn.join("")}</div>`);
 }
 
 function tiles(rows: readonly ReportRow[]): string {

@@ -27,9 +27,15 @@ export function compileGraph(
   const live = new Set<Value>();
   for (const step of plan.steps) for (const value of step.reads) live.add(value);
   for (const value of outputs) live.add(storageOf(value));
-  // Kernels and reductions write all their outputs, wanted or not.
+  // Kernels and reductions write all their outputs, wanted or not; but for optional ones.
   for (const { unit } of plan.steps) {
-    if (unit?.kind === "kernel") for (const value of unit.anchor!.outputs) live.add(value);
+    if (unit?.kind === "kernel") {
+      const { lowering } = unit.anchor!.op;
+      const optional = lowering.kind === "kernels" ? lowering.optional : undefined;
+      for (const value of unit.anchor!.outputs) {
+        if (!optional?.includes(value.output!)) live.add(value);
+      }
+    }
     if (unit?.kind === "product" && unit.nodes.length === 0) live.add(unit.anchor!.outputs[0]!);
   }
   const updated = new Set(updates.map((u) => u.input));

@@ -142,6 +142,7 @@ class Emitter {
         });
       },
       fill: (i, value) => this.#fill(output(i), node.outputs[i]!, value),
+      wanted: (i) => this.#request.live.has(node.outputs[i]!),
     });
   }
 

@@ -4,11 +4,13 @@
  */
 import { conv2d, conv2dFilterGradient, conv2dInputGradient } from "./convolution.js";
 import { gather, scatterAdd } from "./gather.js";
+import { transformImages, transformImagesGradient } from "./image.js";
 import type { Kernel } from "./kernel.js";
 import { map } from "./map.js";
 import { gemm } from "./matmul.js";
 import { copy } from "./movement.js";
 import { moments } from "./normalization.js";
+import { avgPool, avgPoolGradient, maxPool, maxPoolGradient } from "./pooling.js";
 import { reduce } from "./reduce.js";
 import { cumsum } from "./scan.js";
 import { argReduce, topK } from "./select.js";
@@ -31,6 +33,12 @@ export const kernels = {
   conv2d,
   conv2dInputGradient,
   conv2dFilterGradient,
+  maxPool,
+  maxPoolGradient,
+  avgPool,
+  avgPoolGradient,
+  transformImages,
+  transformImagesGradient,
 } as const satisfies Record<string, Kernel>;
 
 /** Name of a kernel. */

@@ -3,7 +3,7 @@
  * output's shape and dtype, and the number of floating-point operations.
  */
 
-import { ArgumentError, expected, LayerwiseError } from "../errors.js";
+import { ArgumentError, expected, LayerwiseError, ShapeError } from "../errors.js";
 import { opOf } from "../ops/op.js";
 import { randomSource } from "../tensor/random.js";
 import { withTrace } from "../tensor/scope.js";
@@ -66,38 +66,68 @@ function explain(message: string, tried: readonly number[]): string {
   return multiple ? `${plain} (with ${tried.join(" and ")} tried for null)` : plain;
 }
 
-/** Operations `call` needs for one sample; dimensions that are free count as 1. */
-export function countFlops(inputs: readonly BatchSpec[], call: Call): number {
-  const { outputs } = runOnce(
-    inputs.map(({ shape, dtype }) => ({ shape: [1, ...shape.slice(1)], dtype })),
-    [1, 1],
-    call,
-  );
+/** What a computation costs. */
+export interface Operations {
+  /** Floating-point operations of all kinds, a multiplication and an addition counting as two. */
+  readonly flops: number;
+  /** Multiplications with an addition in matrix products and convolutions: what papers publish. */
+  readonly multiplyAdds: number;
+}
+
+/** A sum of costs. */
+export function addOperations(a: Operations, b: Operations): Operations {
+  return { flops: a.flops + b.flops, multiplyAdds: a.multiplyAdds + b.multiplyAdds };
+}
+
+export const noOperations: Operations = { flops: 0, multiplyAdds: 0 };
+
+/**
+ * Operations `call` needs for one sample; dimensions that are free count as 1. NaN where that is too small
+ * for a window.
+ */
+export function countOperations(inputs: readonly BatchSpec[], call: Call): Operations {
+  let outputs: Tensor[];
+  try {
+    ({ outputs } = runOnce(
+      inputs.map(({ shape, dtype }) => ({ shape: [1, ...shape.slice(1)], dtype })),
+      [1, 1],
+      call,
+    ));
+  } catch (error) {
+    const free = inputs.some(({ shape }) => shape.slice(1).includes(null));
+    if (error instanceof ShapeError && free) return { flops: NaN, multiplyAdds: NaN };
+    throw error;
+  }
   const seen = new Set<GraphNode>();
   const open = outputs.flatMap((t) => t.node ?? []);
-  let flops = 0;
+  let total = noOperations;
   for (let node = open.pop(); node; node = open.pop()) {
     if (seen.has(node)) continue;
     seen.add(node);
-    flops += flopsOf(node);
+    total = addOperations(total, operationsOf(node));
     for (const input of node.inputs) if (input.node) open.push(input.node);
   }
-  return flops;
+  return total;
 }
 
-/** A product's multiplications and additions; else one per element read (reductions) or written. */
+function operationsOf(node: GraphNode): Operations {
+  const { lowering } = opOf(node);
+  if (lowering.kind !== "product") return { flops: flopsOf(node), multiplyAdds: 0 };
+  const { multiplications } = lowering.call({
+    op: opOf(node),
+    inputs: node.inputs,
+    outputs: node.outputs,
+    attributes: node.attributes,
+  });
+  return { flops: 2 * multiplications, multiplyAdds: multiplications };
+}
+
+/** One per element read (reductions) or written. */
 function flopsOf(node: GraphNode): number {
   const { lowering, name } = opOf(node);
   switch (lowering.kind) {
-    case "product": {
-      const { multiplications } = lowering.call({
-        op: opOf(node),
-        inputs: node.inputs,
-        outputs: node.outputs,
-        attributes: node.attributes,
-      });
-      return 2 * multiplications;
-    }
+    case "product":
+      return 0;
     case "elementwise":
       return name === "cast" || name === "broadcastTo" ? 0 : sizeOf(node.outputs[0]!.shape);
     case "reduce":
@@ -106,7 +136,13 @@ function flopsOf(node: GraphNode): number {
       return 0;
     case "kernels":
       // Exponentials, sums and divisions of softmax; two passes of moments. Copies compute nothing.
-      return name === "softmax" || name === "moments" ? 4 * sizeOf(node.inputs[0]!.shape) : 0;
+      if (name === "softmax" || name === "moments") return 4 * sizeOf(node.inputs[0]!.shape);
+      // As many as a window has elements, for each.
+      if (name === "maxPool" || name === "avgPool") {
+        const { kernel } = node.attributes as { kernel: readonly number[] };
+        return sizeOf(node.outputs[0]!.shape) * sizeOf(kernel);
+      }
+      return 0;
   }
 }
 

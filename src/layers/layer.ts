@@ -32,7 +32,7 @@ import { inspect } from "../tensor/inspect.js";
 import type { RandomSource } from "../tensor/random.js";
 import { checkShape, type Shape, sameShape, showShape } from "../tensor/shape.js";
 import { Tensor, type TensorLike, tensor } from "../tensor/tensor.js";
-import { readTogether, type Variable, variable } from "../tensor/variable.js";
+import { lazyVariable, readTogether, type Variable } from "../tensor/variable.js";
 import {
   type ConfigOf,
   checkOptionKeys,
@@ -43,7 +43,7 @@ import {
   parseOptions,
   serializeOptions,
 } from "./config.js";
-import { countFlops, dryRun } from "./dryrun.js";
+import { countOperations, dryRun, type Operations } from "./dryrun.js";
 import { weightToLoad } from "./loading.js";
 import { type BatchShape, type BatchSpec, type Connection, SymbolicTensor } from "./symbolic.js";
 
@@ -352,17 +352,25 @@ export abstract class Layer<D extends Declaration = NoOptions> {
     return dryRun(inputs, (tensors, context) => this.call(listed ? tensors : tensors[0]!, context));
   }
 
-  /** Floating-point operations for one sample, a multiplication and an addition counting as two. */
-  flopsPerSample(inputShape: BatchShape | BatchShape[], dtypes?: readonly DType[]): number {
+  /** What one sample costs: floating-point operations of all kinds, and multiply-adds of products. */
+  operationsPerSample(
+    inputShape: BatchShape | BatchShape[],
+    dtypes?: readonly DType[],
+  ): Operations {
     this.ensureBuilt(inputShape);
     const listed = isShapeList(inputShape);
     const specs = shapesOf(inputShape).map((shape, i) => ({
       shape,
       dtype: dtypes?.[i] ?? this.#likelyDType,
     }));
-    return countFlops(specs, (tensors, context) =>
+    return countOperations(specs, (tensors, context) =>
       this.call(listed ? tensors : tensors[0]!, context),
     );
+  }
+
+  /** Floating-point operations for one sample, a multiplication and an addition counting as two. */
+  flopsPerSample(inputShape: BatchShape | BatchShape[], dtypes?: readonly DType[]): number {
+    return this.operationsPerSample(inputShape, dtypes).flops;
   }
 
   /** The dtype to assume of an input that only a shape is known of. */
@@ -478,10 +486,7 @@ export abstract class Layer<D extends Declaration = NoOptions> {
     const make = initializerFamily.get(where, "initializer", initializer);
     const initial = weightToLoad(where, shape, dtype) ?? make.apply(shape, dtype);
     const trainable = options.trainable ?? dtype === "float32";
-    const made = variable(initial, {
-      name: `${this.name}/${name}`,
-      trainable: trainable && this.#trainable,
-    });
+    const made = lazyVariable(initial, `${this.name}/${name}`, trainable && this.#trainable);
     if (!sameShape(made.shape, shape) || made.dtype !== dtype) {
       throw new ShapeError(
         expected(
@@ -687,7 +692,7 @@ function describe(className: string, name: string | null): string {
 /** How the function that makes a class is spelled: "PReLU" → "prelu", "Conv2D" → "conv2d". */
 function factoryName(className: string): string {
   if (/^[A-Z][A-Z]/.test(className)) return className.toLowerCase();
-  return (className.charAt(0).toLowerCase() + className.slice(1)).replace(/\dD$/, (end) =>
+  return (className.charAt(0).toLowerCase() + className.slice(1)).replace(/\dD(?=$|[A-Z])/, (end) =>
     end.toLowerCase(),
   );
 }

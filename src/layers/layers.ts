@@ -1,8 +1,14 @@
 /** The layers that come with the library, classes and the functions that make them: `lw.layers`. */
 export * from "./activations.js";
+export * from "./augmentation.js";
+export * from "./connected.js";
+export * from "./convolution.js";
 export * from "./core.js";
 export { InputLayer, inputLayer } from "./input.js";
 export { type CallContext, Layer, type LayerOptions } from "./layer.js";
 export * from "./merging.js";
 export * from "./normalization.js";
+export * from "./pooling.js";
+export * from "./preprocessing.js";
 export * from "./regularization.js";
+export * from "./reshaping.js";

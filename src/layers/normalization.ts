@@ -2,7 +2,7 @@
 import { ArgumentError, expected, ShapeError } from "../errors.js";
 import { add, maximum, mul, rsqrt, square, sub } from "../ops/elementwise.js";
 import { reshape } from "../ops/movement.js";
-import { normalize } from "../ops/normalization.js";
+import { normalize, localResponseNormalization as respond } from "../ops/normalization.js";
 import { sum } from "../ops/reduce.js";
 import { normalizeAxes, normalizeAxis, type Shape, showShape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -260,3 +260,34 @@ export class UnitNormalization extends Layer<typeof unitOptions> {
 
 /** x divided by its Euclidean length over the given axes. */
 export const unitNormalization = maker(UnitNormalization);
+
+const responseOptions = {
+  /** How many channels on either side count. */
+  depthRadius: integer({ min: 0 }, 5),
+  bias: number({ min: 0 }, 1),
+  /** Not divided by the number of channels: a fifth of PyTorch's for its `size` 5. */
+  alpha: number({ min: 0 }, 1),
+  beta: number({ min: 0 }, 0.5),
+};
+
+export type LocalResponseNormalizationOptions = LayerOptions & OptionsOf<typeof responseOptions>;
+
+/**
+ * x / (bias + alpha · Σ x²)^beta, the sum over neighbouring channels (Krizhevsky et al. 2012), with
+ * TensorFlow's options and defaults. Channels are last.
+ */
+export class LocalResponseNormalization extends Layer<typeof responseOptions> {
+  static override readonly className = "LocalResponseNormalization";
+  protected override inputSpec: InputSpec = { minRank: 2 };
+
+  constructor(options: LocalResponseNormalizationOptions = {}) {
+    super(options, responseOptions);
+  }
+
+  override call(x: Tensor): Tensor {
+    return respond(x, this.config);
+  }
+}
+
+/** x / (bias + alpha · Σ x²)^beta, the sum over neighbouring channels. */
+export const localResponseNormalization = maker(LocalResponseNormalization);

@@ -21,7 +21,7 @@ import type { BatchShape } from "./symbolic.js";
  * The run's randomness, or that of the layer's own seed: another draw at each use and step. As in Keras,
  * two layers with the same seed draw the same.
  */
-function sourceOf(layer: Layer, context: CallContext, own: number | null): RandomSource {
+export function sourceOf(layer: Layer, context: CallContext, own: number | null): RandomSource {
   return own === null ? context.random : context.random.withSeed(layer, own);
 }
 

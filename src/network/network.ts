@@ -4,6 +4,7 @@
  * nothing of losses, optimizers or training: see models/.
  */
 import { ArgumentError, DTypeError, expected, ShapeError, StateError, show } from "../errors.js";
+import { addOperations, noOperations, type Operations } from "../layers/dryrun.js";
 import { InputLayer } from "../layers/input.js";
 import { type CallContext, type InputSpec, Layer, type LayerOptions } from "../layers/layer.js";
 import { registerLayer } from "../layers/registry.js";
@@ -179,20 +180,23 @@ export class Network<O extends Tensor | Tensor[] = Tensor> extends Layer {
     return { outputs, listed: outputs.length > 1 };
   }
 
-  override flopsPerSample(inputShape: BatchShape | BatchShape[], given?: readonly DType[]): number {
+  override operationsPerSample(
+    inputShape: BatchShape | BatchShape[],
+    given?: readonly DType[],
+  ): Operations {
     const shapes = (Array.isArray(inputShape[0]) ? inputShape : [inputShape]) as BatchShape[];
     const specs = shapes.map((shape, i) => ({
       shape,
       dtype: given?.[i] ?? this.inputs[i]?.dtype ?? "float32",
     }));
-    return this.#walk(specs).flops;
+    return this.#walk(specs).operations;
   }
 
   /** The table of values' specifications for given inputs, and the operations of all layers. */
-  #walk(inputs: readonly BatchSpec[]): { values: BatchSpec[]; flops: number } {
+  #walk(inputs: readonly BatchSpec[]): { values: BatchSpec[]; operations: Operations } {
     const { steps, inputSlots } = this.graph;
     const values: BatchSpec[] = [];
-    let flops = 0;
+    let operations = noOperations;
     inputSlots.forEach((slot, i) => {
       values[slot] = inputs[i]!;
     });
@@ -201,15 +205,18 @@ export class Network<O extends Tensor | Tensor[] = Tensor> extends Layer {
       const own = step.inputs.map((slot) => values[slot]!);
       const shapes = own.map((spec) => spec.shape);
       const { outputs } = step.layer.inferOutputs(own, step.listed);
-      flops += step.layer.flopsPerSample(
-        step.listed ? shapes : shapes[0]!,
-        own.map((spec) => spec.dtype),
+      operations = addOperations(
+        operations,
+        step.layer.operationsPerSample(
+          step.listed ? shapes : shapes[0]!,
+          own.map((spec) => spec.dtype),
+        ),
       );
       outputs.forEach((spec, i) => {
         values[step.first + i] = spec;
       });
     }
-    return { values, flops };
+    return { values, operations };
   }
 
   override getConfig(): JsonObject {

@@ -1,4 +1,5 @@
 /** A network as a table: layers, output shapes, parameters, operations and memory per sample. */
+import { addOperations, noOperations, type Operations } from "../layers/dryrun.js";
 import type { Layer } from "../layers/layer.js";
 import type { BatchSpec } from "../layers/symbolic.js";
 import { bytesPerElement } from "../tensor/dtype.js";
@@ -62,7 +63,7 @@ function rowsOf(network: AnyNetwork, linear: boolean, expand: boolean, indent: s
       `${indent}${layer.name} (${layer.className})`,
       step.outputs.map((spec) => showShape(spec.shape)).join(", "),
       again ? "shared" : grouped(layer.countParams()),
-      inputs.length === 0 ? "0" : grouped(flops(step, inputs)),
+      inputs.length === 0 ? "0" : grouped(costs(step, inputs).flops),
       ...(linear ? [] : [step.inputs.map((slot) => producer[slot]!.layer.name).join(", ")]),
     ]);
     if (expand && !again && isNetwork(layer)) {
@@ -77,31 +78,29 @@ function isNetwork(layer: Layer): layer is AnyNetwork {
   return "graph" in layer;
 }
 
-function flops(step: Step, inputs: readonly BatchSpec[]): number {
+function costs(step: Step, inputs: readonly BatchSpec[]): Operations {
   const shapes = inputs.map((spec) => spec.shape);
-  return step.layer.flopsPerSample(
+  return step.layer.operationsPerSample(
     step.listed ? shapes : shapes[0]!,
     inputs.map((spec) => spec.dtype),
   );
 }
 
 /** What a whole network needs for one sample; free dimensions other than the batch count as 1. */
-export function networkCosts(network: AnyNetwork): { flops: number; activationBytes: number } {
+export function networkCosts(network: AnyNetwork): Operations & { activationBytes: number } {
   const { steps } = network.graph;
   const specs: BatchSpec[] = steps.flatMap((step) => step.outputs);
-  let total = 0;
+  let total = noOperations;
   let bytes = 0;
   for (const step of steps) {
     if (step.inputs.length === 0) continue;
-    total += flops(
-      step,
-      step.inputs.map((slot) => specs[slot]!),
-    );
+    const inputs = step.inputs.map((slot) => specs[slot]!);
+    total = addOperations(total, costs(step, inputs));
     bytes += isNetwork(step.layer)
       ? networkCosts(step.layer).activationBytes
       : step.outputs.reduce((sum, spec) => sum + bytesOf(spec), 0);
   }
-  return { flops: total, activationBytes: bytes };
+  return { ...total, activationBytes: bytes };
 }
 
 function bytesOf({ shape, dtype }: BatchSpec): number {
@@ -115,12 +114,12 @@ function totals(network: AnyNetwork): string[] {
   const trainable = count(network.trainableWeights);
   const frozen = count(network.nonTrainableWeights);
   const line = (label: string, n: number) => `${label}: ${grouped(n)} (${inBytes(4 * n)})`;
-  const { flops: operations, activationBytes } = networkCosts(network);
+  const { flops, multiplyAdds, activationBytes } = networkCosts(network);
   return [
     line("Total params", trainable + frozen),
     line("Trainable params", trainable),
     line("Non-trainable params", frozen),
-    `FLOPs per sample: ${grouped(operations)}`,
+    `FLOPs per sample: ${grouped(flops)} (${grouped(multiplyAdds)} multiply-adds)`,
     `Activation memory per sample: ${inBytes(activationBytes)}`,
   ];
 }
@@ -140,8 +139,9 @@ function table(rows: readonly Cells[], align: readonly ("left" | "right")[]): st
   return [rule, text[0]!, "═".repeat(width), ...text.slice(1), rule];
 }
 
-/** 407050 → "407,050". */
+/** 407050 → "407,050"; "?" for what depends on free dimensions. */
 function grouped(n: number): string {
+  if (Number.isNaN(n)) return "?";
   return Math.round(n).toLocaleString("en-US");
 }
 

@@ -10,6 +10,7 @@ import * as identity from "./identity.js";
 import * as matmul from "./matmul.js";
 import * as movement from "./movement.js";
 import * as normalization from "./normalization.js";
+import * as pooling from "./pooling.js";
 import * as reduce from "./reduce.js";
 import * as select from "./select.js";
 import * as softmax from "./softmax.js";
@@ -22,6 +23,7 @@ const ops = {
   ...matmul,
   ...movement,
   ...normalization,
+  ...pooling,
   ...reduce,
   ...select,
   ...softmax,
@@ -41,6 +43,7 @@ const names = [
   "atan",
   "atan2",
   "atanh",
+  "avgPool",
   "broadcastTo",
   "cast",
   "ceil",
@@ -81,6 +84,7 @@ const names = [
   "logicalXor",
   "matMul",
   "max",
+  "maxPool",
   "maximum",
   "mean",
   "min",
@@ -144,6 +148,7 @@ type Ops = typeof composed &
   typeof matmul &
   typeof movement &
   typeof normalization &
+  typeof pooling &
   typeof reduce &
   typeof select &
   typeof softmax;

@@ -1,11 +1,26 @@
 /**
  * Mean and variance in one kernel, and the normalisations built on it. Their gradients are written
- * by hand so that a normalisation costs two reading passes forward and two backward.
+ * by hand so that a normalisation costs two reading passes forward and two backward. And normalisation
+ * by neighbouring channels, which has no moments.
  */
-import { normalizeAxes, reducedShape, type Shape } from "../tensor/shape.js";
-import type { Tensor, TensorLike } from "../tensor/tensor.js";
-import { add, broadcastTo, mul, rsqrt, sub, sumTo } from "./elementwise.js";
+import { checkInteger, checkKeys, checkNumber, expected, ShapeError } from "../errors.js";
+import { normalizeAxes, reducedShape, type Shape, showShape } from "../tensor/shape.js";
+import { leaf, type Tensor, type TensorLike } from "../tensor/tensor.js";
+import {
+  add,
+  broadcastTo,
+  exp,
+  log,
+  mul,
+  reciprocal,
+  rsqrt,
+  sqrt,
+  square,
+  sub,
+  sumTo,
+} from "./elementwise.js";
 import { withGradient } from "./identity.js";
+import { matMul } from "./matmul.js";
 import { reshape, transpose } from "./movement.js";
 import { asTensor, defineOp, requireDType } from "./op.js";
 import { type Axis, mean } from "./reduce.js";
@@ -151,4 +166,66 @@ function sumsByParameter(parameter: Shape, input: Shape, axes: readonly number[]
     const own = i < lead ? 1 : parameter[i - lead]!;
     return axes.includes(i) ? own === 1 : own === dim;
   });
+}
+
+/** Options of {@link localResponseNormalization}. */
+export interface LocalResponseOptions {
+  /** How many channels on either side count; 5 when left out, as in TensorFlow. */
+  readonly depthRadius?: number | undefined;
+  /** 1 when left out. */
+  readonly bias?: number | undefined;
+  /** 1 when left out; not divided by the number of channels. */
+  readonly alpha?: number | undefined;
+  /** 0.5 when left out. */
+  readonly beta?: number | undefined;
+}
+
+/**
+ * x / (bias + alpha · Σ x²)^beta, the sum over the neighbouring channels: the last axis (Krizhevsky et
+ * al. 2012). The sums are a product with a banded matrix of ones, in whose epilogue the rest is done.
+ */
+export function localResponseNormalization(
+  x: TensorLike,
+  options: LocalResponseOptions = {},
+): Tensor {
+  const where = "localResponseNormalization";
+  checkKeys(where, options, ["depthRadius", "bias", "alpha", "beta"]);
+  const { depthRadius = 5, bias = 1, alpha = 1, beta = 0.5 } = options;
+  checkInteger(where, "depthRadius", depthRadius, 0);
+  checkNumber(where, "bias", bias, 0);
+  checkNumber(where, "alpha", alpha, 0);
+  checkNumber(where, "beta", beta, 0);
+  const input = asTensor(where, x);
+  requireDType(where, input, "float32");
+  if (input.rank < 2) {
+    throw new ShapeError(
+      expected(where, "input of rank ≥ 2, channels last", `shape ${showShape(input.shape)}`),
+    );
+  }
+  const channels = input.shape.at(-1)!;
+  const band = new Float32Array(channels * channels);
+  for (let i = 0; i < channels; i++) {
+    const end = Math.min(channels, i + depthRadius + 1);
+    band.fill(1, i * channels + Math.max(0, i - depthRadius), i * channels + end);
+  }
+  const flat = reshape(input, [-1, channels]);
+  const sums = matMul(square(flat), leaf(band, [channels, channels], "float32"));
+  const scale = add(mul(sums, alpha), bias);
+  return reshape(mul(flat, negativePower(scale, beta)), input.shape);
+}
+
+/** x^−p, by roots for the powers in use: several times as fast as a logarithm and an exponential. */
+function negativePower(x: Tensor, p: number): Tensor {
+  switch (p) {
+    case 0.5:
+      return rsqrt(x);
+    case 0.75: {
+      const root = rsqrt(x);
+      return mul(root, sqrt(root));
+    }
+    case 1:
+      return reciprocal(x);
+    default:
+      return exp(mul(log(x), -p));
+  }
 }

@@ -40,6 +40,8 @@ export interface KernelEmitter<A extends Attributes> {
   ): void;
   /** Fills output `index` with a number. */
   fill(index: number, value: number): void;
+  /** False for an optional output that nobody reads: no call may write it. */
+  wanted(index: number): boolean;
 }
 
 /** How a row becomes kernel calls. */
@@ -56,8 +58,12 @@ export type Lowering<A extends Attributes> =
   | { readonly kind: "reduce"; parameters(node: OpNode<A>): ReduceParameters }
   /** A kernel that carries an epilogue: element-wise ops that follow may join its call. */
   | { readonly kind: "product"; call(node: OpNode<A>): ProductCall }
-  /** Any other kernel call or calls. */
-  | { readonly kind: "kernels"; emit(emitter: KernelEmitter<A>): void };
+  /** Any other kernel call or calls; `optional` outputs are left out where nobody reads them. */
+  | {
+      readonly kind: "kernels";
+      readonly optional?: readonly number[];
+      emit(emitter: KernelEmitter<A>): void;
+    };
 
 export type Reducer = "sum" | "max" | "min" | "prod";
 

@@ -1,11 +1,17 @@
-/** Grids of small grey pictures with captions, such as samples with their predictions. */
+/**
+ * Grids of small pictures with captions, such as samples with their predictions; and how numbers become
+ * pictures.
+ */
+import { ArgumentError, expected } from "../errors.js";
 import { pngDataUri } from "../formats/png.js";
 import { type ChartOptions, px, svg, text } from "./svg.js";
 
 /** One picture of an {@link imageGrid}. */
 export interface GridImage {
-  /** Grey values 0 … 255, row by row. */
+  /** Grey values 0 … 255, row by row, or red, green and blue of each pixel. */
   readonly pixels: Uint8Array;
+  /** 3 for coloured pixels; 1 when left out. */
+  readonly channels?: 1 | 3;
   readonly caption?: string;
   /** Colours the caption. */
   readonly tone?: "good" | "bad" | "plain";
@@ -33,13 +39,13 @@ export function imageGrid(options: ImageGridOptions): string {
   const rows = Math.ceil(images.length / columns);
   const parts: string[] = [];
   if (title) parts.push(text(16, 24, title, { className: "lw-text lw-title" }));
-  images.forEach(({ pixels, caption, tone = "plain" }, i) => {
+  images.forEach(({ pixels, channels = 1, caption, tone = "plain" }, i) => {
     const x = 16 + (i % columns) * stepX;
     const y = top + Math.floor(i / columns) * stepY;
     parts.push(
       `<image x="${px(x)}" y="${px(y)}" width="${px(imageWidth * scale)}" ` +
         `height="${px(imageHeight * scale)}" style="image-rendering:pixelated" ` +
-        `href="${pngDataUri(pixels, imageWidth, imageHeight)}"/>`,
+        `href="${pngDataUri(pixels, imageWidth, imageHeight, channels)}"/>`,
     );
     if (caption) {
       const className = tone === "plain" ? "lw-text" : `lw-${tone}`;
@@ -51,4 +57,71 @@ export function imageGrid(options: ImageGridOptions): string {
   });
   const width = 22 + Math.min(columns, Math.max(1, images.length)) * stepX;
   return svg(width, top + rows * stepY + 6, title, parts.join(""));
+}
+
+/**
+ * Numbers as grey values: the smallest black, the largest white. With `centered`, 0 is the middle grey and
+ * what is furthest from it black or white, as weights are looked at.
+ */
+export function greyPixels(values: ArrayLike<number>, centered = false): Uint8Array {
+  let [low, high] = [Infinity, -Infinity];
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!;
+    if (!Number.isFinite(value)) continue;
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+  }
+  if (centered) {
+    high = Math.max(Math.abs(low), Math.abs(high));
+    low = -high;
+  }
+  const range = high > low ? high - low : 1;
+  return Uint8Array.from(values, (value) =>
+    high > low ? Math.round((255 * (value - low)) / range) : centered ? 128 : 0,
+  );
+}
+
+/** Stops of the colours of heat: dark blue, violet, red, orange, light yellow. */
+const stops = [
+  [20, 10, 80],
+  [110, 20, 140],
+  [210, 40, 90],
+  [250, 130, 40],
+  [255, 245, 140],
+] as const;
+
+/**
+ * A picture with a heat map over it, as RGB: the picture in grey where the map is 0, the map's colours the
+ * more the warmer it is.
+ *
+ * @param pixels grey values 0 … 255, or RGB of each pixel
+ * @param map 0 … 1 for each pixel
+ * @param strength how much of the picture the warmest colour covers; 0.75 by default
+ * @throws ArgumentError unless there is a value for each pixel.
+ */
+export function overlay(
+  pixels: ArrayLike<number>,
+  map: ArrayLike<number>,
+  strength = 0.75,
+): Uint8Array {
+  const channels = pixels.length / map.length;
+  if (channels !== 1 && channels !== 3) {
+    throw new ArgumentError(
+      expected("overlay()", `${map.length} pixels of 1 or 3 values`, `${pixels.length} values`),
+    );
+  }
+  const result = new Uint8Array(3 * map.length);
+  for (let i = 0; i < map.length; i++) {
+    const heat = Math.min(1, Math.max(0, map[i]! || 0));
+    const place = heat * (stops.length - 1);
+    const below = Math.min(stops.length - 2, Math.floor(place));
+    const cover = strength * Math.sqrt(heat);
+    for (let c = 0; c < 3; c++) {
+      const [from, to] = [stops[below]![c]!, stops[below + 1]![c]!];
+      const colour = from + (to - from) * (place - below);
+      const pixel = pixels[i * channels + (channels === 3 ? c : 0)]!;
+      result[3 * i + c] = Math.round(pixel + (colour - pixel) * cover);
+    }
+  }
+  return result;
 }

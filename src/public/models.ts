@@ -1,4 +1,9 @@
-/** `lw.models`: models that learn without labels, and the networks that are made of them. */
+/** `lw.models`: networks by name; models that learn without labels, and the networks made of them. */
+export { type AlexnetOptions, alexnet } from "../models/architectures/alexnet.js";
+export { type GooglenetOptions, googlenet } from "../models/architectures/googlenet.js";
+export { type Lenet5Options, lenet5 } from "../models/architectures/lenet5.js";
+export { type ResnetOptions, resnet } from "../models/architectures/resnet.js";
+export { type VggOptions, vgg } from "../models/architectures/vgg.js";
 export {
   type BeliefOptions,
   DeepBeliefNetwork,

@@ -25,18 +25,38 @@ export class Variable extends Tensor {
   readonly name: string;
   /** Whether optimizers change it. */
   trainable: boolean;
-  #value: Tensor;
+  #held: Tensor | null = null;
+  /** What the first value will be computed from, as long as nobody has asked for it. */
+  #initial: Tensor | null;
   /** True once the present value was handed out, so an update in place must copy first. */
   #lent = false;
   /** The runs in progress that update the value where it is; several take turns. */
   readonly #updates: VariableUpdate[] = [];
 
-  /** @internal */
-  constructor(initial: Tensor, name: string, trainable: boolean) {
+  /**
+   * @internal With `lazy` the first value is computed when it is first needed: a large model that is only
+   * looked at, or whose weights come from a file, never computes one.
+   */
+  constructor(initial: Tensor, name: string, trainable: boolean, lazy = false) {
     super(initial.shape, initial.dtype);
     this.name = name;
     this.trainable = trainable;
-    this.#value = leaf(initial.dataSync().slice(), initial.shape, initial.dtype);
+    this.#initial = initial;
+    if (!lazy) this.#compute();
+  }
+
+  #compute(): Tensor {
+    this.#value = leaf(this.#initial!.dataSync().slice(), this.shape, this.dtype);
+    return this.#held!;
+  }
+
+  get #value(): Tensor {
+    return this.#held ?? this.#compute();
+  }
+
+  set #value(value: Tensor) {
+    this.#held = value;
+    this.#initial = null;
   }
 
   override get isPlaceholder(): boolean {
@@ -167,14 +187,23 @@ export function variable(
   const { name = `variable_${nextVariable++}`, trainable = true, dtype } = options;
   if (typeof name !== "string")
     throw new ArgumentError(expected("variable()", "a string `name`", name));
-  if (currentTrace()) {
-    throw new StateError(
-      `variable(): ${name} can't be made inside a function that is being compiled; make it before`,
-    );
-  }
+  checkUntraced(name);
   const value = initial instanceof Tensor ? initial.current() : tensor(initial, undefined, dtype);
   if (dtype !== undefined && value.dtype !== dtype) {
     throw new DTypeError(expected(`variable ${name}`, dtype, value.dtype, "cast the value first"));
   }
   return new Variable(value, name, trainable);
+}
+
+/** @internal A variable whose first value is computed when it is first needed. */
+export function lazyVariable(initial: Tensor, name: string, trainable: boolean): Variable {
+  checkUntraced(name);
+  return new Variable(initial.current(), name, trainable, true);
+}
+
+function checkUntraced(name: string): void {
+  if (!currentTrace()) return;
+  throw new StateError(
+    `variable(): ${name} can't be made inside a function that is being compiled; make it before`,
+  );
 }

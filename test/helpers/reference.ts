@@ -4,6 +4,7 @@
  */
 import type { Call, TileProgram } from "../../src/compiler/program.js";
 import { ulpOf } from "./allClose.js";
+import { coveringWindows, pixelsRead } from "./imageReference.js";
 
 type Numbers = ArrayLike<number>;
 
@@ -577,6 +578,95 @@ const cumsumReference: Reference = (call, [x], { dtypes }) => {
   return [y];
 };
 
+const maxPoolReference: Reference = (call, [x], { sizes }) => {
+  const y = expected(sizes[0]!);
+  const index = expected(sizes[0]!);
+  y.values.fill(NaN);
+  index.values.fill(-1);
+  const found = new Uint8Array(sizes[0]!);
+  for (const { input, output, tap } of coveringWindows(call.ints)) {
+    const value = x![input]!;
+    const best = y.values[output]!;
+    const better = Number.isNaN(best) ? false : value > best || Number.isNaN(value);
+    if (found[output] && !better) continue;
+    found[output] = 1;
+    y.values[output] = value;
+    index.values[output] = tap;
+  }
+  return sizes.length === 1 ? [y] : [y, index];
+};
+
+const maxPoolGradientReference: Reference = (call, [dy, index], { sizes }) => {
+  const dx = expected(sizes[0]!);
+  for (const { input, output, tap } of coveringWindows(call.ints)) {
+    if (index![output] !== tap) continue;
+    dx.values[input]! += dy![output]!;
+    dx.allowed[input]! += Math.abs(dy![output]!);
+  }
+  // Each element adds at most as many terms as windows cover it: a rounding each.
+  const terms = call.ints[4]! * call.ints[5]!;
+  for (let i = 0; i < sizes[0]!; i++) dx.allowed[i] = dx.allowed[i]! * terms * eps + tiny;
+  return [dx];
+};
+
+/** How many elements each window has inside the input. */
+function windowSizes(ints: readonly number[], outputs: number): Float64Array {
+  const counts = new Float64Array(outputs);
+  for (const { output } of coveringWindows(ints)) counts[output]!++;
+  return counts;
+}
+
+const avgPoolReference: Reference = (call, [x], { sizes }) => {
+  const y = expected(sizes[0]!);
+  const counts = windowSizes(call.ints, sizes[0]!);
+  for (const { input, output } of coveringWindows(call.ints)) {
+    y.values[output]! += x![input]! / counts[output]!;
+    y.allowed[output]! += Math.abs(x![input]!) / counts[output]!;
+  }
+  // Rows of the window, then their sums, then a quotient: a chain of height + width + 1 roundings.
+  const chain = call.ints[4]! + call.ints[5]! + 1;
+  for (let o = 0; o < sizes[0]!; o++) y.allowed[o] = y.allowed[o]! * chain * eps + tiny;
+  return [y];
+};
+
+const avgPoolGradientReference: Reference = (call, [dy], { sizes }) => {
+  const dx = expected(sizes[0]!);
+  const counts = windowSizes(call.ints, dy!.length);
+  for (const { input, output } of coveringWindows(call.ints)) {
+    dx.values[input]! += dy![output]! / counts[output]!;
+    dx.allowed[input]! += Math.abs(dy![output]!) / counts[output]!;
+  }
+  // Per window that covers it: a reciprocal, a product, a sum.
+  const terms = call.ints[4]! * call.ints[5]! + 2;
+  for (let i = 0; i < sizes[0]!; i++) dx.allowed[i] = dx.allowed[i]! * terms * eps + tiny;
+  return [dx];
+};
+
+const transformReference: Reference = (call, [x, transforms], { sizes }) => {
+  const y = expected(sizes[0]!);
+  const [fill] = call.floats as [number];
+  for (const { input, output, weight } of pixelsRead(call.ints, transforms!)) {
+    const value = input < 0 ? Math.fround(fill) : x![input]!;
+    y.values[output]! += weight * value;
+    // Four weights of three roundings, four products, three sums.
+    y.allowed[output]! += 12 * eps * Math.abs(weight * value) + 2 * eps * Math.abs(value);
+  }
+  return [y];
+};
+
+const transformGradientReference: Reference = (call, [dy, transforms], { sizes }) => {
+  const dx = expected(sizes[0]!);
+  const terms = new Float64Array(sizes[0]!);
+  for (const { input, output, weight } of pixelsRead(call.ints, transforms!)) {
+    if (input < 0) continue;
+    terms[input]!++;
+    dx.values[input]! += weight * dy![output]!;
+    dx.allowed[input]! += Math.abs(dy![output]!);
+  }
+  for (let i = 0; i < sizes[0]!; i++) dx.allowed[i] = dx.allowed[i]! * (terms[i]! + 4) * eps + tiny;
+  return [dx];
+};
+
 /** The reference of every kernel. */
 export const references: Readonly<Record<string, Reference>> = {
   map: (call, inputs, context) => mapReference(call.tile!, inputs, context),
@@ -603,4 +693,10 @@ export const references: Readonly<Record<string, Reference>> = {
   argReduce: argReference,
   topK: topKReference,
   cumsum: cumsumReference,
+  maxPool: maxPoolReference,
+  maxPoolGradient: maxPoolGradientReference,
+  avgPool: avgPoolReference,
+  avgPoolGradient: avgPoolGradientReference,
+  transformImages: transformReference,
+  transformImagesGradient: transformGradientReference,
 };

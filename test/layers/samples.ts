@@ -5,6 +5,7 @@
 import type { Layer } from "../../src/layers/layer.js";
 import * as layers from "../../src/layers/layers.js";
 import type { DType } from "../../src/tensor/dtype.js";
+import { imageSamples } from "./imageSamples.js";
 
 export interface LayerSample {
   readonly title: string;
@@ -27,7 +28,7 @@ export interface LayerSample {
 
 const seed = 7;
 
-export const samples: readonly LayerSample[] = [
+const own: readonly LayerSample[] = [
   {
     title: "inputLayer",
     make: () => layers.inputLayer({ inputShape: [3, 2] }),
@@ -395,3 +396,5 @@ export const samples: readonly LayerSample[] = [
     output: [4, 5],
   },
 ];
+
+export const samples: readonly LayerSample[] = [...own, ...imageSamples];

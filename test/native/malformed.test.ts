@@ -67,6 +67,17 @@ function example(): { encoded: Encoded; bindings: () => Typed[] } {
   p.call("argReduce", [rest], [small], [6, 4, 1, 0]);
   p.call("topK", [rest], [p.arena("float32", [6, 2]), p.arena("int32", [6, 2])], [6, 4, 2]);
   p.call("cumsum", [rest], [logits], [6, 4, 1, 0, 1]);
+  const pooled = p.arena("float32", [1, 2, 3, 2]);
+  const index = p.arena("uint8", [1, 2, 3, 2]);
+  const pool = [1, 4, 3, 2, 2, 2, 2, 1, 0, 1, 2, 3];
+  p.call("maxPool", [logits], [pooled, index], pool);
+  p.call("maxPoolGradient", [pooled, index], [rest], pool);
+  p.call("avgPool", [rest], [pooled], pool);
+  p.call("avgPoolGradient", [pooled], [logits], pool);
+  const transform = p.arena("float32", [1, 8]);
+  p.call("copy", [logits], [transform], [1, 0, 0, 8, 1, 1]);
+  p.call("transformImages", [logits, transform], [pooled], [1, 4, 3, 2, 2, 3, 1, 1, 2], [0.5]);
+  p.call("transformImagesGradient", [pooled, transform], [logits], [1, 4, 3, 2, 2, 3, 1, 1, 2]);
   p.call("softmax", [logits], [rest], [6, 4, 1]);
   p.call("softmaxCrossEntropy", [logits, gradient], [loss, rest], [6, 4], [0]);
   p.call("map", [small], [bytes], [], [], {

@@ -30,7 +30,7 @@ describe("summary", () => {
       Total params: 409,098 (1.56 MB)
       Trainable params: 408,074 (1.56 MB)
       Non-trainable params: 1,024 (4.00 KB)
-      FLOPs per sample: 817,202
+      FLOPs per sample: 817,202 (406,528 multiply-adds)
       Activation memory per sample: 6.04 KB"
     `);
   });
@@ -55,7 +55,7 @@ describe("summary", () => {
       Total params: 15 (60 B)
       Trainable params: 0 (0 B)
       Non-trainable params: 15 (60 B)
-      FLOPs per sample: 57
+      FLOPs per sample: 57 (24 multiply-adds)
       Activation memory per sample: 36 B"
     `);
   });
@@ -74,7 +74,7 @@ describe("summary", () => {
       Total params: 409,098 (1.56 MB)
       Trainable params: 408,074 (1.56 MB)
       Non-trainable params: 1,024 (4.00 KB)
-      FLOPs per sample: 817,202
+      FLOPs per sample: 817,202 (406,528 multiply-adds)
       Activation memory per sample: 6.04 KB"
     `);
     expect(network.summaryText({ expandNested: true })).toMatchInlineSnapshot(`
@@ -93,7 +93,7 @@ describe("summary", () => {
       Total params: 409,098 (1.56 MB)
       Trainable params: 408,074 (1.56 MB)
       Non-trainable params: 1,024 (4.00 KB)
-      FLOPs per sample: 817,202
+      FLOPs per sample: 817,202 (406,528 multiply-adds)
       Activation memory per sample: 6.04 KB"
     `);
   });

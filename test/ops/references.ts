@@ -2,6 +2,7 @@
  * Every op row once more: naive functions on nested indices, in double precision, keyed by op name.
  * Shares no code with `src`; shapes are computed here independently too.
  */
+import { coveringWindows, pixelsRead } from "../helpers/imageReference.js";
 import { exactInstructions, philox } from "../helpers/reference.js";
 
 /** A dense row-major array. */
@@ -61,6 +62,34 @@ function elementwise(f: (...x: number[]) => number): Reference {
   return (inputs) => [
     build(broadcast(inputs.map((x) => x.shape)), (index) => f(...inputs.map((x) => at(x, index)))),
   ];
+}
+
+/** The twelve numbers that describe a pooling of images of `shape`, and the shape it gives. */
+function poolOf(shape: readonly number[], attributes: Attributes) {
+  const [n, height, width, channels] = shape as [number, number, number, number];
+  const of = (name: string) => attributes[name] as number[];
+  const [oh, ow] = of("output") as [number, number];
+  const ints = [
+    ...[n, height, width, channels],
+    ...[...of("kernel"), ...of("strides"), ...of("before"), oh, ow],
+  ];
+  return { ints, output: [n, oh, ow, channels] };
+}
+
+function unpooled(dy: Nd, attributes: Attributes): number[] {
+  return [dy.shape[0]!, ...(attributes.input as number[]), dy.shape[3]!];
+}
+
+function windowSizes(ints: readonly number[], size: number): Float64Array {
+  const counts = new Float64Array(size);
+  for (const { output } of coveringWindows(ints)) counts[output]!++;
+  return counts;
+}
+
+function transformInts(shape: readonly number[], transforms: Nd, attributes: Attributes): number[] {
+  const mode = ["constant", "nearest", "reflect", "wrap"].indexOf(attributes.fillMode as string);
+  const bilinear = attributes.interpolation === "bilinear" ? 1 : 0;
+  return [...shape, ...(attributes.output as number[]), transforms.shape[0]!, bilinear, mode];
 }
 
 /** Elements of x along the axes from … to − 1, for each combination of the others. */
@@ -392,6 +421,64 @@ export const references: Readonly<Record<string, Reference>> = {
         return total;
       }),
     ];
+  },
+  maxPool: ([x], attributes) => {
+    const { ints, output } = poolOf(x!.shape, attributes);
+    const y = build(output, () => -Infinity);
+    const index = build(output, () => -1);
+    for (const w of coveringWindows(ints)) {
+      if (!(x!.data[w.input]! > y.data[w.output]!)) continue;
+      (y.data as Float64Array)[w.output] = x!.data[w.input]!;
+      (index.data as Float64Array)[w.output] = w.tap;
+    }
+    return [y, index];
+  },
+  maxPoolGradient: ([dy, index], attributes) => {
+    const shape = unpooled(dy!, attributes);
+    const dx = build(shape, () => 0);
+    for (const w of coveringWindows(poolOf(shape, attributes).ints)) {
+      if (index!.data[w.output] === w.tap) {
+        (dx.data as Float64Array)[w.input]! += dy!.data[w.output]!;
+      }
+    }
+    return [dx];
+  },
+  avgPool: ([x], attributes) => {
+    const { ints, output } = poolOf(x!.shape, attributes);
+    const counts = windowSizes(ints, product(output));
+    const y = build(output, () => 0);
+    for (const w of coveringWindows(ints)) {
+      (y.data as Float64Array)[w.output]! += x!.data[w.input]! / counts[w.output]!;
+    }
+    return [y];
+  },
+  avgPoolGradient: ([dy], attributes) => {
+    const shape = unpooled(dy!, attributes);
+    const { ints } = poolOf(shape, attributes);
+    const counts = windowSizes(ints, dy!.data.length);
+    const dx = build(shape, () => 0);
+    for (const w of coveringWindows(ints)) {
+      (dx.data as Float64Array)[w.input]! += dy!.data[w.output]! / counts[w.output]!;
+    }
+    return [dx];
+  },
+  transformImages: ([x, transforms], attributes) => {
+    const output = attributes.output as number[];
+    const y = build([x!.shape[0]!, ...output, x!.shape[3]!], () => 0);
+    const ints = transformInts(x!.shape, transforms!, attributes);
+    for (const p of pixelsRead(ints, transforms!.data)) {
+      const value = p.input < 0 ? (attributes.fillValue as number) : x!.data[p.input]!;
+      (y.data as Float64Array)[p.output]! += p.weight * value;
+    }
+    return [y];
+  },
+  transformImagesGradient: ([dy, transforms], attributes) => {
+    const shape = [dy!.shape[0]!, ...(attributes.input as number[]), dy!.shape[3]!];
+    const dx = build(shape, () => 0);
+    for (const p of pixelsRead(transformInts(shape, transforms!, attributes), transforms!.data)) {
+      if (p.input >= 0) (dx.data as Float64Array)[p.input]! += p.weight * dy!.data[p.output]!;
+    }
+    return [dx];
   },
   randomBits: ([seed, step], { shape, opId, stream }) => {
     const key = [seed!.data[0]!, opId as number];

@@ -92,6 +92,12 @@ class Generator {
       case k_conv2d:
       case k_conv2dInputGradient:
       case k_conv2dFilterGradient: return convolution(kernel);
+      case k_maxPool: return pooling(k_maxPool);
+      case k_maxPoolGradient: return pooling(k_maxPoolGradient);
+      case k_avgPool: return pooling(k_avgPool);
+      case k_avgPoolGradient: return pooling(k_avgPoolGradient);
+      case k_transformImages: return transform(false);
+      case k_transformImagesGradient: return transform(true);
       default: return;
     }
   }
@@ -385,6 +391,46 @@ class Generator {
     const int64_t size = outer * axis * inner;
     b_.call(k_cumsum, {input(dtype, size)}, {output(dtype, size)},
             {outer, axis, inner, flag(), flag()});
+  }
+  void pooling(KernelId kernel) {
+    const int64_t n = smallDim(), channels = dim();
+    Dims size, window, stride, pad, windows;
+    for (int axis = 0; axis < 2; axis++) {
+      size.push_back(1 + r_.below(12));
+      window.push_back(1 + r_.below(r_.chance(0.1) ? 20 : 4));
+      stride.push_back(1 + r_.below(3));
+      pad.push_back(r_.below(window[axis]));
+      windows.push_back(r_.below((size[axis] - 1 + pad[axis]) / stride[axis] + 2));
+    }
+    std::vector<int64_t> ints = {n, size[0], size[1], channels};
+    for (const Dims* part : {&window, &stride, &pad, &windows})
+      ints.insert(ints.end(), part->begin(), part->end());
+    const int64_t inside = n * size[0] * size[1] * channels;
+    const int64_t outside = n * windows[0] * windows[1] * channels;
+    const DType index = window[0] * window[1] <= 256 ? kUint8 : kInt32;
+    if (kernel == k_maxPool) {
+      std::vector<int> outputs = {output(kFloat32, outside)};
+      if (r_.chance(0.7)) outputs.push_back(output(index, outside));
+      b_.call(kernel, {input(kFloat32, inside)}, outputs, ints);
+    } else if (kernel == k_maxPoolGradient) {
+      b_.call(kernel, {input(kFloat32, outside), input(index, outside)}, {output(kFloat32, inside)},
+              ints);
+    } else {
+      const bool back = kernel == k_avgPoolGradient;
+      b_.call(kernel, {input(kFloat32, back ? outside : inside)},
+              {output(kFloat32, back ? inside : outside)}, ints);
+    }
+  }
+  void transform(bool back) {
+    const int64_t n = smallDim(), channels = dim();
+    const int64_t h = r_.below(9), w = r_.below(9), oh = r_.below(9), ow = r_.below(9);
+    const int64_t transforms = r_.chance(0.5) ? 1 : n;
+    const int64_t inside = n * h * w * channels, outside = n * oh * ow * channels;
+    b_.call(back ? k_transformImagesGradient : k_transformImages,
+            {input(kFloat32, back ? outside : inside), input(kFloat32, transforms * 8)},
+            {output(kFloat32, back ? inside : outside)},
+            {n, h, w, channels, oh, ow, transforms, flag(), r_.below(4)},
+            back ? std::vector<double>{} : std::vector<double>{0.5});
   }
 
   Random& r_;

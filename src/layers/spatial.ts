@@ -1,0 +1,108 @@
+/**
+ * What layers over sequences, images and volumes share: where the channels stand, and options that say
+ * something of each axis. Channels are last everywhere inside; a layer that gets them first turns its
+ * input around here, and its output back.
+ */
+import { ArgumentError, checkInteger, expected, show } from "../errors.js";
+import { transpose } from "../ops/movement.js";
+import type { Tensor } from "../tensor/tensor.js";
+import type { Padding } from "../tensor/window.js";
+import { type Field, plain } from "./config.js";
+
+/** Where the channels stand. */
+export type DataFormat = "channelsLast" | "channelsFirst";
+
+/** Which axis the channels of an input of this rank are. */
+export const channelAxis = (format: DataFormat, rank: number): number =>
+  format === "channelsLast" ? rank - 1 : 1;
+
+/** The axes between batch and channels. */
+export function spatialAxes(format: DataFormat, rank: number): number[] {
+  const from = format === "channelsLast" ? 1 : 2;
+  return Array.from({ length: rank - 2 }, (_, i) => i + from);
+}
+
+/** f(x) for an f that has the channels last, whatever x has; all other axes keep their order. */
+export function withChannelsLast(x: Tensor, format: DataFormat, f: (x: Tensor) => Tensor): Tensor {
+  if (format === "channelsLast") return f(x);
+  const axes = Array.from({ length: x.rank - 2 }, (_, i) => i);
+  const y = f(transpose(x, [0, ...axes.map((i) => i + 2), 1]));
+  return transpose(y, [0, y.rank - 1, ...axes.map((i) => i + 1)]);
+}
+
+type Sizes = number | readonly number[];
+
+/** One integer for all axes or one for each; without a fallback the option is required. */
+export function sizes(min?: number): Field<Sizes, Sizes, true>;
+export function sizes(min: number, fallback: number): Field<Sizes, Sizes, false>;
+export function sizes(min = 1, fallback?: number): Field<Sizes, Sizes> {
+  const make = plain<Sizes>((where, option, given) => {
+    if (!Array.isArray(given)) {
+      checkInteger(where, option, given, min);
+      return given;
+    }
+    given.forEach((value, i) => {
+      checkInteger(where, `${option}[${i}]`, value, min);
+    });
+    return [...given];
+  });
+  return fallback === undefined ? make() : make(fallback);
+}
+
+/** How the input is padded; where the windows are, the op checks numbers and pairs. */
+export function padding<Extra extends string = never>(
+  ...extra: readonly Extra[]
+): Field<Padding | Extra, Padding | Extra, false> {
+  const words: readonly string[] = ["valid", "same", ...extra];
+  return plain<Padding | Extra>((where, option, given) => {
+    const good =
+      words.includes(given as string) ||
+      (Number.isInteger(given) && (given as number) >= 0) ||
+      (Array.isArray(given) &&
+        given.every((pair) => Array.isArray(pair) && pair.every((p) => Number.isInteger(p))));
+    if (!good) {
+      throw new ArgumentError(
+        expected(
+          where,
+          `\`${option}\` to be ${words.map(show).join(", ")}, an integer ≥ 0 or pairs [before, after]`,
+          show(given),
+        ),
+      );
+    }
+    return given as Padding | Extra;
+  })("valid");
+}
+
+type Pair = readonly [number, number];
+/** A number for all sides, one number per axis, or [before, after] of each axis. */
+export type Sides = number | readonly number[] | readonly Pair[];
+
+const isCount = (value: unknown): value is number =>
+  Number.isInteger(value) && (value as number) >= 0;
+const isPair = (value: unknown): value is Pair =>
+  Array.isArray(value) && value.length === 2 && value.every(isCount);
+
+/** What a padding or cropping layer adds or removes at the sides of `axes` axes. */
+export function sides(axes: number, fallback: Sides): Field<Sides, Sides, false> {
+  return plain<Sides>((where, option, given) => {
+    const good =
+      isCount(given) ||
+      (axes === 1 && isPair(given)) ||
+      (Array.isArray(given) &&
+        given.length === axes &&
+        (given.every(isCount) || given.every(isPair)));
+    if (good) return given as Sides;
+    const each =
+      axes === 1 ? "[before, after]" : `${axes} of them, or ${axes} pairs [before, after]`;
+    throw new ArgumentError(
+      expected(where, `\`${option}\` to be an integer ≥ 0 or ${each}`, show(given)),
+    );
+  })(fallback);
+}
+
+/** [before, after] of each axis. */
+export function pairsOf(value: Sides, axes: number): Pair[] {
+  if (typeof value === "number") return new Array<Pair>(axes).fill([value, value]);
+  if (axes === 1 && isPair(value)) return [value];
+  return value.map((side) => (typeof side === "number" ? [side, side] : side));
+}

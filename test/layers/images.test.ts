@@ -1,0 +1,282 @@
+/** What the contract tests don't say of layers over images: known values, statistics, random changes, errors. */
+import { describe, expect, test } from "vitest";
+import * as lw from "../../src/index.js";
+import { expectClose } from "../helpers/allClose.js";
+import { onEachBackend } from "../helpers/backends.js";
+import { uniform } from "../helpers/random.js";
+
+const { layers } = lw;
+const ramp = (shape: number[]): lw.Tensor =>
+  lw.tensor(
+    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => i),
+    shape,
+  );
+const run = (layer: lw.Layer, x: lw.TensorLike, training = false): lw.Tensor =>
+  layer.apply(x, { training }) as lw.Tensor;
+
+onEachBackend("layers over images", () => {
+  test("channels first gives what channels last gives, turned around", () => {
+    const x = lw.tensor(uniform(1, 2 * 6 * 5 * 4), [2, 6, 5, 4]);
+    const turned = x.transpose([0, 3, 1, 2]);
+    const both: [lw.Layer, lw.Layer][] = [
+      { filters: 3, kernelSize: 3, padding: "same" as const },
+      { filters: 2, kernelSize: [2, 3], strides: 2 },
+    ].map((options) => [
+      layers.conv2d(options),
+      layers.conv2d({ ...options, dataFormat: "channelsFirst" }),
+    ]);
+    both.push([
+      layers.maxPooling2d({ poolSize: 3, strides: 1 }),
+      layers.maxPooling2d({ poolSize: 3, strides: 1, dataFormat: "channelsFirst" }),
+    ]);
+    both.push([
+      layers.depthwiseConv2d({ kernelSize: 3 }),
+      layers.depthwiseConv2d({ kernelSize: 3, dataFormat: "channelsFirst" }),
+    ]);
+    for (const [last, first] of both) {
+      const want = run(last, x);
+      run(first, turned);
+      first.setWeights(last.getWeights());
+      const got = run(first, turned).transpose([0, 2, 3, 1]);
+      expectClose(got.dataSync(), want.dataSync(), { rtol: 1e-6, atol: 1e-6 });
+    }
+  });
+
+  test("a separable convolution is a depthwise and a pointwise one", () => {
+    const x = lw.tensor(uniform(2, 2 * 5 * 5 * 3), [2, 5, 5, 3]);
+    const separable = layers.separableConv2d({ filters: 4, kernelSize: 3, depthMultiplier: 2 });
+    const y = run(separable, x);
+    const [depth, point, bias] = separable.getWeights() as [lw.Tensor, lw.Tensor, lw.Tensor];
+    const want = lw.conv2d(lw.depthwiseConv2d(x, depth), point).add(bias);
+    expectClose(y.dataSync(), want.dataSync(), { rtol: 1e-6, atol: 1e-6 });
+  });
+
+  test("a transposed convolution of sequences is the gradient of a convolution", () => {
+    const x = lw.tensor(uniform(3, 2 * 4 * 3), [2, 4, 3]);
+    const layer = layers.conv1dTranspose({ filters: 2, kernelSize: 3, strides: 2, useBias: false });
+    const y = run(layer, x);
+    const kernel = layer.getWeights()[0]!;
+    const back = lw.grad((z) => lw.conv1d(z, kernel, { strides: 2 }))(lw.zeros(y.shape), x);
+    expectClose(y.dataSync(), back.dataSync(), { rtol: 1e-6, atol: 1e-6 });
+  });
+
+  test("a connected convolution is one whose other weights are 0", () => {
+    const connections = [[0, 2], [1], [0, 1, 2]];
+    const x = lw.tensor(uniform(4, 2 * 5 * 5 * 3), [2, 5, 5, 3]);
+    const layer = layers.connectedConv2d({ connections, kernelSize: 3, useBias: false });
+    const y = run(layer, x);
+    const kernel = layer.getWeights()[0]!.dataSync();
+    const full = new Float32Array(3 * 3 * 3 * 3);
+    for (let tap = 0; tap < 9; tap++) {
+      let at = 0;
+      connections.forEach((channels, f) => {
+        for (const c of channels) full[(tap * 3 + c) * 3 + f] = kernel[tap * 6 + at++]!;
+      });
+    }
+    const want = lw.conv2d(x, lw.tensor(full, [3, 3, 3, 3]));
+    expectClose(y.dataSync(), want.dataSync(), { rtol: 1e-6, atol: 1e-6 });
+  });
+
+  test("normalization takes mean and variance from data", () => {
+    const data = lw.tensor([
+      [1, 10],
+      [3, 10],
+      [5, 10],
+    ]);
+    const layer = layers.normalization();
+    expect(layer.adapted).toBe(false);
+    layer.adapt(data);
+    expect(layer.adapted).toBe(true);
+    expect(layer.getWeights().map((w) => w.arraySync())).toEqual([
+      [3, 10],
+      [expect.closeTo(8 / 3, 5), 0],
+    ]);
+    const deviation = Math.sqrt(8 / 3);
+    expectClose(run(layer, data).dataSync(), [-2 / deviation, 0, 0, 0, 2 / deviation, 0], {
+      atol: 1e-6,
+    });
+    const all = layers
+      .normalization({ axis: [] })
+      .adapt(lw.tensor(Uint8Array.of(0, 2, 4, 6), [2, 2]));
+    expect(all.getWeights().map((w) => w.arraySync())).toEqual([3, 5]);
+  });
+
+  test("each image is flipped on its own, about half of them", () => {
+    const x = lw.ones([200, 1, 1, 1]).mul(ramp([1, 2, 3, 1]));
+    const layer = layers.randomFlip({ mode: "horizontal", seed: 5 });
+    const rows = run(layer, x, true).dataSync();
+    let flipped = 0;
+    for (let i = 0; i < 200; i++) {
+      const image = [...rows.subarray(6 * i, 6 * i + 6)];
+      expect([
+        [0, 1, 2, 3, 4, 5],
+        [2, 1, 0, 5, 4, 3],
+      ]).toContainEqual(image);
+      if (image[0] === 2) flipped++;
+    }
+    expect(flipped).toBeGreaterThan(70);
+    expect(flipped).toBeLessThan(130);
+  });
+
+  test("a quarter turn is counter-clockwise, a translation to the right and down", () => {
+    const x = ramp([1, 3, 3, 1]);
+    const turned = run(layers.randomRotation({ factor: [0.25, 0.25] }), x, true);
+    expectClose(turned.dataSync(), [2, 5, 8, 1, 4, 7, 0, 3, 6], { atol: 1e-5 });
+    const third = [1 / 3, 1 / 3] as const;
+    const moved = run(
+      layers.randomTranslation({ heightFactor: third, widthFactor: third, fillMode: "constant" }),
+      x,
+      true,
+    );
+    expectClose(moved.dataSync(), [0, 0, 0, 0, 0, 1, 0, 3, 4], { atol: 1e-5 });
+  });
+
+  test("a zoom of one half shows every place half as far from the centre", () => {
+    const x = ramp([1, 1, 5, 1]);
+    const zoom = layers.randomZoom({ heightFactor: [0, 0], widthFactor: [-0.5, -0.5] });
+    expectClose(run(zoom, x, true).dataSync(), [1, 1.5, 2, 2.5, 3], { atol: 1e-5 });
+  });
+
+  test("crops are parts of the image, in all places", () => {
+    const x = lw.ones([64, 1, 1, 1]).mul(ramp([1, 4, 5, 1]));
+    const y = run(layers.randomCrop({ height: 2, width: 3 }), x, true);
+    const corners = new Set<number>();
+    for (let i = 0; i < 64; i++) {
+      const image = [...y.dataSync().subarray(6 * i, 6 * i + 6)];
+      const corner = image[0]!;
+      corners.add(corner);
+      expect(image).toEqual([0, 1, 2, 5, 6, 7].map((v) => v + corner));
+    }
+    // 3 × 3 places.
+    expect(corners.size).toBe(9);
+    expect(run(layers.centerCrop({ height: 2, width: 3 }), ramp([1, 4, 5, 1])).dataSync()).toEqual(
+      Float32Array.of(6, 7, 8, 11, 12, 13),
+    );
+  });
+
+  test("contrast keeps the mean, brightness moves it, both within the range", () => {
+    const x = lw.tensor(uniform(5, 4 * 4 * 4 * 2, 0.4, 0.6), [4, 4, 4, 2]);
+    const range = { valueRange: [0, 1] } as const;
+    const contrast = run(layers.randomContrast({ factor: 0.5, ...range }), x, true);
+    expectClose(contrast.mean([1, 2]).dataSync(), x.mean([1, 2]).dataSync(), { atol: 1e-6 });
+    const bright = run(layers.randomBrightness({ factor: [0.3, 0.3], ...range }), x, true);
+    expectClose(bright.dataSync(), x.add(0.3).dataSync(), { atol: 1e-6 });
+    const white = run(layers.randomBrightness({ factor: [1, 1] }), lw.ones([1, 2, 2, 1]), true);
+    expect(Math.max(...white.dataSync())).toBe(255);
+  });
+
+  test("augmentation is part of training, and not of prediction", async () => {
+    lw.setRandomSeed(3);
+    const model = lw.sequential([
+      layers.rescaling({ scale: 1 / 255, inputShape: [6, 6, 1], inputDType: "uint8" }),
+      layers.randomFlip(),
+      layers.randomRotation({ factor: 0.1 }),
+      layers.randomTranslation({ heightFactor: 0.1, widthFactor: 0.1 }),
+      layers.conv2d({ filters: 2, kernelSize: 3, activation: "relu" }),
+      layers.globalMaxPooling2d(),
+      layers.dense({ units: 2, activation: "softmax" }),
+    ]);
+    model.compile({ optimizer: "adam", loss: "sparseCategoricalCrossentropy" });
+    const bytes = Uint8Array.from({ length: 8 * 36 }, (_, i) => (i * 37) % 256);
+    const x = lw.tensor(bytes, [8, 6, 6, 1]);
+    const { history } = await model.fit(x, [0, 1, 0, 1, 0, 1, 0, 1], { epochs: 2, verbose: 0 });
+    expect(Number.isFinite(history.loss![1]!)).toBe(true);
+    const first = (await model.predict(x)).dataSync();
+    expect((await model.predict(x)).dataSync()).toEqual(first);
+  });
+});
+
+describe("errors", () => {
+  const x = lw.ones([1, 4, 4, 3]);
+  test.each<[string, () => unknown]>([
+    [
+      "expected `kernelSize` to be a number or 2 of them, got [3, 3, 3]",
+      () => layers.conv2d({ filters: 1, kernelSize: [3, 3, 3], name: "c" }),
+    ],
+    [
+      'conv2d layer "c": `strides` and `dilationRate` can\'t both be above 1',
+      () => layers.conv2d({ filters: 1, kernelSize: 3, strides: 2, dilationRate: 2, name: "c" }),
+    ],
+    [
+      'conv2d layer "c": expected numbers of channels and `filters` that its 2 groups divide, got 3 and 4',
+      () => run(layers.conv2d({ filters: 4, kernelSize: 3, groups: 2, name: "c" }), x),
+    ],
+    [
+      'conv2d layer "c": expected an input whose size at axis 3 is known',
+      () => layers.conv2d({ filters: 4, kernelSize: 3, name: "c" }).ensureBuilt([null, 4, 4, null]),
+    ],
+    [
+      'conv2d layer "c": expected `padding` to be "valid", "same", an integer ≥ 0 or pairs [before, after], got "causal"',
+      () => layers.conv2d({ filters: 1, kernelSize: 3, padding: "causal" as never, name: "c" }),
+    ],
+    [
+      'conv2d layer "c": unknown option `kernel_size`; options are in camelCase here: `kernelSize`',
+      () => layers.conv2d({ filters: 1, kernel_size: 3, name: "c" } as never),
+    ],
+    [
+      'separableConv2d layer "s": padding "causal" is for sequences',
+      () => layers.separableConv2d({ filters: 1, kernelSize: 3, padding: "causal", name: "s" }),
+    ],
+    [
+      'conv2dTranspose layer "t": expected `outputPadding` to be a number or 2 of them',
+      () =>
+        layers.conv2dTranspose({ filters: 1, kernelSize: 3, outputPadding: [1, 1, 1], name: "t" }),
+    ],
+    [
+      'maxPooling2d layer "p": expected input of rank 4, got shape [2, 3]',
+      () => run(layers.maxPooling2d({ name: "p" }), lw.ones([2, 3])),
+    ],
+    [
+      'maxPooling2d layer "p": maxPool: expected a height of at least 5 for a window of 5, got 4',
+      () => run(layers.maxPooling2d({ poolSize: 5, name: "p" }), x),
+    ],
+    [
+      'zeroPadding2d layer "z": expected `padding` to be an integer ≥ 0 or 2 of them, or 2 pairs [before, after], got [1, 2, 3]',
+      () => layers.zeroPadding2d({ padding: [1, 2, 3], name: "z" }),
+    ],
+    [
+      'cropping2d layer "k": expected an input that `cropping` [[2,2],[0,0]] leaves something of, got shape [1, 4, 4, 3]',
+      () =>
+        run(
+          layers.cropping2d({
+            cropping: [
+              [2, 2],
+              [0, 0],
+            ],
+            name: "k",
+          }),
+          x,
+        ),
+    ],
+    [
+      'connectedConv2d layer "l": expected input with channel 5, got 3 channels',
+      () => run(layers.connectedConv2d({ connections: [[0, 5]], kernelSize: 1, name: "l" }), x),
+    ],
+    [
+      'normalization layer "n": give both `mean` and `variance`, or neither',
+      () => layers.normalization({ mean: 1, name: "n" }),
+    ],
+    [
+      'normalization layer "n": `mean` and `variance` were given as options',
+      () => layers.normalization({ mean: 1, variance: 1, name: "n" }).adapt([[1]]),
+    ],
+    [
+      'normalization layer "n": expected input of size 2 at axis 1, got shape [null, 3]',
+      () =>
+        layers
+          .normalization({ name: "n" })
+          .adapt([[1, 2]])
+          .adapt([[1, 2, 3]]),
+    ],
+    [
+      'randomRotation layer "r": expected `factor` to be a number ≥ 0 or [low, high], got -1',
+      () => layers.randomRotation({ factor: -1, name: "r" }),
+    ],
+    [
+      'randomZoom layer "r": expected `heightFactor` to be a number ≥ 0 or [low, high] from -1 on',
+      () => layers.randomZoom({ heightFactor: [-2, 0], name: "r" }),
+    ],
+  ])("%s", (message, make) => {
+    expect(make).toThrow(message);
+  });
+});

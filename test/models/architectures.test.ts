@@ -1,0 +1,221 @@
+/** The published networks: parameters, shapes and multiply-adds as published, files, and that they learn. */
+import { describe, expect, test } from "vitest";
+import * as lw from "../../src/index.js";
+import { networkCosts } from "../../src/network/summary.js";
+import { onEachBackend } from "../helpers/backends.js";
+
+const { alexnet, googlenet, lenet5, resnet, vgg } = lw.models;
+
+const trainable = (model: { trainableWeights: lw.Variable[] }): number =>
+  model.trainableWeights.reduce((sum, w) => sum + w.size, 0);
+
+/** Shape of what a layer gives. */
+const shapeAt = (model: lw.Model, name: string): unknown =>
+  (model.getLayer(name).output as lw.SymbolicTensor).shape.slice(1);
+
+/** The arithmetic of a bottleneck network, independently: 1×1, 3×3, 1×1 and projections, with norms. */
+function bottlenecks(blocks: readonly number[]): number {
+  const conv = (k: number, from: number, to: number) => k * k * from * to + 2 * to;
+  let total = conv(7, 3, 64) + 2048 * 1000 + 1000;
+  let from = 64;
+  blocks.forEach((count, stage) => {
+    const width = 64 * 2 ** stage;
+    for (let i = 0; i < count; i++) {
+      total += conv(1, from, width) + conv(3, width, width) + conv(1, width, 4 * width);
+      if (i === 0) total += conv(1, from, 4 * width);
+      from = 4 * width;
+    }
+  });
+  return total;
+}
+
+/** The same for CIFAR's: two 3×3 convolutions with norms in each block. */
+function thin(depth: number): number {
+  const conv = (from: number, to: number) => 9 * from * to + 2 * to;
+  const n = (depth - 2) / 6;
+  let total = conv(3, 16) + 64 * 10 + 10;
+  [16, 32, 64].forEach((width, stage) => {
+    total += (2 * n - 1) * conv(width, width);
+    total += conv(stage === 0 ? 16 : width / 2, width);
+  });
+  return total;
+}
+
+describe("parameters", () => {
+  // torchvision's documentation lists those with a number; others are the sum written beside them.
+  test.each<[string, () => lw.Model, number]>([
+    ["alexnet of the paper", () => alexnet(), 60_965_224],
+    ["alexnet on one device (torchvision)", () => alexnet({ variant: "single" }), 61_100_840],
+    ["vgg11 (torchvision)", () => vgg({ depth: 11 }), 132_863_336],
+    ["vgg13 (torchvision)", () => vgg({ depth: 13 }), 133_047_848],
+    ["vgg16 (torchvision)", () => vgg(), 138_357_544],
+    ["vgg19 (torchvision)", () => vgg({ depth: 19 }), 143_667_240],
+    ["vgg11 with norms (torchvision)", () => vgg({ depth: 11, batchNorm: true }), 132_868_840],
+    ["vgg16 with norms (torchvision)", () => vgg({ batchNorm: true }), 138_365_992],
+    ["resnet18 (torchvision)", () => resnet({ depth: 18 }), 11_689_512],
+    ["resnet34 (torchvision)", () => resnet({ depth: 34 }), 21_797_672],
+    ["resnet50 (torchvision)", () => resnet(), 25_557_032],
+    ["resnet50 (arithmetic)", () => resnet(), bottlenecks([3, 4, 6, 3])],
+    ["resnet101 (torchvision)", () => resnet({ depth: 101 }), 44_549_160],
+    ["resnet152 (torchvision)", () => resnet({ depth: 152 }), 60_192_808],
+    ["resnet20 (0.27 million in the paper)", () => resnet({ depth: 20 }), thin(20)],
+    ["resnet32 (0.46 million in the paper)", () => resnet({ depth: 32 }), thin(32)],
+    ["resnet56 (0.85 million in the paper)", () => resnet({ depth: 56 }), thin(56)],
+    ["resnet110 (1.7 million in the paper)", () => resnet({ depth: 110 }), thin(110)],
+    ["googlenet of the paper (BVLC's Caffe model)", () => googlenet(), 6_998_552],
+    ["googlenet with norms (torchvision)", () => googlenet({ variant: "batchNorm" }), 6_624_904],
+    // C1 6·26, S2 6·2, C3 60·25 + 16, S4 16·2, C5 120·401, F6 84·121: 60,000 in the paper; the output
+    // is dense here.
+    [
+      "lenet5 of the paper",
+      () => lenet5({ variant: "original", inputShape: [32, 32, 1] }),
+      60_000 + 84 * 10 + 10,
+    ],
+    // 6·26 + 16·151 + 120·401 + 84·121 + 10·85
+    ["lenet5 of today", () => lenet5(), 61_706],
+  ])("%s", (_, make, count) => {
+    expect(trainable(make())).toBe(count);
+  });
+
+  test("rounded, as the papers of the thin networks state them", () => {
+    expect([20, 32, 44, 56, 110].map((d) => Math.round(thin(d) / 1e4) / 100)).toEqual([
+      0.27, 0.46, 0.66, 0.85, 1.73,
+    ]);
+  });
+
+  test("googlenet's auxiliary outputs", () => {
+    const model = googlenet({ variant: "batchNorm", auxiliary: true });
+    // torchvision's with aux_logits.
+    expect(trainable(model)).toBe(13_004_888);
+    expect(model.outputs.map((y) => [y.name, y.shape])).toEqual([
+      ["predictions", [null, 1000]],
+      ["auxiliary1", [null, 1000]],
+      ["auxiliary2", [null, 1000]],
+    ]);
+  });
+
+  test("thinner networks of fewer classes", () => {
+    const small = vgg({
+      depth: 11,
+      width: 8,
+      classifierWidths: [32],
+      classes: 4,
+      inputShape: [32, 32, 1],
+    });
+    expect(small.outputs[0]!.shape).toEqual([null, 4]);
+    expect(shapeAt(small, "pool5")).toEqual([1, 1, 64]);
+    expect(trainable(alexnet({ width: 8, classifierWidths: [], classes: 2 }))).toBeLessThan(45_000);
+    expect(trainable(googlenet({ width: 0.25, classes: 10 }))).toBeLessThan(500_000);
+  });
+});
+
+describe("shapes and multiply-adds", () => {
+  test("alexnet", () => {
+    const model = alexnet();
+    expect(shapeAt(model, "conv1")).toEqual([55, 55, 96]);
+    expect(shapeAt(model, "pool5")).toEqual([6, 6, 256]);
+    // 0.71 · 10⁹ (torchvision's GFLOPS 0.71, which counts multiply-adds).
+    expect(networkCosts(alexnet({ variant: "single" })).multiplyAdds).toBe(714_188_480);
+  });
+
+  test("vgg", () => {
+    const model = vgg();
+    expect(shapeAt(model, "pool5")).toEqual([7, 7, 512]);
+    expect(networkCosts(model).multiplyAdds / 1e9).toBeCloseTo(15.47, 2);
+    expect(networkCosts(vgg({ depth: 11 })).multiplyAdds / 1e9).toBeCloseTo(7.61, 2);
+    expect(networkCosts(vgg({ depth: 19 })).multiplyAdds / 1e9).toBeCloseTo(19.63, 2);
+  });
+
+  test("resnet", () => {
+    const model = resnet({ depth: 18 });
+    expect(shapeAt(model, "conv1_pool")).toEqual([56, 56, 64]);
+    expect(shapeAt(model, "stage4_block2_relu")).toEqual([7, 7, 512]);
+    expect(networkCosts(model).multiplyAdds / 1e9).toBeCloseTo(1.81, 2);
+    expect(networkCosts(resnet({ depth: 34 })).multiplyAdds / 1e9).toBeCloseTo(3.66, 2);
+    expect(networkCosts(resnet()).multiplyAdds / 1e9).toBeCloseTo(4.09, 2);
+    // 40.8 million for 20 layers, by 3×3 convolutions of 9·c·c' at 32², 16² and 8² pixels.
+    expect(networkCosts(resnet({ depth: 20 })).multiplyAdds / 1e6).toBeCloseTo(40.55, 1);
+  });
+
+  test("googlenet", () => {
+    const model = googlenet({ variant: "batchNorm" });
+    expect(shapeAt(model, "pool2")).toEqual([28, 28, 192]);
+    expect(shapeAt(model, "inception3b_concat")).toEqual([28, 28, 480]);
+    expect(shapeAt(model, "inception5b_concat")).toEqual([7, 7, 1024]);
+    expect(networkCosts(model).multiplyAdds / 1e9).toBeCloseTo(1.5, 2);
+    expect(shapeAt(googlenet(), "inception5b_concat")).toEqual([7, 7, 1024]);
+  });
+
+  test("lenet5", () => {
+    const model = lenet5({ variant: "original", inputShape: [32, 32, 1] });
+    expect(["c1", "s2", "c3", "s4", "c5"].map((name) => shapeAt(model, name))).toEqual([
+      [28, 28, 6],
+      [14, 14, 6],
+      [10, 10, 16],
+      [5, 5, 16],
+      [1, 1, 120],
+    ]);
+    expect(shapeAt(lenet5(), "c1")).toEqual([28, 28, 6]);
+  });
+});
+
+test("a large network is made without its weights", () => {
+  const before = process.memoryUsage().arrayBuffers;
+  const model = vgg();
+  expect(model.countParams()).toBe(138_357_544);
+  // 553 MB of weights, of which nothing is there.
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(50e6);
+});
+
+test("the depth is one that was published", () => {
+  expect(() => resnet({ depth: 42 })).toThrow(
+    "models.resnet(): expected `depth` to be one of 18, 34, 50, 101, 152, 20, 32, 44, 56, 110, got 42",
+  );
+  expect(() => vgg({ depth: 12 })).toThrow(
+    'models.vgg(): expected `depth` to be one of "11", "13", "16", "19", got "12"',
+  );
+  expect(() => lenet5({ inputShape: [28, 28] as never })).toThrow(
+    "models.lenet5(): expected `inputShape` to be [height, width, channels], got [28, 28]",
+  );
+});
+
+onEachBackend("networks", () => {
+  const small: [string, () => lw.Model][] = [
+    ["lenet5", () => lenet5()],
+    ["lenet5 of the paper", () => lenet5({ variant: "original" })],
+    ["alexnet", () => alexnet({ inputShape: [64, 64, 1], width: 4, classifierWidths: [16] })],
+    [
+      "vgg",
+      () =>
+        vgg({
+          depth: 11,
+          width: 4,
+          inputShape: [32, 32, 1],
+          classifierWidths: [16],
+          batchNorm: true,
+        }),
+    ],
+    ["resnet20", () => resnet({ depth: 20, width: 4, inputShape: [16, 16, 1] })],
+    ["resnet18", () => resnet({ depth: 18, width: 4, inputShape: [32, 32, 1] })],
+    [
+      "googlenet",
+      () => googlenet({ width: 1 / 16, inputShape: [64, 64, 1], variant: "batchNorm" }),
+    ],
+  ];
+  test.each(small)("%s trains, and is the same from its configuration", async (_, make) => {
+    lw.setRandomSeed(1);
+    const model = make();
+    const [height, width, channels] = model.inputs[0]!.shape.slice(1) as [number, number, number];
+    const x = lw.randomUniform([8, height, width, channels], 0, 1, "float32", 3);
+    const classes = model.outputs[0]!.shape[1]!;
+    const y = Int32Array.from({ length: 8 }, (_, i) => i % classes);
+    model.compile({ optimizer: "adam", loss: "sparseCategoricalCrossentropy" });
+    const { history } = await model.fit(x, y, { epochs: 2, batchSize: 4, verbose: 0 });
+    expect(Number.isFinite(history.loss![1]!)).toBe(true);
+    const copy = lw.modelFromJSON(model.toJSON()) as lw.Model;
+    copy.setWeights(model.getWeights());
+    expect(copy.predict(x).then).toBeDefined();
+    const [got, want] = [await copy.predict(x), await model.predict(x)];
+    expect(got.dataSync()).toEqual(want.dataSync());
+  });
+});
