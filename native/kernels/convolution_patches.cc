@@ -270,7 +270,7 @@ void multiplyPatches(const Problem& p, const View& v, const Block& b, int64_t m,
   const int64_t terms = v.terms(), nStrips = ceilDiv(rows, kRows), padded = p.paddedColumns();
   const int64_t begin = b.cols.begin, end = p.g.groups == 1 ? b.cols.end : p.columns;
   for (int64_t group = 0; group < p.g.groups; group++) {
-    const float* const filter = b.packed + group * terms * padded;
+    const float* const packed = b.filter ? nullptr : b.packed + group * terms * padded;
     for (int64_t k0 = 0; k0 < terms; k0 += kBlockK) {
       const int64_t kc = minOf(kBlockK, terms - k0), stride = packedStride(kc);
       const Stretches stretches(v, k0, kc);
@@ -286,8 +286,10 @@ void multiplyPatches(const Problem& p, const View& v, const Block& b, int64_t m,
         const int64_t width = minOf(kColumns, end - j), vectors = ceilDiv(width, W);
         const int64_t tail = width - (vectors - 1) * W;
         const auto& tiles = kTiles[0][tail != W];
-        const float* panel = filter + k0 * padded + j * kc;
-        if (b.filter) {
+        const float* panel;
+        if (!b.filter) {
+          panel = packed + k0 * padded + j * kc;
+        } else {
           const int64_t atOnce = p.panelsAtOnce() * kColumns, inGroup = (j - begin) % atOnce;
           if (inGroup == 0) {
             packFilter(p.g, p.backward, v, b.filter + group * (p.backward ? v.depth : p.columns), k0, kc, j,
@@ -363,7 +365,7 @@ void convolve(const Problem& p, Block block, const Piece& piece, const Target& t
       finish(p, v, c, m, rows, piece.cols, to);
       m += rows;
     }
-    block.packed += p.packedSize(v);
+    if (!block.filter) block.packed += p.packedSize(v);
     before += units;
   }
 }
