@@ -56,7 +56,7 @@ onEachBackend("layers over images", () => {
     const layer = layers.conv1dTranspose({ filters: 2, kernelSize: 3, strides: 2, useBias: false });
     const y = run(layer, x);
     const kernel = layer.getWeights()[0]!;
-    const back = lw.grad((z) => lw.conv1d(z, kernel, { strides: 2 }), )(lw.zeros(y.shape), x);
+    const back = lw.grad((z) => lw.conv1d(z, kernel, { strides: 2 }))(lw.zeros(y.shape), x);
     expectClose(y.dataSync(), back.dataSync(), { rtol: 1e-6, atol: 1e-6 });
   });
 
@@ -92,12 +92,12 @@ onEachBackend("layers over images", () => {
       [expect.closeTo(8 / 3, 5), 0],
     ]);
     const deviation = Math.sqrt(8 / 3);
-    expectClose(
-      run(layer, data).dataSync(),
-      [-2 / deviation, 0, 0, 0, 2 / deviation, 0],
-      { atol: 1e-6 },
-    );
-    const all = layers.normalization({ axis: [] }).adapt(lw.tensor(Uint8Array.of(0, 2, 4, 6), [2, 2]));
+    expectClose(run(layer, data).dataSync(), [-2 / deviation, 0, 0, 0, 2 / deviation, 0], {
+      atol: 1e-6,
+    });
+    const all = layers
+      .normalization({ axis: [] })
+      .adapt(lw.tensor(Uint8Array.of(0, 2, 4, 6), [2, 2]));
     expect(all.getWeights().map((w) => w.arraySync())).toEqual([3, 5]);
   });
 
@@ -262,7 +262,11 @@ describe("errors", () => {
     ],
     [
       'normalization layer "n": expected input of size 2 at axis 1, got shape [null, 3]',
-      () => layers.normalization({ name: "n" }).adapt([[1, 2]]).adapt([[1, 2, 3]]),
+      () =>
+        layers
+          .normalization({ name: "n" })
+          .adapt([[1, 2]])
+          .adapt([[1, 2, 3]]),
     ],
     [
       'randomRotation layer "r": expected `factor` to be a number ≥ 0 or [low, high], got -1',

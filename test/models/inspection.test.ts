@@ -16,7 +16,15 @@ function network(activation: "softmax" | "linear" = "softmax"): lw.Model {
   const pooled = lw.layers.globalAveragePooling2d().apply(maps);
   const y = lw.layers.dense({ units: 2, activation, name: "classes" }).apply(pooled);
   const model = lw.model({ inputs: x, outputs: y });
-  model.setWeights([lw.tensor([[[[1, -1]]]]), [0, 1], lw.tensor([[1, 0], [0, 1]]), [0, 0]]);
+  model.setWeights([
+    lw.tensor([[[[1, -1]]]]),
+    [0, 1],
+    lw.tensor([
+      [1, 0],
+      [0, 1],
+    ]),
+    [0, 0],
+  ]);
   return model;
 }
 
@@ -55,9 +63,7 @@ onEachBackend("inspection", () => {
   test("Grad-CAM enlarges coarse maps, and shows nothing where nothing speaks for the class", async () => {
     const x = lw.input({ shape: [8, 8, 1] });
     const small = lw.layers.averagePooling2d({ poolSize: 4, name: "small" }).apply(x);
-    const y = lw.layers
-      .dense({ units: 2, useBias: false })
-      .apply(lw.layers.flatten().apply(small));
+    const y = lw.layers.dense({ units: 2, useBias: false }).apply(lw.layers.flatten().apply(small));
     const model = lw.model({ inputs: x, outputs: y });
     model.setWeights([
       lw.tensor([
@@ -115,7 +121,11 @@ onEachBackend("inspection", () => {
       [0, 1, 0],
       [2, 1, 0],
     ]);
-    expectClose(wrong.map((w) => w.output), [0.9, 0.6], { rtol: 1e-6 });
+    expectClose(
+      wrong.map((w) => w.output),
+      [0.9, 0.6],
+      { rtol: 1e-6 },
+    );
     expect(await lw.misclassified(model, x, [1, 1, 1, 0], 1)).toHaveLength(1);
   });
 });
@@ -123,7 +133,10 @@ onEachBackend("inspection", () => {
 describe("errors", () => {
   const dense = lw.sequential([lw.layers.dense({ units: 2, inputShape: [3] })]);
   test.each<[string, () => Promise<unknown>]>([
-    ["gradCam(): expected one image [height, width, channels], got shape [3]", () => lw.gradCam(dense, [1, 2, 3])],
+    [
+      "gradCam(): expected one image [height, width, channels], got shape [3]",
+      () => lw.gradCam(dense, [1, 2, 3]),
+    ],
     [
       "gradCam(): expected one image [height, width, channels], got shape [2, 4, 4, 1]",
       () => lw.gradCam(network(), lw.ones([2, 4, 4, 1])),
@@ -136,7 +149,10 @@ describe("errors", () => {
       'gradCam(): expected a layer that gives [batch, height, width, channels] once, got dense layer "classes"',
       () => lw.gradCam(network(), halves, { layer: "classes" }),
     ],
-    ["gradCam(): unknown option `class`", () => lw.gradCam(network(), halves, { class: 1 } as never)],
+    [
+      "gradCam(): unknown option `class`",
+      () => lw.gradCam(network(), halves, { class: 1 } as never),
+    ],
     ["filters(): expected a convolution over images", () => lw.filters(dense)],
     [
       "misclassified(): expected a class number for each of 1 samples, and [samples, classes] predicted, got 2",
