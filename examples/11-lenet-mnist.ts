@@ -57,7 +57,11 @@ const samples = await Promise.all(
     const sample = test.x.slice([i], [1]);
     const cam = await lw.gradCam(model, sample);
     const grey = plot.greyPixels(await sample.data());
-    return { pixels: plot.overlay(grey, cam.map), channels: 3 as const, caption: `${cam.classIndex}` };
+    return {
+      pixels: plot.overlay(grey, cam.map),
+      channels: 3 as const,
+      caption: `${cam.classIndex}`,
+    };
   }),
 );
 const [first, second] = await lw.featureMaps(model, image, ["c1", "c3"]);

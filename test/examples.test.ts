@@ -107,6 +107,17 @@ const checks: Record<string, (out: string) => void> = {
     expect(Number(runs) * Number(mean)).toBeGreaterThan(380);
     expect(mean).toBeGreaterThan(1);
   },
+  "11-lenet-mnist": (out) => {
+    expect(out).toContain("Total params: 61,706");
+    const accuracy = share(/Test accuracy: ([\d.]+ %)/.exec(out)?.[1]);
+    expect(accuracy).toBeGreaterThan(80);
+    const [, wrong, all] = /Misclassified: (\d+) of (\d+)/.exec(out)!.map(Number);
+    expect(100 * (1 - wrong! / all!)).toBeCloseTo(accuracy, 1);
+  },
+  "12-resnet-fashion": (out) => {
+    // Two short epochs: better than one in ten.
+    expect(share(/Test accuracy: ([\d.]+ %)/.exec(out)?.[1])).toBeGreaterThan(20);
+  },
   "13-rbm-mnist": (out) => {
     for (const name of ["cd-1", "cd-10", "pcd"]) {
       const [, , gap, pseudo, likelihood, error] = row(out, name).map(Number);
@@ -144,7 +155,8 @@ describe("the examples", () => {
     expect(status, stderr).toBe(0);
     check(stdout);
     const svg = readFileSync(figure, "utf8");
-    expect(elementsOf(svg.replace(/<style>.*?<\/style>/gs, ""))).toContain("path");
+    const elements = elementsOf(svg.replace(/<style>.*?<\/style>/gs, ""));
+    expect(elements.filter((name) => name === "path" || name === "image")).not.toEqual([]);
     expect(svg).not.toMatch(/NaN|undefined|Infinity/);
   });
 

@@ -28,9 +28,8 @@ import {
   seed,
 } from "./config.js";
 import { type CallContext, type InputSpec, Layer, type LayerOptions, maker } from "./layer.js";
-import { fitted } from "./preprocessing.js";
-import { sourceOf } from "./regularization.js";
-import { spatialAxes, withChannelsLast } from "./spatial.js";
+import { sourceOf } from "./randomness.js";
+import { fitted, spatialAxes, withChannelsLast } from "./spatial.js";
 
 type Factor = number | readonly [number, number];
 

@@ -25,7 +25,7 @@ import {
   plain,
 } from "./config.js";
 import { type InputSpec, Layer, type LayerOptions, maker } from "./layer.js";
-import { withChannelsLast } from "./spatial.js";
+import { cropToProportions, fitted, withChannelsLast } from "./spatial.js";
 import type { BatchShape } from "./symbolic.js";
 
 type Numbers = number | readonly number[];
@@ -168,23 +168,6 @@ const sizeOptions = {
   width: integer({ min: 1 }),
   dataFormat: dataFormat(),
 };
-
-/**
- * The largest part in the middle of [batch, h, w, c] with the proportions of height × width; its height
- * and width are rounded down.
- */
-function cropToProportions(x: Tensor, height: number, width: number): Tensor {
-  const [n, h, w, c] = x.shape as [number, number, number, number];
-  const rows = Math.max(1, Math.min(h, Math.floor((w * height) / width)));
-  const cols = Math.max(1, Math.min(w, Math.floor((h * width) / height)));
-  const begin = [0, Math.floor((h - rows) / 2), Math.floor((w - cols) / 2), 0];
-  return slice(x, begin, [n, rows, cols, c]);
-}
-
-/** Images brought to height × width without distortion: what does not fit is cut off. */
-export function fitted(x: Tensor, height: number, width: number): Tensor {
-  return resizeBilinear(cropToProportions(x, height, width), [height, width]);
-}
 
 const resizingOptions = {
   ...sizeOptions,

@@ -15,15 +15,8 @@ import {
   maker,
   perSample,
 } from "./layer.js";
+import { sourceOf } from "./randomness.js";
 import type { BatchShape } from "./symbolic.js";
-
-/**
- * The run's randomness, or that of the layer's own seed: another draw at each use and step. As in Keras,
- * two layers with the same seed draw the same.
- */
-export function sourceOf(layer: Layer, context: CallContext, own: number | null): RandomSource {
-  return own === null ? context.random : context.random.withSeed(layer, own);
-}
 
 /** x with a fraction `rate` set to 0 and the rest scaled so that the mean stays. */
 function drop(x: Tensor, rate: number, source: RandomSource, noise: Shape): Tensor {

@@ -4,7 +4,8 @@
  * input around here, and its output back.
  */
 import { ArgumentError, checkInteger, expected, show } from "../errors.js";
-import { transpose } from "../ops/movement.js";
+import { resizeBilinear } from "../ops/image.js";
+import { slice, transpose } from "../ops/movement.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { Padding } from "../tensor/window.js";
 import { type Field, plain } from "./config.js";
@@ -105,4 +106,21 @@ export function pairsOf(value: Sides, axes: number): Pair[] {
   if (typeof value === "number") return new Array<Pair>(axes).fill([value, value]);
   if (axes === 1 && isPair(value)) return [value];
   return value.map((side) => (typeof side === "number" ? [side, side] : side));
+}
+
+/**
+ * The largest part in the middle of [batch, h, w, c] with the proportions of height × width; its height
+ * and width are rounded down.
+ */
+export function cropToProportions(x: Tensor, height: number, width: number): Tensor {
+  const [n, h, w, c] = x.shape as [number, number, number, number];
+  const rows = Math.max(1, Math.min(h, Math.floor((w * height) / width)));
+  const cols = Math.max(1, Math.min(w, Math.floor((h * width) / height)));
+  const begin = [0, Math.floor((h - rows) / 2), Math.floor((w - cols) / 2), 0];
+  return slice(x, begin, [n, rows, cols, c]);
+}
+
+/** Images brought to height × width without distortion: what does not fit is cut off. */
+export function fitted(x: Tensor, height: number, width: number): Tensor {
+  return resizeBilinear(cropToProportions(x, height, width), [height, width]);
 }

@@ -23,6 +23,7 @@ import {
   windowExtent,
 } from "../tensor/shape.js";
 import type { Tensor, TensorLike } from "../tensor/tensor.js";
+import { paddingPerAxis, perAxis } from "../tensor/window.js";
 import { add } from "./elementwise.js";
 import { gemmCall } from "./matmul.js";
 import { concat, pad, reshape, slice } from "./movement.js";
@@ -294,52 +295,6 @@ const aliases = {
   group: "groups",
 } as const;
 
-/** A number or one per dimension, each an integer ≥ min. */
-function perDimension(
-  where: string,
-  option: string,
-  value: unknown,
-  rank: number,
-  min: number,
-): number[] {
-  if (!Array.isArray(value)) {
-    checkInteger(where, option, value, min);
-    return new Array<number>(rank).fill(value);
-  }
-  if (value.length !== rank) {
-    const got = show(value);
-    throw new ArgumentError(
-      expected(where, `\`${option}\` to be a number or ${rank} of them`, got),
-    );
-  }
-  for (const one of value) checkInteger(where, option, one, min);
-  return value as number[];
-}
-
-/** Padding per dimension. */
-function paddings(where: string, value: unknown, rank: number): WindowPadding[] {
-  if (typeof value === "string") {
-    checkChoice(where, "padding", value, ["valid", "same"] as const);
-    return new Array<WindowPadding>(rank).fill(value);
-  }
-  if (typeof value === "number") {
-    checkInteger(where, "padding", value, 0);
-    return new Array<WindowPadding>(rank).fill([value, value]);
-  }
-  if (
-    !Array.isArray(value) ||
-    value.length !== rank ||
-    value.some((pair) => !Array.isArray(pair) || pair.length !== 2)
-  ) {
-    const wanted = `\`padding\` to be "valid", "same", a number or ${rank} pairs [before, after]`;
-    throw new ArgumentError(expected(where, wanted, show(value)));
-  }
-  for (const pair of value as readonly unknown[][]) {
-    for (const one of pair) checkInteger(where, "padding", one, 0);
-  }
-  return value as WindowPadding[];
-}
-
 interface Window {
   readonly strides: number[];
   readonly dilations: number[];
@@ -362,9 +317,9 @@ function windowOf(where: string, options: object, rank: number, known: readonly 
     throw new ArgumentError(expected(where, "`winograd` to be true or false", show(winograd)));
   }
   return {
-    strides: perDimension(where, "strides", strides, rank, 1),
-    dilations: perDimension(where, "dilationRate", dilationRate, rank, 1),
-    padding: paddings(where, padding, rank),
+    strides: perAxis(where, "strides", strides, rank, 1),
+    dilations: perAxis(where, "dilationRate", dilationRate, rank, 1),
+    padding: paddingPerAxis(where, padding, rank),
     groups,
     winograd: winograd && environment().winograd !== false,
   };
@@ -568,7 +523,7 @@ export function conv2dTranspose(
   const extra =
     outputPadding === undefined || outputPadding === null
       ? undefined
-      : perDimension(where, "outputPadding", outputPadding, 2, 0);
+      : perAxis(where, "outputPadding", outputPadding, 2, 0);
   const image = operand(where, "x", x, 4, "[batch, height, width, channels]");
   const weights = operand(where, "filter", filter, 4, "[height, width, filters, channels]");
   checkFilter(where, weights, 2);
