@@ -286,7 +286,7 @@ TEST_P(ConvolutionTest, UpdatesAParameterInPlace) {
 }
 
 // Winograd's algorithm has no bound per element that would say anything: intermediate values are larger
-// than any term. What docs/numerics.md states is measured here: the error against the deviation of the
+// than any term. What docs/program.md states is measured here: the error against the deviation of the
 // results, for input as a ReLU leaves it and filters of He's deviation.
 TEST_P(ConvolutionTest, StaysCloseByWinogradsAlgorithm) {
   Random random(4);
