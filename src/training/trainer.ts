@@ -5,17 +5,7 @@
  */
 
 import type { Executable } from "../backend/run.js";
-import type { RowBatches } from "../data/dataset.js";
-import {
-  ArgumentError,
-  checkInteger,
-  checkKeys,
-  checkNumber,
-  expected,
-  NonFiniteError,
-  StateError,
-  show,
-} from "../errors.js";
+import { checkInteger, checkKeys, checkNumber, NonFiniteError, StateError } from "../errors.js";
 import { drawSeed } from "../tensor/random.js";
 import { sizeOf } from "../tensor/shape.js";
 import { zerosLeaf } from "../tensor/tensor.js";
@@ -34,30 +24,21 @@ import {
   gatherData,
   type SampleWeights,
   settle,
-  sliceData,
   withClassWeights,
 } from "./data.js";
-import {
-  ArrayFeed,
-  type Cut,
-  type Feed,
-  type StepMaker,
-  StreamFeed,
-  seededOrder,
-  WindowFeed,
-} from "./feed.js";
+import type { Feed, StepMaker } from "./feed.js";
 import { nonFiniteInput } from "./nonfinite.js";
 import type { Objective, OutputMetric } from "./objective.js";
 import {
-  checkDatasetOptions,
   type EvaluateOptions,
   type FitOptions,
   type FitSource,
   fitKeys,
   type TrainOnBatchOptions,
 } from "./options.js";
-import { ExecutableCache, inferenceBatch, rowsPerBatch } from "./predictor.js";
+import { ExecutableCache } from "./predictor.js";
 import { checkVerbosity, Progress } from "./progress.js";
+import { type Feeding, heldFeeds, measuredFeed, streamedFeeds, windowFeed } from "./sources.js";
 import {
   arraysOf,
   reportsParts,
@@ -67,7 +48,7 @@ import {
   traceResults,
   traceTrainStep,
 } from "./step.js";
-import { BatchStream, isDataset, partsOf } from "./stream.js";
+import { BatchStream } from "./stream.js";
 import { LossRecord, runStretches, type StepHooks } from "./stretch.js";
 
 /** How long one native loop should take at least, in milliseconds, and how many samples at most. */
@@ -201,10 +182,11 @@ export class Trainer {
     checkInteger(where, "seed", seed, -(2 ** 31), 2 ** 32 - 1);
     checkNumber(where, "validationSplit", validationSplit, 0, 1);
     signal?.throwIfAborted();
+    const feeding = this.#feeding(where, objective);
     const { feed, validation } =
       source instanceof BatchStream
-        ? await this.#streamed(where, objective, source, options, open)
-        : await this.#held(where, objective, source, options, seed, open);
+        ? await streamedFeeds(feeding, source, options, open)
+        : await heldFeeds(feeding, source, options, seed, open);
     const { rows } = feed;
 
     const history = new History();
@@ -291,139 +273,14 @@ export class Trainer {
     return history;
   }
 
-  /** Feeds of data in memory. */
-  async #held(
-    where: string,
-    objective: Objective,
-    { x, y }: { readonly x: DataLike; readonly y: DataLike },
-    options: FitOptions,
-    seed: number,
-    open: Feed[],
-  ): Promise<{ feed: Feed; validation: Feed | null }> {
-    await settle(x, y, options.sampleWeight);
-    const request = this.#request(objective);
-    const all = gatherData(where, request, x, y, options.sampleWeight);
-    const { kept, held } = splitData(where, all, options);
-    const data = withClassWeights(where, request, kept, options.classWeight);
-    const rows = rowsPerBatch(where, "batchSize", options.batchSize ?? 32, data.count);
-    const batches = Math.ceil(data.count / rows);
-    const steps = options.stepsPerEpoch ?? batches;
-    checkInteger(where, "stepsPerEpoch", steps, 1, batches);
-    const orderOf = seededOrder(data.count, (options.shuffle ?? true) ? seed | 0 : null);
-    const cut = { rows, steps, orderOf };
-    const feed = new ArrayFeed(data, cut, this.#trainStep(objective, true));
-    const validation = held
-      ? this.#windows(where, objective, held, options.validationBatchSize ?? rows)
-      : await this.#validation(where, objective, options, rows, open);
-    return { feed, validation };
-  }
-
-  /** Feeds of a dataset. */
-  async #streamed(
-    where: string,
-    objective: Objective,
-    stream: BatchStream,
-    options: FitOptions,
-    open: Feed[],
-  ): Promise<{ feed: Feed; validation: Feed | null }> {
-    const { stepsPerEpoch, classWeight } = options;
-    checkDatasetOptions(where, options);
-    if (stepsPerEpoch !== undefined) checkInteger(where, "stepsPerEpoch", stepsPerEpoch, 1);
-    const request = this.#request(objective);
-    const { rows } = stream.dataset;
-    if (rows && stepsPerEpoch === undefined) {
-      const data = withClassWeights(
-        where,
-        request,
-        await this.#whole(where, objective, rows),
-        classWeight,
-      );
-      const feed = new ArrayFeed(data, cutOf(rows, data.count), this.#trainStep(objective, true));
-      const validation = await this.#validation(where, objective, options, feed.rows, open);
-      return { feed, validation };
-    }
-    const feed = await StreamFeed.open(stream, {
+  /** What feeds are made with. */
+  #feeding(where: string, objective: Objective): Feeding {
+    return {
       where,
-      request,
-      makeStep: this.#trainStep(objective, false),
-      prepare: (data) => withClassWeights(where, request, data, classWeight),
-      steps: stepsPerEpoch,
-      stepsOption: "stepsPerEpoch",
-      continues: stepsPerEpoch !== undefined,
-    });
-    return { feed, validation: await this.#validation(where, objective, options, feed.rows, open) };
-  }
-
-  /** The arrays whose rows a dataset's batches are. */
-  async #whole(where: string, objective: Objective, { whole }: RowBatches): Promise<Data> {
-    const { x, y, weights } = partsOf(where, whole);
-    await settle(x, y, weights);
-    return gatherData(where, this.#request(objective), x, y, weights);
-  }
-
-  /** The feed of `validationData`, if there is any. */
-  async #validation(
-    where: string,
-    objective: Objective,
-    { validationData, validationBatchSize, validationSteps }: FitOptions,
-    rows: number,
-    open: Feed[],
-  ): Promise<Feed | null> {
-    if (validationData === undefined) return null;
-    const at = `${where}: validationData`;
-    if (isDataset(validationData)) {
-      const stream = new BatchStream(at, validationData);
-      const feed = await this.#batches(at, objective, stream, validationSteps, "validationSteps");
-      open.push(feed);
-      return feed;
-    }
-    if (validationSteps !== undefined) {
-      throw new ArgumentError(`${where}: \`validationSteps\` is for a dataset as validationData`);
-    }
-    if (!Array.isArray(validationData) || validationData.length < 2) {
-      throw new ArgumentError(
-        expected(where, "`validationData` as [x, y] or a dataset", show(validationData)),
-      );
-    }
-    const [x, y, weights] = validationData as readonly unknown[];
-    await settle(x, y, weights);
-    const data = gatherData(at, this.#request(objective), x, y, weights);
-    return this.#windows(where, objective, data, validationBatchSize ?? rows);
-  }
-
-  /** Data in memory to measure on. */
-  #windows(where: string, objective: Objective, data: Data, batchSize: number): Feed {
-    const rows = rowsPerBatch(where, "batchSize", batchSize, data.count);
-    return new WindowFeed(data, rows, this.#evaluationStep(objective));
-  }
-
-  /** A dataset to measure on. */
-  async #batches(
-    where: string,
-    objective: Objective,
-    stream: BatchStream,
-    steps: number | undefined,
-    stepsOption: string,
-  ): Promise<Feed> {
-    if (steps !== undefined) checkInteger(where, stepsOption, steps, 1);
-    const { rows } = stream.dataset;
-    const inOrder = rows?.orderOf({ iteration: 0 }) === null && !rows.dropRemainder;
-    if (inOrder && steps === undefined) {
-      const data = await this.#whole(where, objective, rows);
-      return this.#windows(where, objective, data, rows.batchSize);
-    }
-    try {
-      return await StreamFeed.open(stream, {
-        where,
-        request: this.#request(objective),
-        makeStep: this.#evaluationStep(objective),
-        steps,
-        stepsOption,
-      });
-    } catch (error) {
-      await stream.close();
-      throw error;
-    }
+      request: this.#request(objective),
+      trainStep: (gathered) => this.#trainStep(objective, gathered),
+      evaluationStep: this.#evaluationStep(objective),
+    };
   }
 
   /** Number of scalars that each step reports. */
@@ -565,7 +422,7 @@ export class Trainer {
     ]);
     const verbose = checkVerbosity(where, options.verbose ?? 0);
     return this.#alone(where, async () => {
-      const feed = await this.#measured(where, objective, source, options);
+      const feed = await measuredFeed(this.#feeding(where, objective), source, options);
       try {
         const { steps, rows: batchSize } = feed;
         const params = { epochs: 1, steps, batchSize, verbose: verbose === 0 ? 0 : 1 };
@@ -579,25 +436,6 @@ export class Trainer {
         await feed.close();
       }
     });
-  }
-
-  async #measured(
-    where: string,
-    objective: Objective,
-    source: FitSource,
-    options: EvaluateOptions,
-  ): Promise<Feed> {
-    if (source instanceof BatchStream) {
-      checkDatasetOptions(where, options);
-      return this.#batches(where, objective, source, options.steps, "steps");
-    }
-    if (options.steps !== undefined) {
-      throw new ArgumentError(`${where}: \`steps\` is for a dataset; arrays have \`batchSize\``);
-    }
-    const { x, y } = source;
-    await settle(x, y, options.sampleWeight);
-    const data = gatherData(where, this.#request(objective), x, y, options.sampleWeight);
-    return this.#windows(where, objective, data, options.batchSize ?? inferenceBatch);
   }
 
   /** With `check`, a loss that is not finite because of the inputs is an error. */
@@ -644,7 +482,7 @@ export class Trainer {
         batchSize: data.count,
         verbose: 0,
       });
-      const feed = this.#windows(where, objective, data, data.count);
+      const feed = windowFeed(this.#feeding(where, objective), data, data.count);
       return this.#measure(where, objective, feed, none, undefined, false);
     });
   }
@@ -656,28 +494,4 @@ function nonFinite(where: string, loss: number, cause?: string, when = ""): NonF
     cause ??
     "a smaller learning rate, gradient clipping (clipNorm) or scaled inputs may help, or set terminateOnNaN: false to go on";
   return new NonFiniteError(`${where}: the loss became ${loss}${when}; ${help}`);
-}
-
-/** How the batches of a dataset cut its arrays. */
-function cutOf({ batchSize, dropRemainder, orderOf }: RowBatches, count: number): Cut {
-  const rows = Math.min(batchSize, count);
-  const steps = dropRemainder ? Math.floor(count / batchSize) : Math.ceil(count / batchSize);
-  if (steps === 0) throw new ArgumentError("fit(): the dataset has no batches");
-  return { rows, steps, orderOf: (epoch) => orderOf({ iteration: epoch }) };
-}
-
-/** The samples to train on, and the last share of them if it is held back for validation. */
-function splitData(
-  where: string,
-  all: Data,
-  { validationData, validationSplit = 0 }: FitOptions,
-): { kept: Data; held: Data | null } {
-  if (validationData !== undefined || validationSplit === 0) return { kept: all, held: null };
-  const count = Math.floor(all.count * (1 - validationSplit));
-  if (count === 0 || count === all.count) {
-    throw new ArgumentError(
-      `${where}: validationSplit ${validationSplit} of ${all.count} samples leaves no samples to ${count === 0 ? "train" : "validate"} on`,
-    );
-  }
-  return { kept: sliceData(all, 0, count), held: sliceData(all, count, all.count) };
 }
