@@ -11,6 +11,7 @@
 import { writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { cases as convolution } from "./cases/convolution.js";
 import { cases as elementwise } from "./cases/elementwise.js";
 import { cases as matmul } from "./cases/matmul.js";
 import { cases as models } from "./cases/models.js";
@@ -21,7 +22,7 @@ import { measureCase, type Result } from "./lib/measure.js";
 import { checkTable, failures, figureTable, summaryText, timeTables } from "./lib/report.js";
 import { summarize } from "./lib/summary.js";
 
-const allCases = [...models, ...matmul, ...elementwise, ...runtime];
+const allCases = [...models, ...matmul, ...convolution, ...elementwise, ...runtime];
 
 const { values, positionals: words } = parseArgs({
   allowPositionals: true,

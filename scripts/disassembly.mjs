@@ -1,5 +1,5 @@
 /**
- * Reads the machine code of the matrix product's micro-kernels: `npm run disassembly [-- FILE…]`, by
+ * Reads the machine code of the micro-kernels of matrix products and convolutions: `npm run disassembly [-- FILE…]`, by
  * default of the built addon. The innermost loop of every one must not touch the stack (a spilled
  * accumulator costs more than anything else a compiler can do to it), and in each instruction set's
  * main tile at least `leastShare` of the loop's instructions must be FMAs. Needs objdump, or for another
@@ -12,10 +12,10 @@ import { demand, root } from "./cmake.mjs";
 
 /**
  * How micro-kernels are recognised: their demangled names, which are
- * `layerwise::<isa>::gemmTile<rows, vectors, …, tail>`; a tail is a last vector that is not full.
+ * `layerwise::<isa>::gemmTile<rows, vectors, …, tail>`, or `offsetTile`; a tail is a last vector that is not full.
  */
 const microKernel =
-  /layerwise::(?<isa>\w+)::gemmTile<(?<rows>\d+), (?<vectors>\d+)(?:, \w+)*?(?:, (?<tail>true|false))?>/;
+  /layerwise::(?<isa>\w+)::(?:\(anonymous namespace\)::)?(?:gemm|offset)Tile<(?<rows>\d+), (?<vectors>\d+)(?:, \w+)*?(?:, (?<tail>true|false))?>/;
 /** Rows and vectors of the tile that large products run in, and, for full vectors, its share of FMAs. */
 const mainTiles = {
   avx2: { rows: 6, vectors: 2 },
@@ -23,6 +23,8 @@ const mainTiles = {
   neon: { rows: 8, vectors: 2 },
 };
 const leastShare = 0.45;
+/** Strips that are read in place through a table of offsets cost a load and some additions per step. */
+const leastShareByOffsets = 0.42;
 const objdump = process.env.OBJDUMP ?? "objdump";
 
 /** Multiply-adds; baseline x86-64 has none and multiplies and adds apart. */
@@ -105,8 +107,8 @@ export function judge(functions) {
       continue;
     const share = hot.fmas / hot.loop.length;
     report.push(`${name}: ${hot.fmas} FMAs of ${hot.loop.length} (${share.toFixed(2)})`);
-    if (share < leastShare)
-      problems.push(`${name}: share of FMAs ${share.toFixed(2)} < ${leastShare}`);
+    const least = name.includes("offsetTile<") ? leastShareByOffsets : leastShare;
+    if (share < least) problems.push(`${name}: share of FMAs ${share.toFixed(2)} < ${least}`);
   }
   return { problems, report };
 }

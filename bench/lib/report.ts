@@ -10,6 +10,7 @@ const groups: Readonly<Record<Group, string>> = {
   typescript: "TypeScript backend",
   inference: "Inference",
   products: "Matrix products",
+  convolutions: "Convolutions",
   passes: "Passes over memory",
   server: "Event loop and memory",
 };

@@ -21,8 +21,24 @@ export interface TrainSpec {
   readonly learningRate: number;
 }
 
+/** A convolution of square images with square filters, or one of its gradients; channels last, filters HWIO. */
+export interface ConvolutionSpec {
+  readonly kind: "kernel";
+  readonly kernel: "conv2d" | "conv2dInputGradient" | "conv2dFilterGradient";
+  readonly batch: number;
+  readonly side: number;
+  readonly channels: number;
+  readonly filters: number;
+  /** Of the filter's side. */
+  readonly taps: number;
+  readonly stride: number;
+  readonly pad: number;
+  readonly groups: number;
+}
+
 /** One kernel on contiguous float32 data; the unit that is timed is one call. */
 export type KernelSpec = { readonly kind: "kernel" } & (
+  | ConvolutionSpec
   | {
       readonly kernel: "gemm";
       readonly m: number;
@@ -130,7 +146,14 @@ export interface ProbedMachine {
 }
 
 /** Which table and summary a case belongs to. */
-export type Group = "steps" | "typescript" | "inference" | "products" | "passes" | "server";
+export type Group =
+  | "steps"
+  | "typescript"
+  | "inference"
+  | "products"
+  | "convolutions"
+  | "passes"
+  | "server";
 
 /** One row of a case table. */
 export interface Case {

@@ -23,6 +23,7 @@ LW_INLINE Range tapsInside(const Axis& axis, int64_t from) {
 // Distances in elements.
 struct Steps {
   int64_t sourceRow, sourceColumn, sourcePixel, filterRow, filterColumn, resultPixel;
+  int64_t newRows, newPixels;  // of the source, per row and pixel of the result, as far as they are worth it
 };
 
 // P pixels × V vectors of channels: sums over rows × columns taps. TAIL: of the last vector, `tail` lanes.
@@ -67,6 +68,14 @@ LW_INLINE void sumPixels(int64_t channels, int64_t rows, int64_t columns, const 
                          float* y, const Steps& s) {
   int64_t c = 0;
   for (; c + kWide * W <= channels; c += kWide * W) {
+    // What the next row of results reads for the first time, and the pixels that come next in this one: the
+    // hardware's prefetcher does not follow from channel to channel over the pixels of a row.
+    for (int64_t r = 0; r < s.newRows; r++) {
+      const float* const below = x + (rows + r) * s.sourceRow + c;
+      for (int64_t p = 0; p < P * s.newPixels; p++) __builtin_prefetch(below + p * channels);
+    }
+#pragma GCC unroll 4
+    for (int p = P; p < 2 * P; p++) __builtin_prefetch(y + p * s.resultPixel + c, 1);
     sumTaps<P, kWide, false>(rows, columns, x + c, w + c, y + c, s, 0);
   }
   for (; c + W <= channels; c += W) sumTaps<P, 1, false>(rows, columns, x + c, w + c, y + c, s, 0);
@@ -80,7 +89,8 @@ void sumRow(const Geometry& g, const View& v, const float* x, const float* w, in
   const Range rows = tapsInside(v.rows, from);
   const Steps s = {v.rows.spacing * v.columns.size * channels, v.columns.spacing * channels,
                    v.columns.stride * channels, v.rows.step * g.kernelWidth * channels,
-                   v.columns.step * channels, v.columns.every * channels};
+                   v.columns.step * channels, v.columns.every * channels,
+                   minOf(2, v.rows.stride), minOf(2, v.columns.stride)};
   const float* const source =
       x + (image * v.rows.size + from + rows.begin * v.rows.spacing) * v.columns.size * channels;
   const int64_t filterRow = v.rows.tap(rows.begin) * g.kernelWidth;
@@ -120,39 +130,58 @@ void sumRows(const Call& call, const Run& run, Range rows, Epilogue* epilogue) {
   }
 }
 
-// sum[t] += Σ over columns of x[t]·dy for T neighbouring taps of one row, for a vector of channels.
-template <int T, bool TAIL>
-LW_INLINE void sumColumns(int64_t count, const float* x, int64_t tapStep, int64_t pixelStep,
-                          const float* dy, int64_t channels, float* sums, int64_t tail) {
-  VF acc[T];
+// Where the sums along a row of dy are taken: distances in elements.
+struct RowSteps {
+  int64_t tap, pixel, channels;
+  int64_t below, dyBelow, newPixels;  // from a row to the next, for prefetching
+};
+
+// sum[t] += Σ over columns of x[t]·dy for T neighbouring taps of one row, for V vectors of channels.
+template <int T, int V, bool TAIL>
+LW_INLINE void sumColumns(int64_t count, const float* x, const float* dy, float* sums, const RowSteps& s,
+                          int64_t tail) {
+  VF acc[T][V];
 #pragma GCC unroll 4
-  for (int t = 0; t < T; t++) acc[t] = zero();
-  for (int64_t j = 0; j < count; j++, x += pixelStep, dy += channels) {
-    const VF d = TAIL ? loadPartial(dy, tail) : load(dy);
+  for (int t = 0; t < T; t++) {
+#pragma GCC unroll 2
+    for (int v = 0; v < V; v++) acc[t][v] = zero();
+  }
+  for (int64_t j = 0; j < count; j++, x += s.pixel, dy += s.channels) {
+    if (V == kWide) {
+      for (int64_t p = 0; p < s.newPixels; p++) __builtin_prefetch(x + s.below + p * s.channels);
+      __builtin_prefetch(dy + s.dyBelow);
+    }
+#pragma GCC unroll 2
+    for (int v = 0; v < V; v++) {
+      const VF d = TAIL ? loadPartial(dy + v * W, tail) : load(dy + v * W);
 #pragma GCC unroll 4
-    for (int t = 0; t < T; t++) {
-      acc[t] = fma(TAIL ? loadPartial(x + t * tapStep, tail) : load(x + t * tapStep), d, acc[t]);
+      for (int t = 0; t < T; t++) {
+        const float* const at = x + t * s.tap + v * W;
+        acc[t][v] = fma(TAIL ? loadPartial(at, tail) : load(at), d, acc[t][v]);
+      }
     }
   }
 #pragma GCC unroll 4
   for (int t = 0; t < T; t++) {
-    float* const to = sums + t * channels;
-    if (TAIL) storePartial(to, loadPartial(to, tail) + acc[t], tail);
-    else store(to, load(to) + acc[t]);
+#pragma GCC unroll 2
+    for (int v = 0; v < V; v++) {
+      float* const to = sums + t * s.channels + v * W;
+      if (TAIL) storePartial(to, loadPartial(to, tail) + acc[t][v], tail);
+      else store(to, load(to) + acc[t][v]);
+    }
   }
 }
 
 template <int T>
-LW_INLINE void sumTapColumns(int64_t count, const float* x, int64_t tapStep, int64_t pixelStep,
-                             const float* dy, int64_t channels, float* sums) {
+LW_INLINE void sumTapColumns(int64_t count, const float* x, const float* dy, float* sums,
+                             const RowSteps& s) {
   if (count <= 0) return;
   int64_t c = 0;
-  for (; c + W <= channels; c += W) {
-    sumColumns<T, false>(count, x + c, tapStep, pixelStep, dy + c, channels, sums + c, 0);
+  for (; c + kWide * W <= s.channels; c += kWide * W) {
+    sumColumns<T, kWide, false>(count, x + c, dy + c, sums + c, s, 0);
   }
-  if (c < channels) {
-    sumColumns<T, true>(count, x + c, tapStep, pixelStep, dy + c, channels, sums + c, channels - c);
-  }
+  for (; c + W <= s.channels; c += W) sumColumns<T, 1, false>(count, x + c, dy + c, sums + c, s, 0);
+  if (c < s.channels) sumColumns<T, 1, true>(count, x + c, dy + c, sums + c, s, s.channels - c);
 }
 
 // Positions of an axis at which tap t lies inside: [begin, end).
@@ -167,7 +196,9 @@ LW_INLINE Range positionsInside(const Axis& a, int64_t t) {
 void filterRows(const Geometry& g, const float* x, const float* dy, Range rows, float* sums) {
   const View v = forwardView(g);
   const int64_t channels = g.channels, pixelStep = v.columns.stride * channels;
-  const int64_t tapStep = v.columns.spacing * channels;
+  const RowSteps s = {v.columns.spacing * channels, pixelStep, channels,
+                      v.rows.stride * v.columns.size * channels, g.outWidth * channels,
+                      minOf(2, v.columns.stride)};
   for (int64_t i = 0; i < g.terms() * channels; i++) sums[i] = 0.0f;
   for (int64_t r = rows.begin; r < rows.end; r++) {
     const int64_t image = r / g.outHeight, row = r % g.outHeight, from = v.rows.source(row);
@@ -191,17 +222,17 @@ void filterRows(const Geometry& g, const float* x, const float* dy, Range rows, 
         float* const to = sums + (k * g.kernelWidth + l) * channels;
         const bool together = n == kTaps && common.begin < common.end;
         if (together) {
-          sumTapColumns<kTaps>(common.end - common.begin, at(l, common.begin), tapStep, pixelStep,
-                               dyRow + common.begin * channels, channels, to);
+          sumTapColumns<kTaps>(common.end - common.begin, at(l, common.begin),
+                               dyRow + common.begin * channels, to, s);
         }
         for (int64_t t = 0; t < n; t++) {
           const Range own = positionsInside(v.columns, l + t);
           const int64_t split = together ? common.begin : own.end;
-          sumTapColumns<1>(split - own.begin, at(l + t, own.begin), tapStep, pixelStep,
-                           dyRow + own.begin * channels, channels, to + t * channels);
+          sumTapColumns<1>(split - own.begin, at(l + t, own.begin), dyRow + own.begin * channels,
+                           to + t * channels, s);
           if (!together) continue;
-          sumTapColumns<1>(own.end - common.end, at(l + t, common.end), tapStep, pixelStep,
-                           dyRow + common.end * channels, channels, to + t * channels);
+          sumTapColumns<1>(own.end - common.end, at(l + t, common.end), dyRow + common.end * channels,
+                           to + t * channels, s);
         }
         l += n;
       }

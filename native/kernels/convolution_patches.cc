@@ -11,7 +11,7 @@ namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
 namespace {
 
-constexpr int64_t kBlockRows = 32 * kRows;  // × kBlockK floats of patches: in L2
+constexpr int64_t kBlockRows = 34 * kRows;  // × kBlockK floats of patches: in L2
 // Floats of a block of the result in scratch.
 constexpr int64_t kScratchFloats = 96 * 1024;
 
@@ -94,6 +94,10 @@ struct Problem {
   int64_t rows() const {
     return g.batch * (backward ? g.height * g.width : g.outHeight * g.outWidth);
   }
+  // Those of the largest view.
+  int64_t viewRows() const {
+    return backward ? g.batch * ceilDiv(g.height, g.strideHeight) * ceilDiv(g.width, g.strideWidth) : rows();
+  }
   int64_t paddedColumns() const { return ceilDiv(columns, kColumns) * kColumns; }
   // Floats of one view's packed filter.
   int64_t packedSize(const View& v) const { return g.groups * v.terms() * paddedColumns(); }
@@ -103,8 +107,11 @@ struct Problem {
   }
   // Whether strips are cut row by row, from padded source rows.
   bool byRows() const {
-    return (backward ? ceilDiv(g.width, g.strideWidth) : g.outWidth) >= kLongRow;
+    return (backward ? ceilDiv(g.width, g.strideWidth) : g.outWidth) >= kLongRow && viewRows() > kBlockRows;
   }
+  // A view is one block of rows: each panel of the filter is packed where it is used, into scratch.
+  bool once(bool inScratch) const { return viewRows() <= blockRows(inScratch); }
+  int64_t panelsAtOnce() const { return backward ? 1 : kGroup; }
   // Patches that a part takes together or not at all.
   int64_t unit(const View& v) const { return byRows() ? v.columns.count : 1; }
 };
@@ -116,18 +123,20 @@ int64_t sourceRows(const View& v, int64_t rows) {
 int64_t sourceWidth(const View& v) {
   return (v.columns.count - 1) * v.columns.stride + (v.columns.taps - 1) * v.columns.spacing + 1;
 }
+// Floats from one padded row to the next: an odd number of lines, so that rows lie on different L1 sets.
+int64_t sourcePitch(const View& v) { return (ceilDiv(sourceWidth(v) * v.depth, 16) | 1) * 16; }
 // Rows of the result in a block.
 int64_t rowsAtOnce(const Problem& p, const View& v, bool inScratch) {
   const int64_t most = maxOf(1, p.blockRows(inScratch) / maxOf(1, v.columns.count));
   int64_t rows = minOf(most, maxOf(1, v.rows.count));
-  while (rows > 1 && sourceRows(v, rows) * sourceWidth(v) * v.depth > kSourceFloats) rows--;
+  while (rows > 1 && sourceRows(v, rows) * sourcePitch(v) > kSourceFloats) rows--;
   return rows;
 }
 
 void packFilters(const Problem& p, const float* w, float* packed, int64_t part, int64_t parts) {
   // Groups of panels, so that rows of the filter are read in longer runs.
   const int64_t panels = ceilDiv(p.columns, kColumns);
-  const int64_t atOnce = p.backward ? 1 : kGroup, perBlock = ceilDiv(panels, atOnce);
+  const int64_t atOnce = p.panelsAtOnce(), perBlock = ceilDiv(panels, atOnce);
   int64_t units = 0;
   for (int64_t i = 0; i < p.views; i++) {
     units += ceilDiv(p.view(i).terms(), kBlockK) * p.g.groups * perBlock;
@@ -164,7 +173,8 @@ Piece pieceOf(const Problem& p, int64_t part, int64_t parts) {
   }
   Piece piece = {{0, units}, {0, p.pitch}};
   const int64_t panels = ceilDiv(p.columns, kColumns);
-  if (p.g.groups == 1 && p.rows() < 4 * kRows * parts && panels >= 2 * parts) {
+  const bool fewRows = p.rows() < 4 * kRows * parts || p.once(false);
+  if (p.g.groups == 1 && fewRows && panels >= 2 * parts) {
     piece.cols = split(p.pitch, kColumns, part, parts);
   } else {
     piece.rows = split(units, 1, part, parts);
@@ -184,7 +194,8 @@ void padRows(const View& v, const float* source, int64_t image, int64_t row, int
   const int64_t left = minOf(width, maxOf(0, -v.columns.offset));
   const int64_t begin = maxOf(0, v.columns.offset);
   const int64_t inside = maxOf(0, minOf(width - left, v.columns.size - begin));
-  for (int64_t r = 0; r < n; r++, to += width * v.depth) {
+  const int64_t pitch = sourcePitch(v);
+  for (int64_t r = 0; r < n; r++, to += pitch) {
     const int64_t y = first + r;
     if (y < 0 || y >= v.rows.size) {
       zeroFloats(to, width * v.depth);
@@ -205,7 +216,8 @@ void padRows(const View& v, const float* source, int64_t image, int64_t row, int
 // Where a block reads and writes.
 struct Block {
   const float *source, *packed;
-  float* strips;  // packed strips or padded rows
+  const float* filter;  // not packed, or null
+  float *panels, *strips;  // scratch: panels of the filter, and packed strips or padded rows
   float* c;
   int64_t ldc;
   Range cols;
@@ -217,21 +229,18 @@ void multiplyRows(const Problem& p, const View& v, const Block& b, int64_t image
   const int64_t terms = v.terms(), padded = p.paddedColumns(), width = v.columns.count;
   const int64_t begin = b.cols.begin, end = p.g.groups == 1 ? b.cols.end : p.columns;
   const int64_t nStrips = ceilDiv(width, kRows), lda = v.columns.stride * v.depth;
-  const int64_t pitch = sourceWidth(v) * v.depth;
-  // The padded rows are a source of their own, of one group.
-  View own = v;
-  own.pitch = v.depth;
-  own.columns.size = sourceWidth(v);
+  const int64_t pitch = sourcePitch(v);
   for (int64_t group = 0; group < p.g.groups; group++) {
     const float* const filter = b.packed + group * terms * padded;
     padRows(v, b.source + group * v.depth, image, row, count, b.strips);
     for (int64_t k0 = 0; k0 < terms; k0 += kBlockK) {
       const int64_t kc = minOf(kBlockK, terms - k0);
       int32_t offsets[kBlockK];
-      const Stretches stretches(own, k0, kc);
-      for (int64_t t = 0; t < stretches.taps; t++) {
-        const Stretch& tap = stretches.byTap[t];
-        for (int64_t k = 0; k < tap.count; k++) offsets[tap.at + k] = (int32_t)(tap.offset + k);
+      for (int64_t k = k0; k < k0 + kc;) {
+        const int64_t tap = k / v.depth, n = minOf((tap + 1) * v.depth, k0 + kc);
+        const int64_t at = tap / v.columns.taps * v.rows.spacing * pitch +
+                           tap % v.columns.taps * v.columns.spacing * v.depth - tap * v.depth;
+        for (; k < n; k++) offsets[k - k0] = (int32_t)(at + k);
       }
       // A filter that fits L1 meets each strip as a whole, so that pixels of the result are written whole.
       const bool whole = kc * (end - begin) <= kFilterFloats;
@@ -261,7 +270,7 @@ void multiplyPatches(const Problem& p, const View& v, const Block& b, int64_t m,
   const int64_t terms = v.terms(), nStrips = ceilDiv(rows, kRows), padded = p.paddedColumns();
   const int64_t begin = b.cols.begin, end = p.g.groups == 1 ? b.cols.end : p.columns;
   for (int64_t group = 0; group < p.g.groups; group++) {
-    const float* const filter = b.packed + group * terms * padded;
+    const float* const packed = b.filter ? nullptr : b.packed + group * terms * padded;
     for (int64_t k0 = 0; k0 < terms; k0 += kBlockK) {
       const int64_t kc = minOf(kBlockK, terms - k0), stride = packedStride(kc);
       const Stretches stretches(v, k0, kc);
@@ -277,7 +286,17 @@ void multiplyPatches(const Problem& p, const View& v, const Block& b, int64_t m,
         const int64_t width = minOf(kColumns, end - j), vectors = ceilDiv(width, W);
         const int64_t tail = width - (vectors - 1) * W;
         const auto& tiles = kTiles[0][tail != W];
-        const float* const panel = filter + k0 * padded + j * kc;
+        const float* panel;
+        if (!b.filter) {
+          panel = packed + k0 * padded + j * kc;
+        } else {
+          const int64_t atOnce = p.panelsAtOnce() * kColumns, inGroup = (j - begin) % atOnce;
+          if (inGroup == 0) {
+            packFilter(p.g, p.backward, v, b.filter + group * (p.backward ? v.depth : p.columns), k0, kc, j,
+                       minOf(atOnce, end - j), b.panels);
+          }
+          panel = b.panels + inGroup * kc;
+        }
         for (int64_t strip = 0; strip < nStrips; strip++) {
           const int64_t i = rows * strip / nStrips, mr = rows * (strip + 1) / nStrips - i;
           tiles[mr - 1][vectors - 1](kc, b.strips + strip * kRows * stride, stride, panel, kColumns,
@@ -311,8 +330,7 @@ void finish(const Problem& p, const View& v, float* c, int64_t m, int64_t rows, 
   }
 }
 
-void convolve(const Problem& p, const float* source, const float* packed, float* strips,
-              const Piece& piece, const Target& to) {
+void convolve(const Problem& p, Block block, const Piece& piece, const Target& to) {
   const int64_t n = p.pitch;
   int64_t before = 0;  // units of earlier views
   for (int64_t i = 0; i < p.views; i++) {
@@ -332,7 +350,9 @@ void convolve(const Problem& p, const float* source, const float* packed, float*
         rows = left / ceilDiv(left, blockRows);
       }
       float* const c = direct ? to.stored + m * n : to.scratch;
-      const Block block = {source, packed, strips, c, n, piece.cols};
+      block.c = c;
+      block.ldc = n;
+      block.cols = piece.cols;
       if (v.terms() == 0) {
         for (int64_t r = 0; r < rows; r++) {
           for (int64_t j = piece.cols.begin; j < piece.cols.end; j++) c[r * n + j] = 0.0f;
@@ -345,7 +365,7 @@ void convolve(const Problem& p, const float* source, const float* packed, float*
       finish(p, v, c, m, rows, piece.cols, to);
       m += rows;
     }
-    packed += p.packedSize(v);
+    if (!block.filter) block.packed += p.packedSize(v);
     before += units;
   }
 }
@@ -369,8 +389,8 @@ void packFilter(const Geometry& g, bool backward, const View& v, const float* w,
   }
 }
 
-// custom[0]: tensor that holds the result meanwhile, −1 for scratch; [1]: byte offset of the strips in
-// scratch; [2]: of a block of the result.
+// custom[0]: tensor that holds the result meanwhile, −1 for scratch; byte offsets in scratch of [1] strips,
+// [2] a block of the result, [3] panels of the filter, −1 if it is packed as a whole beforehand.
 void planPatches(Call& call) {
   const Problem p(call);
   const TilePlan* tile = call.tile;
@@ -393,14 +413,16 @@ void planPatches(Call& call) {
     block = maxOf(block, inScratch ? rows : 0);
     if (v.terms() == 0) continue;
     const int64_t kc = minOf(kBlockK, v.terms());
-    strips = maxOf(strips, p.byRows() ? sourceRows(v, rows / v.columns.count) * sourceWidth(v) * v.depth + W
+    strips = maxOf(strips, p.byRows() ? sourceRows(v, rows / v.columns.count) * sourcePitch(v) + W
                                       : (ceilDiv(rows, kRows) + 1) * kRows * packedStride(kc));
   }
   call.custom[1] = take(strips * 4);
   call.custom[2] = take(block * p.pitch * 4);
+  const bool once = p.once(block > 0);
+  call.custom[3] = once ? take(kBlockK * p.panelsAtOnce() * kColumns * 4) : -1;
   call.scratchBytes = bytes;
-  call.sharedBytes = packed * 4;
-  call.phases = 2;
+  call.sharedBytes = once ? 0 : packed * 4;
+  call.phases = once ? 1 : 2;
   const int64_t lanes = p.rows() * p.pitch * (tile ? 2 + tile->nOps + tile->nInputs : 1);
   call.work = p.g.multiplications() / (5 * W) + lanes / 12 + packed / 8;
   call.maxParts = maxOf(1, maxOf(ceilDiv(p.rows(), kRows), ceilDiv(p.columns, kColumns)));
@@ -409,26 +431,34 @@ void planPatches(Call& call) {
 void runPatches(const Call& call, const Run& run, int phase, int64_t part, int64_t parts) {
   const Problem p(call);
   float* const packed = (float*)run.shared;
-  if (phase == 0) {
-    packFilters(p, (const float*)run.ptr[call.inputs[1]], packed, part, parts);
+  const float* const filter = (const float*)run.ptr[call.inputs[1]];
+  const bool once = call.custom[3] >= 0;
+  if (phase == 0 && !once) {
+    packFilters(p, filter, packed, part, parts);
     return;
   }
   const Piece piece = pieceOf(p, part, parts);
   const int64_t cols = piece.cols.end - piece.cols.begin, rows = piece.rows.end - piece.rows.begin;
   if (rows <= 0 || cols <= 0) return;
-  const float* const source = (const float*)run.ptr[call.inputs[0]];
-  float* const strips = (float*)(run.scratch + call.custom[1]);
+  const Block block = {(const float*)run.ptr[call.inputs[0]],
+                       packed,
+                       once ? filter : nullptr,
+                       (float*)(run.scratch + maxOf(0, call.custom[3])),
+                       (float*)(run.scratch + call.custom[1]),
+                       nullptr,
+                       0,
+                       {0, 0}};
   Target to = {call.custom[0] >= 0 ? (float*)run.ptr[call.custom[0]] : nullptr,
                (float*)(run.scratch + call.custom[2]), nullptr};
   if (!call.tile) {
-    convolve(p, source, packed, strips, piece, to);
+    convolve(p, block, piece, to);
     return;
   }
   const bool wholeRows = cols == p.pitch && p.pitch <= kTileLanes / 2;
-  const int64_t lanes = wholeRows ? minOf(kTileLanes / p.pitch, rows) * p.pitch : minOf(kTileLanes, cols);
+  const int64_t lanes = wholeRows ? kTileLanes / p.pitch * p.pitch : minOf(kTileLanes, cols);
   Epilogue epilogue(call, run, lanes, wholeRows, p.pitch);
   to.epilogue = &epilogue;
-  convolve(p, source, packed, strips, piece, to);
+  convolve(p, block, piece, to);
 }
 
 }  // namespace LAYERWISE_ISA_NAMESPACE

@@ -77,6 +77,10 @@ LW_INLINE void transformResult(const VF* m, VF* y) {
 
 // ---- The problem and its blocks
 
+// At least n floats in an odd number of lines, so that what is written side by side lies on different L1
+// sets.
+LW_INLINE int64_t oddLines(int64_t n) { return (ceilDiv(n, 16) | 1) * 16; }
+
 struct Problem {
   Geometry g;
   bool backward;
@@ -96,8 +100,12 @@ struct Problem {
            g.strideHeight * g.strideWidth * g.dilationHeight * g.dilationWidth == 1;
   }
   int64_t tiles(int64_t m) const { return g.batch * ceilDiv(height, m) * ceilDiv(width, m); }
-  int64_t paddedColumns() const { return ceilDiv(columns, kColumns) * kColumns; }
+  // Floats of one product's transformed filter.
+  int64_t filterSize() const { return oddLines(depth * ceilDiv(columns, kColumns) * kColumns); }
 };
+
+// Transformed filters of more floats come from beyond L2.
+constexpr int64_t kNearFilters = 256 * 1024;
 
 // Side of the result's tiles, 0 for none. In cycles per channel and column, as measured with AVX2: a
 // product takes 1/16, transforms a share that shrinks with the channels they serve.
@@ -105,9 +113,12 @@ int64_t chooseSide(const Problem& p) {
   constexpr int64_t kFewestChannels = 16;
   if (!p.fits() || minOf(p.depth, p.columns) < kFewestChannels) return 0;
   const double shared = 16.0 / (double)minOf(p.depth, p.columns);
+  const auto filter = [&](int64_t products) {
+    return (double)products * (products * p.filterSize() > kNearFilters ? 32 : 10);
+  };
   const double direct = (double)(p.g.batch * p.height * p.width) * 9;
-  const double four = (double)p.tiles(4) * 36 * (1.15 + 2.5 * shared) + 36 * 12;
-  const double two = (double)p.tiles(2) * 16 * (1.15 + 2.5 * shared) + 16 * 12;
+  const double four = (double)p.tiles(4) * 36 * (1.15 + 2.5 * shared) + filter(36);
+  const double two = (double)p.tiles(2) * 16 * (1.15 + 2.5 * shared) + filter(16);
   if (four < direct && four <= two) return 4;
   return two < direct ? 2 : 0;
 }
@@ -116,17 +127,21 @@ int64_t chooseSide(const Problem& p) {
 struct Block {
   int64_t tiles, sourceRow, sourceSize, resultRow, resultSize;
   Block(const Problem& p, int64_t side) {
-    constexpr int64_t kFloats = 96 * 1024, kFewest = 4 * kRows, kMost = 16 * kRows;
+    constexpr int64_t kFloats = 96 * 1024, kLargeFilters = 4096 * 1024;
+    constexpr int64_t kFewest = 4 * kRows, kMany = 8 * kRows, kMost = 16 * kRows;
     const int64_t products = (side + 2) * (side + 2);
     const int64_t fit = kFloats / (products * (p.depth + p.columns)) / kRows * kRows;
-    tiles = minOf(maxOf(kFewest, minOf(kMost, fit)), ceilDiv(p.tiles(side), kRows) * kRows);
+    // Every block reads all filters: if they come from far, blocks are few, though they leave L2 then.
+    const int64_t filters = products * p.filterSize();
+    const int64_t wanted = filters > kLargeFilters   ? kMost
+                           : filters > kNearFilters ? kMany
+                                                    : maxOf(kFewest, fit);
+    tiles = minOf(minOf(kMost, wanted), ceilDiv(p.tiles(side), kRows) * kRows);
     sourceRow = oddLines(p.depth);
     sourceSize = oddLines(tiles * sourceRow);
-    resultRow = oddLines(p.columns);
+    resultRow = oddLines(ceilDiv(p.columns, kColumns) * kColumns);  // room for whole panels
     resultSize = oddLines(tiles * resultRow);
   }
-  // At least n floats in an odd number of lines, so that neighbours lie on different L1 sets.
-  static int64_t oddLines(int64_t n) { return (ceilDiv(n, 16) | 1) * 16; }
 };
 
 // ---- Transforms of the filter, of a source tile, of a result tile
@@ -138,7 +153,7 @@ void transformFilters(const Problem& p, const float* w, int64_t panel, int64_t c
   constexpr int64_t kAtOnce = 16;
   float taps[9][kAtOnce * kColumns];
   const int64_t j = panel * kColumns, width = minOf(kColumns, p.columns - j);
-  const int64_t product = p.depth * p.paddedColumns();
+  const int64_t product = p.filterSize();
   for (int64_t c = c0; c < c0 + n; c += kAtOnce) {
     const int64_t count = minOf(kAtOnce, c0 + n - c);
     for (int64_t tap = 0; tap < 9; tap++) {
@@ -267,7 +282,7 @@ void convolveTiles(const Problem& p, const float* x, const float* filters, Range
   const Block b(p, M);
   const int64_t down = ceilDiv(p.height, M), across = ceilDiv(p.width, M);
   const int64_t blocks = ceilDiv(tiles.end - tiles.begin, b.tiles);
-  const int64_t filterSize = p.depth * p.paddedColumns();
+  const int64_t filterSize = p.filterSize();
   for (int64_t block = 0; block < blocks; block++) {
     const int64_t all = tiles.end - tiles.begin;
     const int64_t first = tiles.begin + all * block / blocks;
@@ -372,7 +387,7 @@ bool planWinograd(Call& call) {
   call.custom[3] = take((products * b.resultSize + kColumns) * 4);
   call.custom[4] = take(call.custom[0] < 0 ? b.tiles * side * side * p.columns * 4 : 0);
   call.scratchBytes = bytes;
-  call.sharedBytes = products * p.depth * p.paddedColumns() * 4;
+  call.sharedBytes = products * p.filterSize() * 4;
   call.phases = 2;
   const int64_t lanes = p.g.batch * p.height * p.width * p.columns * (tile ? 2 + tile->nOps + tile->nInputs : 1);
   const int64_t tiles = p.tiles(side);

@@ -12,6 +12,7 @@ export interface DoctorEnvironment {
   readonly LAYERWISE_ISA?: string | undefined;
   readonly LAYERWISE_THREADS?: string | undefined;
   readonly LAYERWISE_ADDON?: string | undefined;
+  readonly LAYERWISE_WINOGRAD?: string | undefined;
   readonly LAYERWISE_CACHE?: string | undefined;
 }
 
@@ -50,8 +51,14 @@ export function gatherDoctorInfo(
 ): DoctorInfo {
   const libc = detectLibc();
   const physical = physicalCores();
-  const { LAYERWISE_BACKEND, LAYERWISE_ISA, LAYERWISE_THREADS, LAYERWISE_ADDON, LAYERWISE_CACHE } =
-    process.env;
+  const {
+    LAYERWISE_BACKEND,
+    LAYERWISE_ISA,
+    LAYERWISE_THREADS,
+    LAYERWISE_ADDON,
+    LAYERWISE_CACHE,
+    LAYERWISE_WINOGRAD,
+  } = process.env;
   return {
     version,
     node: { version: process.versions.node, napi: process.versions.napi ?? "none" },
@@ -69,6 +76,7 @@ export function gatherDoctorInfo(
       LAYERWISE_ISA,
       LAYERWISE_THREADS,
       LAYERWISE_ADDON,
+      LAYERWISE_WINOGRAD,
       LAYERWISE_CACHE,
     },
     ...(problem !== undefined && { problem }),

@@ -237,6 +237,17 @@ const shapes: readonly Options[] = [
   { batch: 2, size: [3, 3], channels: 2, filters: 3, kernel: [5, 5] },
 ];
 
+/** Where Winograd's algorithm is taken: tiles of four and of two, cut at every side, odd channels. */
+const cut: readonly Options[] = [
+  { batch: 3, size: [14, 14], channels: 32, filters: 32, kernel: [3, 3], pad: [1, 1] },
+  { batch: 2, size: [9, 11], channels: 33, filters: 48, kernel: [3, 3], pad: [1, 1] },
+  { batch: 3, size: [17, 13], channels: 19, filters: 37, kernel: [3, 3] },
+  { batch: 30, size: [2, 2], channels: 48, filters: 50, kernel: [3, 3], pad: [1, 1] },
+  { batch: 1, size: [8, 9], channels: 270, filters: 18, kernel: [3, 3], pad: [1, 1] },
+  { batch: 1, size: [30, 31], channels: 20, filters: 16, kernel: [3, 3], pad: [0, 2] },
+];
+const winograd = cut.map((options): Options => ({ ...options, winograd: true }));
+
 const next = random(99);
 const draw = (limit: number) => 1 + Math.floor(next() ** 2 * limit);
 const drawn: readonly Options[] = Array.from({ length: 20 }, (_, i) => {
@@ -257,6 +268,10 @@ const drawn: readonly Options[] = Array.from({ length: 20 }, (_, i) => {
 export const convolutionCases: readonly KernelCase[] = kernels.flatMap((kernel) => [
   ...shapes.map((shape) => convolution(kernel, shape)),
   ...drawn.map((shape) => convolution(kernel, shape)),
+  ...winograd.map((shape) => convolution(kernel, shape)),
+  ...winograd
+    .slice(1, 3)
+    .flatMap((shape) => [biased(convolution(kernel, shape)), updating(convolution(kernel, shape))]),
   ...[2, 4, 7, 9, 10, 13, 18, 21, 24, 25].flatMap((i) => [
     biased(convolution(kernel, shapes[i]!)),
     updating(convolution(kernel, shapes[i]!)),

@@ -11,7 +11,7 @@ import type { Program } from "../../../src/compiler/program.js";
 import { normalize } from "../../../src/ops/normalization.js";
 import { allocate, type TypedArray } from "../../../src/tensor/dtype.js";
 import { middle } from "../../lib/measure.js";
-import type { KernelSpec } from "../../lib/spec.js";
+import type { ConvolutionSpec, KernelSpec } from "../../lib/spec.js";
 import type { Measured } from "./worker.js";
 
 /** Below this, a kernel is called several times per run, so that the way into the addon costs little. */
@@ -23,6 +23,56 @@ const input = (name: string, ...shape: number[]) => ({ name, shape, dtype: "floa
 function dropHalf(x: lw.Tensor): lw.Tensor {
   const keep = lw.less(lw.randomUniform(x.shape, 0, 1, "float32", 7), 0.5);
   return lw.where(keep, lw.mul(x, 2), 0);
+}
+
+/** Sides and sizes of a convolution's result. */
+function resultSide({ side, taps, stride, pad }: ConvolutionSpec): number {
+  return Math.floor((side + 2 * pad - taps) / stride) + 1;
+}
+
+function convolutionRequest(spec: ConvolutionSpec): TraceRequest {
+  const { batch, side, channels, filters, taps, stride, pad, groups } = spec;
+  const out = resultSide(spec);
+  const x = input("x", batch, side, side, channels);
+  const filter = input("filter", taps, taps, channels / groups, filters);
+  const dy = input("dy", batch, out, out, filters);
+  const options = { strides: stride, padding: pad, groups };
+  // A convolution is linear in x and in the filter: at a literal one, it is no more than a name here.
+  const of = (a: lw.Tensor, b: lw.Tensor): lw.Tensor => lw.conv2d(a, b, options);
+  switch (spec.kernel) {
+    case "conv2d":
+      return { name: spec.kernel, inputs: [x, filter], body: ([a, b]) => [of(a!, b!)] };
+    case "conv2dInputGradient":
+      return {
+        name: spec.kernel,
+        inputs: [dy, filter],
+        body: ([d, b]) => {
+          const a = lw.zeros([batch, side, side, channels]);
+          return gradientsOf(of(a, b!), [a], d!);
+        },
+      };
+    case "conv2dFilterGradient":
+      return {
+        name: spec.kernel,
+        inputs: [x, dy],
+        body: ([a, d]) => {
+          const b = lw.zeros([taps, taps, channels / groups, filters]);
+          return gradientsOf(of(a!, b), [b], d!);
+        },
+      };
+  }
+}
+
+/** Multiplications and additions of a kernel that has so many; else what needs no repeats. */
+function flopsOf(spec: KernelSpec): number {
+  if (spec.kernel === "gemm") return 2 * spec.m * spec.n * spec.k;
+  if (!isConvolution(spec)) return Number.POSITIVE_INFINITY;
+  const { batch, channels, filters, taps, groups } = spec;
+  return 2 * batch * resultSide(spec) ** 2 * filters * taps ** 2 * (channels / groups);
+}
+
+function isConvolution(spec: KernelSpec): spec is ConvolutionSpec {
+  return spec.kernel.startsWith("conv2d");
 }
 
 /** What is traced for each kernel. */
@@ -40,6 +90,10 @@ function requestOf(spec: KernelSpec): TraceRequest {
         body: ([a, b]) => [lw.matMul(a!, b!, transposeA, transposeB)],
       };
     }
+    case "conv2d":
+    case "conv2dInputGradient":
+    case "conv2dFilterGradient":
+      return convolutionRequest(spec);
     case "relu":
       return { name, inputs: [input("x", spec.size)], body: ([x]) => [lw.relu(x!)] };
     case "exp":
@@ -134,8 +188,7 @@ function fill({ bindings }: Program): TypedArray[] {
 /** Times a kernel; a round's result is the median of the package's samples. */
 export async function kernelContender(spec: KernelSpec): Promise<Measured> {
   const { program } = trace(requestOf(spec));
-  const flops = spec.kernel === "gemm" ? 2 * spec.m * spec.n * spec.k : Number.POSITIVE_INFINITY;
-  const repeats = Math.max(1, Math.round(flopsPerRun / flops));
+  const repeats = Math.max(1, Math.round(flopsPerRun / flopsOf(spec)));
   const calls = Array.from({ length: repeats }, () => program.calls).flat();
   const loaded = backend().load({ ...program, calls });
   const bindings = fill(program);
@@ -151,9 +204,71 @@ export async function kernelContender(spec: KernelSpec): Promise<Measured> {
     },
     async check() {
       if (spec.kernel === "gemm") checkProduct(spec, bindings);
+      if (isConvolution(spec)) checkConvolution(spec, bindings);
       return {};
     },
   };
+}
+
+/** The same for some elements of a convolution: Winograd's algorithm may err by some 10⁻⁵. */
+function checkConvolution(spec: ConvolutionSpec, [a, b, c]: readonly TypedArray[]): void {
+  const { kernel, batch, side, channels, filters, taps, stride, pad, groups } = spec;
+  const out = resultSide(spec);
+  const own = channels / groups;
+  for (let probe = 0; probe < 16; probe++) {
+    const at = (probe * 104_729 + 17 * probe) % c!.length;
+    let exact = 0;
+    // All x, w and y that meet in this element of the one that was asked for.
+    const each = (x: number, w: number, y: number): void => {
+      const [p, q] =
+        kernel === "conv2d" ? [x, w] : kernel === "conv2dInputGradient" ? [y, w] : [x, y];
+      exact += a![p]! * b![q]!;
+    };
+    const range = (fixed: number | undefined, n: number): number[] =>
+      fixed === undefined ? Array.from({ length: n }, (_, i) => i) : [fixed];
+    const split = (index: number, ...sizes: number[]): number[] => {
+      const parts: number[] = [];
+      for (const size of sizes.reverse()) {
+        parts.unshift(index % size);
+        index = Math.floor(index / size);
+      }
+      return parts;
+    };
+    const [n, i, j, o] = kernel === "conv2d" ? split(at, batch, out, out, filters) : [];
+    const [m, row, column, channel] =
+      kernel === "conv2dInputGradient" ? split(at, batch, side, side, channels) : [];
+    const [k, l, c0, o2] =
+      kernel === "conv2dFilterGradient" ? split(at, taps, taps, own, filters) : [];
+    const group = channel === undefined ? undefined : Math.floor(channel / own);
+    for (const image of range(n ?? m, batch))
+      for (const y of range(i, out))
+        for (const z of range(j, out))
+          for (const tap of range(k, taps)) {
+            const sourceRow = y * stride - pad + tap;
+            if (sourceRow < 0 || sourceRow >= side) continue;
+            if (row !== undefined && sourceRow !== row) continue;
+            for (const across of range(l, taps)) {
+              const sourceColumn = z * stride - pad + across;
+              if (sourceColumn < 0 || sourceColumn >= side) continue;
+              if (column !== undefined && sourceColumn !== column) continue;
+              for (const filter of range(o ?? o2, filters)) {
+                const its = Math.floor((filter * groups) / filters);
+                if (group !== undefined && its !== group) continue;
+                for (const ch of range(
+                  c0 ?? (channel === undefined ? undefined : channel % own),
+                  own,
+                ))
+                  each(
+                    ((image * side + sourceRow) * side + sourceColumn) * channels + its * own + ch,
+                    ((tap * taps + across) * own + ch) * filters + filter,
+                    ((image * out + y) * out + z) * filters + filter,
+                  );
+              }
+            }
+          }
+    const error = Math.abs(c![at]! - exact) / Math.max(1, Math.abs(exact));
+    if (!(error <= 2e-4)) throw new Error(`element ${at} of ${kernel} is ${c![at]}, not ${exact}`);
+  }
 }
 
 /** Throws where some element of a product is further from float64 than rounding explains. */

@@ -95,18 +95,21 @@ class Generator {
       case k_avgPoolGradient: return pooling(k_avgPoolGradient);
       case k_transformImages: return transform(false);
       case k_transformImagesGradient: return transform(true);
+      case k_conv2d:
+      case k_conv2dInputGradient:
+      case k_conv2dFilterGradient: return convolution(kernel);
       default: return;
     }
   }
 
   struct Tiled {
     Tile tile;
-    std::vector<int> inputs;   // tensors; gemm: without C
+    std::vector<int> inputs;   // tensors; of an epilogue: without C
     std::vector<DType> lanes;  // by register: kFloat32 or kInt32
     Dims identity;
   };
 
-  // Inputs of a tile over `dims`; with `block`, register 0 is gemm's C.
+  // Inputs of a tile over `dims`; with `block`, register 0 is a product's C.
   Tiled tileInputs(const Dims& dims, bool block) {
     Tiled t;
     t.tile.dims = dims;
@@ -263,16 +266,55 @@ class Generator {
     const int a = input(kFloat32, m * k + last * strideA),
               b = input(kFloat32, k * n + last * strideB);
     const std::vector<int64_t> ints = {batch, m, n, k, flag(), flag(), strideA, strideB};
+    product(k_gemm, a, b, batch * m, n, ints);
+  }
+
+  // C of rows × columns, as it is or through an epilogue.
+  void product(KernelId kernel, int a, int b, int64_t rows, int64_t columns, const std::vector<int64_t>& ints) {
     if (r_.chance(0.4)) {
-      b_.call(k_gemm, {a, b}, {output(kFloat32, batch * m * n)}, ints);
+      b_.call(kernel, {a, b}, {output(kFloat32, rows * columns)}, ints);
       return;
     }
-    Tiled t = tileInputs({batch * m, n}, true);
+    Tiled t = tileInputs({rows, columns}, true);
     instructions(t);
-    const std::vector<int> outputs = tileOutputs(t, batch * m * n);
+    const std::vector<int> outputs = tileOutputs(t, rows * columns);
     std::vector<int> inputs = {a, b};
     inputs.insert(inputs.end(), t.inputs.begin(), t.inputs.end());
-    b_.call(k_gemm, inputs, outputs, ints, {}, &t.tile);
+    b_.call(kernel, inputs, outputs, ints, {}, &t.tile);
+  }
+
+  void convolution(KernelId kernel) {
+    const bool winograd = r_.chance(0.3);  // where its shapes are likely
+    const auto side = [&] { return r_.chance(0.05) ? 0 : 1 + r_.below(winograd ? 30 : 16); };
+    const int64_t groups = !winograd && r_.chance(0.4) ? 1 + r_.below(5) : 1;
+    const auto depth = [&] { return winograd ? 16 + r_.below(40) : smallDim() * r_.pick<int64_t>({1, 1, 3}); };
+    const int64_t batch = r_.below(4), height = side(), width = side();
+    int64_t channels = groups * depth(), filters = groups * depth();
+    const bool apart = r_.chance(0.2) && channels > 0;  // every channel a group
+    if (apart) filters = channels;
+    const auto few = [&](int64_t most) { return winograd || r_.chance(0.5) ? 1 : 1 + r_.below(most); };
+    const int64_t taps[] = {winograd ? 3 : 1 + r_.below(4), winograd ? 3 : 1 + r_.below(4)};
+    const int64_t strides[] = {few(4), few(20)}, pads[] = {r_.below(4), r_.below(3)};
+    const int64_t dilations[] = {few(3), few(4)};
+    int64_t out[2];
+    for (int d = 0; d < 2; d++) {
+      const int64_t room = (d ? width : height) + 2 * pads[d] - (taps[d] - 1) * dilations[d] - 1;
+      out[d] = room < 0 ? 0 : room / strides[d] + 1;
+      if (r_.chance(0.1)) out[d] = smallDim();
+    }
+    const int64_t own = apart ? 1 : channels / groups;
+    const int64_t x = batch * height * width, y = batch * out[0] * out[1], terms = taps[0] * taps[1] * own;
+    const std::vector<int64_t> ints = {batch,      height,     width,   channels, out[0],       out[1],
+                                       filters,    taps[0],    taps[1], strides[0], strides[1], pads[0],
+                                       pads[1], dilations[0], dilations[1], apart ? channels : groups,
+                                       winograd};
+    if (kernel == k_conv2d) {
+      product(kernel, input(kFloat32, x * channels), input(kFloat32, terms * filters), y, filters, ints);
+    } else if (kernel == k_conv2dInputGradient) {
+      product(kernel, input(kFloat32, y * filters), input(kFloat32, terms * filters), x, channels, ints);
+    } else {
+      product(kernel, input(kFloat32, x * channels), input(kFloat32, y * filters), terms, filters, ints);
+    }
   }
 
   void copy() {
