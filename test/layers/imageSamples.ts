@@ -83,6 +83,19 @@ const convolutions: readonly LayerSample[] = [
     weights: { kernel: [3, 3, 2, 3], bias: [2] },
   },
   {
+    title: "connectedConv2d",
+    make: () =>
+      layers.connectedConv2d({
+        connections: [[0, 2], [1], [0, 1, 2]],
+        kernelSize: [3, 2],
+        strides: 2,
+        padding: "same",
+      }),
+    inputs: [image],
+    output: [3, 3, 3],
+    weights: { kernel: [3, 2, 6], bias: [3] },
+  },
+  {
     title: "depthwiseConv1d",
     make: () => layers.depthwiseConv1d({ kernelSize: 3, depthMultiplier: 2, padding: "same" }),
     inputs: [sequence],
