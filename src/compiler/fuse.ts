@@ -26,8 +26,8 @@ export interface Unit {
 }
 
 /** Bounds on a tile program, well inside docs/program.md's, so that registers stay in L1. */
-const maximumNodes = 40;
-const maximumInputs = 20;
+export const maximumNodes = 40;
+export const maximumInputs = 20;
 /** Latest users of a shared input that are tried: a bias read in every step of a loop has thousands. */
 const mostShared = 16;
 

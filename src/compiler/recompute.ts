@@ -5,7 +5,7 @@
  */
 import { bytesPerElement } from "../tensor/dtype.js";
 import { sameShape, sizeOf } from "../tensor/shape.js";
-import type { Unit } from "./fuse.js";
+import { maximumInputs, maximumNodes, type Unit } from "./fuse.js";
 import { asOpNode, type Node, storageOf, type Value } from "./graph.js";
 import { readingOver } from "./layout.js";
 
@@ -16,9 +16,6 @@ const longest = 3;
 const smallest = 4096;
 /** An input so many times smaller than the value (a row of factors) is not counted. */
 const smallInput = 8;
-/** Bounds on a tile program, as in `fuse.ts`. */
-const maximumNodes = 40;
-const maximumInputs = 20;
 
 /**
  * Rewrites units. `outputs` are the values that must reach memory whoever reads them; `changing` are
