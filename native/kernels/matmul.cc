@@ -36,6 +36,8 @@ constexpr int64_t packRowsFrom(int64_t ldb) {
 }
 // A single row with so many columns is not cut into panels.
 constexpr int64_t kRowColumns = 256;
+// So many columns of it at once: their sums stay in L1 while rows of B are read whole and in order.
+constexpr int64_t kColumnsOfRow = 4096;
 // So many rows of A against a transposed B go panel by panel: a transposed panel is used from L1 and
 // never goes to L2.
 constexpr int64_t kPanelRows = 256;
@@ -157,13 +159,12 @@ void multiplyByDots(const Shape& s, const float* a, const float* b, float* c, in
 // One row of C: as many columns at once as L1 holds, so that rows of B are read whole and in order.
 // Each element is the same chain of fma as in a tile. x[k·stride] is the row of A.
 void multiplyRow(const Shape& s, const float* x, int64_t strideX, const float* b, float* c, int64_t cols) {
-  constexpr int64_t kColumnsAtOnce = 4096;
   constexpr int kStep = 8;
-  float sums[kColumnsAtOnce];
+  float sums[kColumnsOfRow];
   const int64_t ldb = s.n;
   const BlocksOfK blocks(maxOf(s.k, 1));
-  for (int64_t j0 = 0; j0 < cols; j0 += kColumnsAtOnce) {
-    const int64_t n = minOf(kColumnsAtOnce, cols - j0), whole = n / W * W;
+  for (int64_t j0 = 0; j0 < cols; j0 += kColumnsOfRow) {
+    const int64_t n = minOf(kColumnsOfRow, cols - j0), whole = n / W * W;
     for (int64_t kb = 0; kb < blocks.count; kb++) {
       const int64_t k0 = blocks.begin(kb), end = minOf(s.k, blocks.begin(kb + 1));
       for (int64_t j = 0; j < n; j++) sums[j] = 0;
@@ -173,11 +174,21 @@ void multiplyRow(const Shape& s, const float* x, int64_t strideX, const float* b
         if (steps == kStep) {
           VF xv[kStep];
           for (int t = 0; t < kStep; t++) xv[t] = set1(x[(k + t) * strideX]);
-          for (int64_t j = 0; j < whole; j += W) {
-            if (j % 16 == 0) {
+          int64_t j = 0;
+          for (; j + 16 <= whole; j += 16) {
+            Lanes16 sum = loadLanes16(sums + j);
 #pragma GCC unroll 8
-              for (int t = 0; t < kStep; t++) __builtin_prefetch(row + t * ldb + j + kAheadOfRow);
+            for (int t = 0; t < kStep; t++) {
+              __builtin_prefetch(row + t * ldb + j + kAheadOfRow);
+#pragma GCC unroll 4
+              for (int v = 0; v < 16 / W; v++) {
+                sum.v[v] = fma(xv[t], load(row + t * ldb + j + v * W), sum.v[v]);
+              }
             }
+#pragma GCC unroll 4
+            for (int v = 0; v < 16 / W; v++) store(sums + j + v * W, sum.v[v]);
+          }
+          for (; j < whole; j += W) {
             VF sum = load(sums + j);
 #pragma GCC unroll 8
             for (int t = 0; t < kStep; t++) sum = fma(xv[t], load(row + t * ldb + j), sum);
@@ -369,7 +380,8 @@ void plan_gemm(Call& call) {
   // An epilogue on whole rows has up to kTileLanes / 2 columns.
   const int64_t hotColumns =
       maxOf(kTileLanes / 2, minOf(kTileLanes, kHotB / maxOf(kc, 1)) / kColumns * kColumns);
-  call.custom[3] = hot                 ? hotColumns
+  call.custom[3] = s.m == 1 && !s.tb    ? kColumnsOfRow
+                   : hot               ? hotColumns
                    : call.custom[0] < 0 ? kScratchColumns
                    : tile               ? kBlockNEpilogue
                                         : kBlockN;
