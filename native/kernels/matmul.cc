@@ -71,20 +71,42 @@ struct Shape {
 struct Piece {
   Range batch, rows, cols;
 };
+
+// C as a grid of pieces, one a part; parts beyond it have nothing to do.
+struct Grid {
+  int64_t down, across;
+};
+// Every piece reads, and mostly packs, its rows of A and its columns of B: about a cycle an element, where a
+// vector of products takes half a cycle. A strip of less than four rows takes as long as one of four.
+Grid gridOf(const Shape& s, int64_t parts) {
+  const int64_t panels = ceilDiv(s.n, kColumns);
+  Grid best = {1, 1};
+  int64_t least = INT64_MAX;
+  for (int64_t down = 1; down <= minOf(parts, s.m); down++) {
+    const int64_t across = minOf(panels, parts / down);
+    const int64_t rows = ceilDiv(s.m, down), cols = ceilDiv(panels, across) * kColumns;
+    const int64_t cost = maxOf(rows, 4) * cols / (2 * W) + rows + cols;
+    if (cost < least) {
+      least = cost;
+      best = {down, across};
+    }
+  }
+  return best;
+}
 Piece pieceOf(const Shape& s, int64_t part, int64_t parts) {
-  const Piece all = {{0, s.batch}, {0, s.m}, {0, s.n}};
-  Piece p = all;
+  Piece p = {{0, s.batch}, {0, s.m}, {0, s.n}};
   if (parts == 1) return p;
-  const int64_t panels = ceilDiv(s.n, kColumns), strips = ceilDiv(s.m, kRows);
   if (s.batch >= 2 * parts || s.batch == parts) {
     p.batch = split(s.batch, 1, part, parts);
-  } else if (panels >= 2 * parts && s.m < 512 * parts) {
-    p.cols = split(s.n, kColumns, part, parts);  // each thread packs its own columns of B
-  } else if (strips >= parts || strips >= panels) {
-    p.rows = split(s.m, 1, part, parts);
-  } else {
-    p.cols = split(s.n, kColumns, part, parts);
+    return p;
   }
+  const Grid grid = gridOf(s, parts);
+  if (part >= grid.down * grid.across) {
+    p.rows = {0, 0};
+    return p;
+  }
+  p.rows = split(s.m, 1, part / grid.across, grid.down);
+  p.cols = split(s.n, kColumns, part % grid.across, grid.across);
   return p;
 }
 
@@ -405,7 +427,7 @@ void plan_gemm(Call& call) {
   const int64_t macs = s.batch * s.m * s.n * s.k;
   const int64_t lanes = s.batch * s.m * s.n * (tile ? 2 + tile->nOps + tile->nInputs : 1);
   call.work = macs / (5 * W) + lanes / 12;
-  call.maxParts = maxOf(1, maxOf(s.batch, maxOf(ceilDiv(s.n, kColumns), ceilDiv(s.m, kRows))));
+  call.maxParts = maxOf(1, maxOf(s.batch, ceilDiv(s.n, kColumns) * ceilDiv(s.m, kRows)));
 }
 
 void run_gemm(const Call& call, const Run& run, int, int64_t part, int64_t parts) {

@@ -36,7 +36,7 @@ function native(isa: string): Executor {
       addon!.setIsa(isa);
       return backend.load(program);
     },
-    threadCounts: [1, 2, 3],
+    threadCounts: [1, 2, 3, 8],
     setThreads: (count) => addon!.setThreads(count),
     slow: false,
   };
