@@ -211,17 +211,25 @@ struct TileRun {
     }
   }
 
-  // Asks for the share of the block at `next` that belongs to op `o` of all: spread over the ops, so that
-  // memory works while they compute.
-  LW_MEMBER void prefetch(int64_t next, int64_t n, int32_t o) const {
-    const int64_t perStream = (n + 15) / 16, lines = perStream * nStreams;
-    const int64_t all = plan.nOps > 0 ? plan.nOps : 1;
-    int64_t line = lines * o / all, end = lines * (o + 1) / all;
-    while (line < end) {
-      const int64_t s = line / perStream;
-      const int64_t stop = minOf(end, (s + 1) * perStream);
-      const char* p = streams[s] + next * 4 + (line - s * perStream) * 64;
-      for (; line < stop; line++, p += 64) __builtin_prefetch(p);
+  // What is left to be asked for of the next block: line `line` of stream `stream` and all after it.
+  struct Ahead {
+    int64_t next, linesPerStream, linesPerOp;
+    int32_t stream;
+    int64_t line;
+  };
+  // Asks for an op's share of the next block: spread over the ops, memory works while they compute.
+  LW_MEMBER void prefetch(Ahead& ahead) const {
+    int64_t left = ahead.linesPerOp;
+    while (left > 0 && ahead.stream < nStreams) {
+      const int64_t count = minOf(left, ahead.linesPerStream - ahead.line);
+      const char* p = streams[ahead.stream] + ahead.next * 4 + ahead.line * 64;
+      for (int64_t i = 0; i < count; i++) __builtin_prefetch(p + i * 64);
+      left -= count;
+      ahead.line += count;
+      if (ahead.line == ahead.linesPerStream) {
+        ahead.line = 0;
+        ahead.stream++;
+      }
     }
   }
 
@@ -246,9 +254,11 @@ struct TileRun {
       for (int32_t o = 0; o < plan.nOps; o++) run(plan.ops[o], n, index);
       return;
     }
-    if (plan.nOps == 0) prefetch(index + step, n, 0);
+    const int64_t lines = (n + 15) / 16;
+    Ahead ahead = {index + step, lines, ceilDiv(lines * nStreams, maxOf(plan.nOps, 1)), 0, 0};
+    if (plan.nOps == 0) prefetch(ahead);
     for (int32_t o = 0; o < plan.nOps; o++) {
-      prefetch(index + step, n, o);
+      prefetch(ahead);
       run(plan.ops[o], n, index);
     }
   }
