@@ -16,6 +16,7 @@ import { cases as elementwise } from "./cases/elementwise.js";
 import { cases as matmul } from "./cases/matmul.js";
 import { cases as models } from "./cases/models.js";
 import { cases as runtime } from "./cases/runtime.js";
+import { Children } from "./lib/children.js";
 import { DataFiles } from "./lib/data.js";
 import { describeMachine, probeMachine } from "./lib/machine.js";
 import { measureCase, type Result } from "./lib/measure.js";
@@ -68,16 +69,18 @@ if (values.list) {
 
 const machine = await probeMachine(threads, peers);
 const data = new DataFiles();
+const children = new Children();
 const results: Result[] = [];
 try {
   for (const row of chosen) {
     for (const count of row.threads ?? threads) {
       process.stderr.write(`${row.name}, ${count} thread${count === 1 ? "" : "s"}\n`);
-      const options = { threads: count, repeats, seconds, wants, data };
+      const options = { threads: count, repeats, seconds, wants, data, children };
       results.push(await measureCase(row, options));
     }
   }
 } finally {
+  await children.close();
   await data.remove();
 }
 

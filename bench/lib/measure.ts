@@ -2,8 +2,9 @@
  * Times one case at one number of threads: all contenders are set up and warmed up, then take turns
  * (ours, theirs, ours, theirs …), so that a change of the machine's mood meets all of them.
  */
-import { type Contender, contenders } from "../contenders/contenders.js";
-import { Child } from "./child.js";
+import { contenders } from "../contenders/contenders.js";
+import type { Child } from "./child.js";
+import type { Children } from "./children.js";
 import type { DataFiles } from "./data.js";
 import type { Case, Reply } from "./spec.js";
 
@@ -37,6 +38,7 @@ export interface MeasureOptions {
   /** Which of a case's peers take part. */
   readonly wants: (peer: string) => boolean;
   readonly data: DataFiles;
+  readonly children: Children;
 }
 
 /** A contender that has used this much of a case's time gets no further rounds. */
@@ -57,8 +59,7 @@ interface Running {
 export async function measureCase(row: Case, options: MeasureOptions): Promise<Result> {
   const names = [row.ours, ...row.peers.filter(options.wants)];
   const running = names.map((name): Running => {
-    const contender: Contender = contenders[name]!;
-    const child = new Child(contender, options.threads);
+    const child = options.children.take(name, options.threads, row.spec);
     return { name, child, rounds: [], spent: 0, versions: {}, figures: {} };
   });
   const take = async (one: Running, act: () => Promise<Reply>): Promise<Reply> => {
@@ -107,7 +108,7 @@ export async function measureCase(row: Case, options: MeasureOptions): Promise<R
   let expected: readonly number[] | undefined;
   for (const one of running) {
     const { check = {}, outputs } = await take(one, () => one.child.ask({ op: "check" }));
-    await one.child.close();
+    await options.children.give(one.name, options.threads, one.child, one.failure !== undefined);
     if (outputs) {
       expected ??= outputs;
       one.failure ??= disagreement(outputs, expected);

@@ -196,6 +196,8 @@ export async function kernelContender(spec: KernelSpec): Promise<Measured> {
     async measure(seconds) {
       const bench = new Benchmark(() => loaded.runSync(bindings), {
         maxTime: Math.max(0.02, seconds),
+        // A sample's length; the package's own choice would make every round as long as half a second.
+        minTime: Math.max(0.002, seconds / 10),
         minSamples: 5,
       });
       bench.run();
