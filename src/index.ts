@@ -163,7 +163,7 @@ export {
   where,
 } from "./ops/elementwise.js";
 export { gather, oneHot, scatterAdd } from "./ops/gather.js";
-export { stopGradient } from "./ops/identity.js";
+export { stopGradient, withMask } from "./ops/identity.js";
 export {
   type FillMode,
   type Interpolation,
@@ -211,6 +211,7 @@ export * as metrics from "./public/metrics.js";
 export * as models from "./public/models.js";
 export * as optimizers from "./public/optimizers.js";
 export type { DType, TypedArray } from "./tensor/dtype.js";
+export { maskOf } from "./tensor/mask.js";
 export { setRandomSeed } from "./tensor/random.js";
 export type { Shape } from "./tensor/shape.js";
 export {
