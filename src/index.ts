@@ -192,6 +192,16 @@ export {
 export { localResponseNormalization, moments, variance } from "./ops/normalization.js";
 export { avgPool, maxPool, type PoolOptions } from "./ops/pooling.js";
 export { randomExponential, randomNormal, randomUniform, truncatedNormal } from "./ops/random.js";
+export {
+  type GRUOptions,
+  gru,
+  type LSTMOptions,
+  lstm,
+  type RecurrentOptions,
+  type SimpleRNNActivation,
+  type SimpleRNNOptions,
+  simpleRNN,
+} from "./ops/recurrent.js";
 export { all, any, logSumExp, max, mean, min, norm, prod, sum } from "./ops/reduce.js";
 export { argMax, argMin, cumsum, topk } from "./ops/select.js";
 export {
