@@ -338,6 +338,16 @@ export abstract class Layer<D extends Declaration = NoOptions> {
     return allOf(mask);
   }
 
+  /** Whether this layer, or one that it is made of, keeps states from batch to batch. */
+  get isStateful(): boolean {
+    return this.#sublayers.some((layer) => layer.isStateful);
+  }
+
+  /** Makes the stateful layers that this one is made of begin anew. */
+  resetStates(): void {
+    for (const layer of this.#sublayers) if (layer.isStateful) layer.resetStates();
+  }
+
   /** Checks the input shapes and makes the weights, if that was not done yet. */
   ensureBuilt(inputShape: BatchShape | BatchShape[]): void {
     if (this.built) return;

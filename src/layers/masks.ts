@@ -3,8 +3,9 @@
  * keep them, else the layer's `computeMask` gives them; a layer that does not support masks drops them,
  * and says so once.
  */
-import { withMask } from "../ops/identity.js";
+
 import { logicalAnd } from "../ops/elementwise.js";
+import { withMask } from "../ops/identity.js";
 import { maskOf, setMask } from "../tensor/mask.js";
 import { Tensor } from "../tensor/tensor.js";
 

@@ -1,5 +1,6 @@
 /** Layers that make one tensor of several. Shapes broadcast as in Keras: missing dimensions after the batch. */
 import { ArgumentError, expected, ShapeError } from "../errors.js";
+import { fill } from "../ops/creation.js";
 import {
   add as addOf,
   maximum as maximumOf,
@@ -9,7 +10,6 @@ import {
   square,
   sub,
 } from "../ops/elementwise.js";
-import { fill } from "../ops/creation.js";
 import { matMul } from "../ops/matmul.js";
 import { concat, expandDims, reshape, transpose } from "../ops/movement.js";
 import { sum } from "../ops/reduce.js";

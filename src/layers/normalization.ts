@@ -152,7 +152,10 @@ function normalizeMasked(
   const others = x.shape.map((_, i) => i).filter((i) => i !== axis);
   const full = x.shape.map((d, i) => (i < mask.rank ? d : 1));
   const counts = reshape(mask, full);
-  const weights = broadcastTo(cast(counts, "float32"), x.shape.map((d, i) => (i === axis ? full[i]! : d)));
+  const weights = broadcastTo(
+    cast(counts, "float32"),
+    x.shape.map((d, i) => (i === axis ? full[i]! : d)),
+  );
   const count = maximum(sum(weights, others, true), 1);
   const meanOf = (y: Tensor): Tensor => div(sum(where(counts, y, 0), others, true), count);
   const mean = meanOf(x);
