@@ -362,7 +362,7 @@ export abstract class Layer<D extends Declaration = NoOptions> {
   computeOutputShape(inputShape: BatchShape | BatchShape[]): BatchShape | BatchShape[] {
     this.ensureBuilt(inputShape);
     const listed = isShapeList(inputShape);
-    const specs = shapesOf(inputShape).map((shape) => ({ shape, dtype: this.#likelyDType }));
+    const specs = shapesOf(inputShape).map((shape, i) => ({ shape, dtype: this.#likelyDType(i) }));
     const { outputs, listed: many } = this.#named(() => this.inferOutputs(specs, listed));
     const shapes = outputs.map((o) => o.shape);
     return many ? shapes : shapes[0]!;
@@ -388,7 +388,7 @@ export abstract class Layer<D extends Declaration = NoOptions> {
     const listed = isShapeList(inputShape);
     const specs = shapesOf(inputShape).map((shape, i) => ({
       shape,
-      dtype: dtypes?.[i] ?? this.#likelyDType,
+      dtype: dtypes?.[i] ?? this.#likelyDType(i),
     }));
     return countOperations(specs, (tensors, context) =>
       this.call(listed ? tensors : tensors[0]!, context),
@@ -401,8 +401,8 @@ export abstract class Layer<D extends Declaration = NoOptions> {
   }
 
   /** The dtype to assume of an input that only a shape is known of. */
-  get #likelyDType(): DType {
-    const { dtypes = ["float32"] } = this.inputSpec;
+  #likelyDType(input: number): DType {
+    const { dtypes = ["float32"] } = this.#specOf(input);
     return dtypes.includes(this.inputDType) ? this.inputDType : dtypes[0]!;
   }
 

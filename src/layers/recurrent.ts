@@ -76,7 +76,7 @@ interface Processing {
 /** What all recurrent layers do. A subclass says what a step is. */
 export abstract class Recurrent<D extends Declaration = Declaration> extends Layer<D> {
   override readonly supportsMasking = true;
-  protected override inputSpec: InputSpec = { arity: "any", minRank: 3 };
+  protected override inputSpec: InputSpec = { arity: "any", minRank: 3, others: { rank: 2 } };
   /** States by batch size, for a stateful layer. */
   readonly #kept = new Map<number, Variable[]>();
 

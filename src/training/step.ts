@@ -134,11 +134,7 @@ function measure(
     const y = batch.y[i];
     if (!loss || !y) return;
     const prediction = predictions[i]!;
-    const part = weightedMean(
-      loss(y, prediction),
-      batch.weights[i] ?? null,
-      maskOf(prediction),
-    );
+    const part = weightedMean(loss(y, prediction), batch.weights[i] ?? null, maskOf(prediction));
     parts.push(part);
     const weight = objective.lossWeights[i]!;
     terms.push(weight === 1 ? part : mul(part, weight));
