@@ -274,6 +274,18 @@ void check_scatterAdd(Checker& c) {
          c.output(0, kFloat32, product({v[0], v[1], v[2]})));
 }
 
+void check_scatterRows(Checker& c) {
+  if (!c.counts(3, 1, 3, 0) || !c.notNegative({0, 1, 2})) return;
+  const int32_t* v = c.call.ints;
+  if (c.call.inputTypes[0] != c.call.outputTypes[0] ||
+      c.call.inputTypes[0] != c.call.inputTypes[2]) {
+    return (void)c.fail("input 0, input 2 and output 0 differ in dtype");
+  }
+  (void)(c.sized("input", c.call.inputs[0], 0, product({v[0], v[1]})) && c.input(1, kInt32, v[2]) &&
+         c.sized("input", c.call.inputs[2], 2, product({v[2], v[1]})) &&
+         c.sized("output", c.call.outputs[0], 0, product({v[0], v[1]})));
+}
+
 void check_softmax(Checker& c) {
   if (!c.counts(1, 1, 3, 0) || !c.notNegative({0, 1}) || !c.flag(2)) return;
   const int64_t n = product({c.call.ints[0], c.call.ints[1]});
@@ -423,7 +435,8 @@ bool isIdentity(const std::vector<int64_t>& strides, const std::vector<int64_t>&
   return true;
 }
 
-// No operands may share memory, but for an output on a tile input of the same layout.
+// No operands may share memory, but for an output on a tile input of the same layout, and scatterRows'
+// on its input 0.
 std::string checkOverlap(const Call& call, const EncodedTile* tile,
                          const std::vector<ProgramTensor>& tensors) {
   const int firstTileInput = hasEpilogue(call.kernel) ? 2 : 0;
@@ -437,6 +450,7 @@ std::string checkOverlap(const Call& call, const EncodedTile* tile,
     for (int i = 0; i < call.nInputs; i++) {
       const ProgramTensor& in = tensors[call.inputs[i]];
       if (!tensorsOverlap(in, out)) continue;
+      if (call.kernel == k_scatterRows && i == 0 && in.value == out.value) continue;
       const bool tileInput = tile && i >= firstTileInput;
       const size_t row = (size_t)(hasEpilogue(call.kernel) ? i - 1 : i);
       if (tileInput && in.value == out.value &&

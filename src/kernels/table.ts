@@ -3,7 +3,7 @@
  * same names in `native/kernels.def`, and a test asserts that neither side lacks one.
  */
 import { conv2d, conv2dFilterGradient, conv2dInputGradient } from "./convolution.js";
-import { gather, scatterAdd } from "./gather.js";
+import { gather, scatterAdd, scatterRows } from "./gather.js";
 import { transformImages, transformImagesGradient } from "./image.js";
 import type { Kernel } from "./kernel.js";
 import { map } from "./map.js";
@@ -23,6 +23,7 @@ export const kernels = {
   copy,
   gather,
   scatterAdd,
+  scatterRows,
   softmax,
   softmaxCrossEntropy,
   sparseSoftmaxCrossEntropy,

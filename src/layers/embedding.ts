@@ -32,6 +32,12 @@ const embeddingOptions = {
   embeddingsConstraint: constraint(),
   /** Whether index 0 is padding: such steps get a mask that the following layers honour. */
   maskZero: boolean(false),
+  /**
+   * Whether optimizers change only the vectors that a step read, and their moments: faster for large tables,
+   * but momentum rests where there is no gradient, so results differ a little. Plain sgd and adagrad do
+   * the same thing either way, and the fast one by themselves.
+   */
+  sparse: boolean(false),
   /** Number of indices of a sample, where it is always the same. */
   inputLength: nullable(integer({ min: 1 })),
 };
@@ -73,6 +79,7 @@ export class Embedding extends Layer<typeof embeddingOptions> {
       initializer: o.embeddingsInitializer,
       regularizer: o.embeddingsRegularizer,
       constraint: o.embeddingsConstraint,
+      sparse: o.sparse,
     });
   }
 

@@ -82,6 +82,8 @@ export interface WeightOptions {
   readonly regularizer?: RegularizerLike | null;
   readonly constraint?: ConstraintLike | null;
   readonly trainable?: boolean;
+  /** Whether optimizers change only the rows that a step read, and their state. */
+  readonly sparse?: boolean;
 }
 
 /** What hangs on a weight beside its value. */
@@ -539,6 +541,7 @@ export abstract class Layer<D extends Declaration = NoOptions> {
         ),
       );
     }
+    made.sparse = options.sparse ?? false;
     const { regularizer, constraint } = options;
     this.#own.push({
       variable: made,

@@ -447,6 +447,15 @@ const scatterAddReference: Reference = (call, [updates, indices]) => {
   return [y];
 };
 
+const scatterRowsReference: Reference = (call, [x, indices, updates]) => {
+  const [axis, inner, count] = call.ints as [number, number, number];
+  const y = expected(axis * inner);
+  for (let i = 0; i < axis * inner; i++) y.values[i] = x![i]!;
+  for (let j = 0; j < count; j++)
+    for (let i = 0; i < inner; i++) y.values[indices![j]! * inner + i] = updates![j * inner + i]!;
+  return [y];
+};
+
 /** log Σ exp and the probabilities of one row. */
 function rowOf(x: Numbers, from: number, cols: number) {
   const row = Array.from({ length: cols }, (_, c) => x[from + c]!);
@@ -678,6 +687,7 @@ export const references: Readonly<Record<string, Reference>> = {
   copy: copyReference,
   gather: gatherReference,
   scatterAdd: scatterAddReference,
+  scatterRows: scatterRowsReference,
   softmax: softmaxReference,
   softmaxCrossEntropy: (call, [logits, targets]) => {
     const [, cols] = call.ints as [number, number];

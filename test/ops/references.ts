@@ -389,6 +389,15 @@ export const references: Readonly<Record<string, Reference>> = {
     });
     return [result];
   },
+  scatterRows: ([x, indices, updates]) => {
+    const result = build(x!.shape, (index) => at(x!, index));
+    each(updates!.shape, ([j, ...rest], flat) => {
+      const place = [indices!.data[j!]!, ...rest];
+      (result.data as Float64Array)[flatOf(x!.shape, place)] = updates!.data[flat]!;
+    });
+    return [result];
+  },
+  identity: ([x]) => [x!],
   argReduce: ([x], { axis, min }) => {
     const all = runs(x!, axis as number, (axis as number) + 1);
     const best = (list: number[]): number =>
