@@ -11,9 +11,11 @@ import { gemm } from "./matmul.js";
 import { copy } from "./movement.js";
 import { moments } from "./normalization.js";
 import { avgPool, avgPoolGradient, maxPool, maxPoolGradient } from "./pooling.js";
+import { recurrent, recurrentGradient } from "./recurrent.js";
 import { reduce } from "./reduce.js";
 import { cumsum } from "./scan.js";
 import { argReduce, topK } from "./select.js";
+import { sequenceOuter, sequenceProduct } from "./sequence.js";
 import { softmax, softmaxCrossEntropy, sparseSoftmaxCrossEntropy } from "./softmax.js";
 
 export const kernels = {
@@ -40,6 +42,10 @@ export const kernels = {
   avgPoolGradient,
   transformImages,
   transformImagesGradient,
+  recurrent,
+  recurrentGradient,
+  sequenceProduct,
+  sequenceOuter,
 } as const satisfies Record<string, Kernel>;
 
 /** Name of a kernel. */

@@ -3,11 +3,11 @@
  * kernels are compared with.
  */
 
-import type { Tensor } from "../tensor/tensor.js";
-import { fill } from "./creation.js";
-import { add, greater, mul, relu, sigmoid, sub, tanh, where } from "./elementwise.js";
-import { matMul } from "./matmul.js";
-import { reshape, slice, stack } from "./movement.js";
+import { fill } from "../../src/ops/creation.js";
+import { add, greater, mul, relu, sigmoid, sub, tanh, where } from "../../src/ops/elementwise.js";
+import { matMul } from "../../src/ops/matmul.js";
+import { reshape, slice, stack } from "../../src/ops/movement.js";
+import type { Tensor } from "../../src/tensor/tensor.js";
 
 export interface ComposedInputs {
   readonly x: Tensor;
