@@ -62,7 +62,9 @@ bool runCalls(const Program& program, ExecutionState& state, ThreadPool* pool,
 
 std::string describe(const Program& program, const DataError& error) {
   const Call& call = program.calls()[(size_t)error.call];
-  const char* what = call.kernel == k_sparseSoftmaxCrossEntropy ? "label" : "index";
+  const char* what = "length";
+  if (call.kernel == k_gather || call.kernel == k_scatterAdd) what = "index";
+  if (call.kernel == k_sparseSoftmaxCrossEntropy) what = "label";
   return std::string(kernelName(call.kernel)) + ": " + what + " " + std::to_string(error.value) +
          " at position " + std::to_string(error.position) + " lies outside [" +
          std::to_string(error.low) + ", " + std::to_string(error.high) + ") (Program call " +

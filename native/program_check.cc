@@ -274,6 +274,18 @@ void check_scatterAdd(Checker& c) {
          c.output(0, kFloat32, product({v[0], v[1], v[2]})));
 }
 
+void check_scatterRows(Checker& c) {
+  if (!c.counts(3, 1, 3, 0) || !c.notNegative({0, 1, 2})) return;
+  const int32_t* v = c.call.ints;
+  if (c.call.inputTypes[0] != c.call.outputTypes[0] ||
+      c.call.inputTypes[0] != c.call.inputTypes[2]) {
+    return (void)c.fail("input 0, input 2 and output 0 differ in dtype");
+  }
+  (void)(c.sized("input", c.call.inputs[0], 0, product({v[0], v[1]})) && c.input(1, kInt32, v[2]) &&
+         c.sized("input", c.call.inputs[2], 2, product({v[2], v[1]})) &&
+         c.sized("output", c.call.outputs[0], 0, product({v[0], v[1]})));
+}
+
 void check_softmax(Checker& c) {
   if (!c.counts(1, 1, 3, 0) || !c.notNegative({0, 1}) || !c.flag(2)) return;
   const int64_t n = product({c.call.ints[0], c.call.ints[1]});
@@ -401,6 +413,120 @@ void check_transformImagesGradient(Checker& c) {
          c.output(0, kFloat32, product({v[0], v[1], v[2], v[3]})));
 }
 
+// The attributes that both directions of a recurrent layer begin with, and what follows from them.
+struct Recurrent {
+  enum : int { kLstm = 4, kGru = 5, kGruAfter = 6 };
+  int64_t batch, time, units, cell, gates;
+  int64_t weights, wide, narrow, state;
+  int wanted;
+};
+bool recurrentCell(Checker& c, Recurrent* s) {
+  constexpr int kAttributes = 12;
+  if (c.tile) return c.fail("takes no tile program");
+  if (c.call.nInts != kAttributes) return c.count("integer attributes", c.call.nInts, kAttributes);
+  if (c.call.nFloats != 0) return c.count("float attributes", c.call.nFloats, 0);
+  if (!c.notNegative({0, 1, 2, 3, 4})) return false;
+  for (int p = 5; p < kAttributes; p++) {
+    if (!c.flag(p)) return false;
+  }
+  const int32_t* v = c.call.ints;
+  if (v[3] > Recurrent::kGruAfter) return c.fail("cell " + text(v[3]) + " is not 0 to 6");
+  s->batch = v[0], s->time = v[1], s->units = v[2], s->cell = v[3], s->wanted = v[4];
+  s->gates = s->cell == Recurrent::kLstm ? 4 : s->cell >= Recurrent::kGru ? 3 : 1;
+  s->weights = product({s->units, s->gates, s->units});
+  s->wide = product({s->batch, s->time, s->gates, s->units});
+  s->narrow = product({s->batch, s->time, s->units});
+  s->state = product({s->batch, s->units});
+  return true;
+}
+// Operand by operand, in order; those that a call lacks are skipped.
+struct OperandChecker {
+  Checker& c;
+  int inputs = 0, outputs = 0;
+  bool input(bool present, DType type, int64_t size) {
+    if (!present) return true;
+    if (inputs >= c.call.nInputs) return c.count("inputs", c.call.nInputs, inputs + 1);
+    return c.input(inputs++, type, size);
+  }
+  bool output(bool present, int64_t size) {
+    if (!present) return true;
+    if (outputs >= c.call.nOutputs) return c.count("outputs", c.call.nOutputs, outputs + 1);
+    return c.output(outputs++, kFloat32, size);
+  }
+  void finish() {
+    if (inputs != c.call.nInputs) return (void)c.count("inputs", c.call.nInputs, inputs);
+    if (outputs != c.call.nOutputs) return (void)c.count("outputs", c.call.nOutputs, outputs);
+  }
+};
+
+void check_recurrent(Checker& c) {
+  Recurrent s;
+  if (!recurrentCell(c, &s)) return;
+  const int32_t* const has = c.call.ints + 6;  // bias, recurrentBias, initial, peepholes, mask, lengths
+  const bool lstm = s.cell == Recurrent::kLstm;
+  if ((has[3] && !lstm) || (has[1] && s.cell != Recurrent::kGruAfter)) {
+    return (void)c.fail("has operands of another cell");
+  }
+  const int allowed = lstm ? 0x7f : s.gates == 3 ? 0x1f : 0x0f;
+  if (s.wanted == 0 || (s.wanted & ~allowed) != 0) {
+    return (void)c.fail("wants results " + text(s.wanted) + " of " + text(allowed));
+  }
+  OperandChecker o = {c};
+  const int64_t sizes[] = {s.narrow, s.state, s.wide, s.narrow, s.narrow, s.state, s.narrow};
+  const bool inputs = o.input(true, kFloat32, s.wide) && o.input(true, kFloat32, s.weights) &&
+                      o.input(has[0], kFloat32, product({s.gates, s.units})) &&
+                      o.input(has[1], kFloat32, product({s.gates, s.units})) &&
+                      o.input(has[2], kFloat32, s.state) && o.input(has[2] && lstm, kFloat32, s.state) &&
+                      o.input(has[3], kFloat32, product({3, s.units})) &&
+                      o.input(has[4], kFloat32, s.state) && o.input(has[5], kInt32, s.batch);
+  if (!inputs) return;
+  for (int bit = 0; bit < 7; bit++) {
+    if (!o.output((s.wanted >> bit & 1) != 0, sizes[bit])) return;
+  }
+  o.finish();
+}
+
+void check_recurrentGradient(Checker& c) {
+  Recurrent s;
+  if (!recurrentCell(c, &s)) return;
+  const int32_t* const has = c.call.ints + 6;  // peepholes, mask, lengths, dOutputs, dH, dC
+  const bool lstm = s.cell == Recurrent::kLstm;
+  if (!lstm && (has[0] || has[5])) return (void)c.fail("has operands of another cell");
+  const int allowed = lstm ? 0xd : s.cell == Recurrent::kGruAfter ? 0x7 : 0x5;
+  if (s.wanted == 0 || (s.wanted & ~allowed) != 0) {
+    return (void)c.fail("wants results " + text(s.wanted) + " of " + text(allowed));
+  }
+  OperandChecker o = {c};
+  const int64_t sizes[] = {s.wide, s.wide, s.state, s.state};
+  const bool inputs = o.input(true, kFloat32, s.weights) && o.input(true, kFloat32, s.wide) &&
+                      o.input(s.gates == 3, kFloat32, s.narrow) && o.input(s.gates > 1, kFloat32, s.narrow) &&
+                      o.input(lstm, kFloat32, s.narrow) &&
+                      o.input(has[0], kFloat32, product({3, s.units})) &&
+                      o.input(has[1], kFloat32, s.state) && o.input(has[2], kInt32, s.batch) &&
+                      o.input(has[3], kFloat32, s.narrow) && o.input(has[4], kFloat32, s.state) &&
+                      o.input(has[5], kFloat32, s.state);
+  if (!inputs) return;
+  for (int bit = 0; bit < 4; bit++) {
+    if (!o.output((s.wanted >> bit & 1) != 0, sizes[bit])) return;
+  }
+  o.finish();
+}
+
+void check_sequenceProduct(Checker& c) {
+  if (!c.counts(3, 1, 5, 0) || !c.notNegative({0, 1, 2, 3}) || !c.flag(4)) return;
+  const int32_t* v = c.call.ints;
+  (void)(c.input(0, kFloat32, product({v[0], v[1], v[2]})) && c.input(1, kFloat32, product({v[2], v[3]})) &&
+         c.input(2, kInt32, v[0]) && c.output(0, kFloat32, product({v[0], v[1], v[3]})));
+}
+
+void check_sequenceOuter(Checker& c) {
+  if (!c.counts(3, 1, 4, 0) || !c.notNegative({0, 1, 2, 3})) return;
+  const int32_t* v = c.call.ints;
+  (void)(c.input(0, kFloat32, product({v[0], v[1], v[2]})) &&
+         c.input(1, kFloat32, product({v[0], v[1], v[3]})) && c.input(2, kInt32, v[0]) &&
+         c.output(0, kFloat32, product({v[2], v[3]})));
+}
+
 using Check = void (*)(Checker&);
 constexpr Check kChecks[] = {
 #define KERNEL(name) check_##name,
@@ -423,7 +549,8 @@ bool isIdentity(const std::vector<int64_t>& strides, const std::vector<int64_t>&
   return true;
 }
 
-// No operands may share memory, but for an output on a tile input of the same layout.
+// No operands may share memory, but for an output on a tile input of the same layout, and scatterRows'
+// on its input 0.
 std::string checkOverlap(const Call& call, const EncodedTile* tile,
                          const std::vector<ProgramTensor>& tensors) {
   const int firstTileInput = hasEpilogue(call.kernel) ? 2 : 0;
@@ -437,6 +564,7 @@ std::string checkOverlap(const Call& call, const EncodedTile* tile,
     for (int i = 0; i < call.nInputs; i++) {
       const ProgramTensor& in = tensors[call.inputs[i]];
       if (!tensorsOverlap(in, out)) continue;
+      if (call.kernel == k_scatterRows && i == 0 && in.value == out.value) continue;
       const bool tileInput = tile && i >= firstTileInput;
       const size_t row = (size_t)(hasEpilogue(call.kernel) ? i - 1 : i);
       if (tileInput && in.value == out.value &&

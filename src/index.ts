@@ -163,7 +163,7 @@ export {
   where,
 } from "./ops/elementwise.js";
 export { gather, oneHot, scatterAdd } from "./ops/gather.js";
-export { stopGradient } from "./ops/identity.js";
+export { stopGradient, withMask } from "./ops/identity.js";
 export {
   type FillMode,
   type Interpolation,
@@ -192,6 +192,16 @@ export {
 export { localResponseNormalization, moments, variance } from "./ops/normalization.js";
 export { avgPool, maxPool, type PoolOptions } from "./ops/pooling.js";
 export { randomExponential, randomNormal, randomUniform, truncatedNormal } from "./ops/random.js";
+export {
+  type GRUOptions,
+  gru,
+  type LSTMOptions,
+  lstm,
+  type RecurrentOptions,
+  type SimpleRNNActivation,
+  type SimpleRNNOptions,
+  simpleRNN,
+} from "./ops/recurrent.js";
 export { all, any, logSumExp, max, mean, min, norm, prod, sum } from "./ops/reduce.js";
 export { argMax, argMin, cumsum, topk } from "./ops/select.js";
 export {
@@ -211,6 +221,7 @@ export * as metrics from "./public/metrics.js";
 export * as models from "./public/models.js";
 export * as optimizers from "./public/optimizers.js";
 export type { DType, TypedArray } from "./tensor/dtype.js";
+export { maskOf } from "./tensor/mask.js";
 export { setRandomSeed } from "./tensor/random.js";
 export type { Shape } from "./tensor/shape.js";
 export {

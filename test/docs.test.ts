@@ -1,4 +1,4 @@
-/** The guide of datasets runs: its snippets, one after the other, are one program. */
+/** The guides run: the snippets of each, one after the other, are one program. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -34,8 +34,9 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-test("docs/data.md", async () => {
-  const text = readFileSync(new URL("../docs/data.md", import.meta.url), "utf8");
+/** Runs the snippets of a guide, one after the other; gives the named variables. */
+async function runGuide(name: string, results: string): Promise<Record<string, unknown>> {
+  const text = readFileSync(new URL(`../docs/${name}.md`, import.meta.url), "utf8");
   const snippets = Array.from(text.matchAll(/^```ts\n(.*?)^```$/gms), (match) => match[1]!);
   expect(snippets.length).toBeGreaterThan(4);
   const source = snippets.join("").replace('import * as lw from "layerwise";', "");
@@ -45,12 +46,18 @@ test("docs/data.md", async () => {
   const AsyncFunction = (async () => {}).constructor as new (
     ...names: string[]
   ) => (library: typeof lw) => Promise<Record<string, unknown>>;
-  const results = "accuracy, classNames, words, windows, batches, tokens";
   const run = new AsyncFunction(
     "lw",
     `${outputText.replace(/^export .*$/gm, "")}\nreturn { ${results} };`,
   );
-  const { accuracy, classNames, words, windows, batches, tokens } = await run(lw);
+  return run(lw);
+}
+
+test("docs/data.md", async () => {
+  const { accuracy, classNames, words, windows, batches, tokens } = await runGuide(
+    "data",
+    "accuracy, classNames, words, windows, batches, tokens",
+  );
   expect(accuracy).toBeGreaterThanOrEqual(0);
   expect(classNames).toEqual(["circle", "square"]);
   // What the comments of the snippets say.
@@ -59,4 +66,16 @@ test("docs/data.md", async () => {
   expect((windows as lw.Dataset<unknown>).size).toBe(76);
   expect((batches as lw.Dataset<unknown>).size).toBe(5);
   expect(lw.data.padSequences(tokens as Int32Array[], { padding: "post" }).shape).toEqual([2, 6]);
+});
+
+test("docs/sequences.md", async () => {
+  const { last, model, written, smooth, transformer } = await runGuide(
+    "sequences",
+    "last, model, written, smooth, transformer",
+  );
+  expect((last as lw.Tensor).shape).toEqual([4, 8]);
+  expect((model as lw.Model).outputs[0]!.shape).toEqual([null, 2]);
+  expect(written).toHaveLength(11);
+  expect((smooth as lw.Tensor).shape).toEqual([4, 10, 3]);
+  expect((transformer as lw.Model).outputs[0]!.shape.slice(0, 2)).toEqual([null, null]);
 });

@@ -22,6 +22,7 @@ import { matmulCases } from "./kernels/matmul.cases.js";
 import { movementCases } from "./kernels/movement.cases.js";
 import { normalizationCases } from "./kernels/normalization.cases.js";
 import { poolingCases } from "./kernels/pooling.cases.js";
+import { recurrentCases } from "./kernels/recurrent.cases.js";
 import { reduceCases } from "./kernels/reduce.cases.js";
 import { scanCases } from "./kernels/scan.cases.js";
 import { selectCases } from "./kernels/select.cases.js";
@@ -40,6 +41,7 @@ const families: Readonly<Record<string, readonly KernelCase[]>> = {
   convolution: convolutionCases,
   pooling: poolingCases,
   transformImages: imageCases,
+  recurrent: recurrentCases,
 };
 
 /** Values that only show at run time to lie outside a tensor. */
@@ -64,6 +66,34 @@ const dataErrors: readonly (KernelCase & { readonly message: string })[] = [
     inputs: [f32(new Float32Array(30)), i32([0, 9, 10])],
     outputs: [out(3), out(30)],
     message: "label 10 at position 2 lies outside [0, 10)",
+  },
+  {
+    name: "length = time + 1",
+    call: { kernel: "recurrent", ints: [3, 2, 4, 0, 1, 0, 0, 0, 0, 0, 0, 1], floats: [] },
+    inputs: [f32(new Float32Array(24)), f32(new Float32Array(16)), i32([0, 2, 3])],
+    outputs: [out(24)],
+    message: "length 3 at position 2 lies outside [0, 3)",
+  },
+  {
+    name: "negative length",
+    call: { kernel: "recurrentGradient", ints: [2, 2, 4, 0, 1, 0, 0, 0, 1, 0, 0, 0], floats: [] },
+    inputs: [f32(new Float32Array(16)), f32(new Float32Array(16)), i32([-1, 2])],
+    outputs: [out(16)],
+    message: "length -1 at position 0 lies outside [0, 3)",
+  },
+  {
+    name: "length = time + 1",
+    call: { kernel: "sequenceProduct", ints: [2, 2, 3, 4, 0], floats: [] },
+    inputs: [f32(new Float32Array(12)), f32(new Float32Array(12)), i32([1, 3])],
+    outputs: [out(16)],
+    message: "length 3 at position 1 lies outside [0, 3)",
+  },
+  {
+    name: "length = time + 1",
+    call: { kernel: "sequenceOuter", ints: [2, 2, 3, 4], floats: [] },
+    inputs: [f32(new Float32Array(12)), f32(new Float32Array(16)), i32([3, 1])],
+    outputs: [out(12)],
+    message: "length 3 at position 0 lies outside [0, 3)",
   },
 ];
 

@@ -317,6 +317,22 @@ class Kernel(Calls):
         normalize = self.normalizer(spec, options)
         return lambda: torch.autograd.grad(normalize(x, gamma, beta), (x, gamma, beta), dy)
 
+    def recurrent(self, spec, options):
+        make = nn.LSTM if spec["cell"] == "lstm" else nn.GRU
+        layer = make(spec["inputs"], spec["units"], spec["layers"], batch_first=True)
+        x = torch.randn(spec["batch"], spec["time"], spec["inputs"])
+        if not spec["training"]:
+
+            def forward():
+                with torch.inference_mode():
+                    return layer(x)
+
+            return forward
+        x.requires_grad_()
+        wanted = [x, *layer.parameters()]
+        dy = torch.randn(spec["batch"], spec["time"], spec["units"])
+        return lambda: torch.autograd.grad(layer(x)[0], wanted, dy)
+
     def softmaxCrossEntropy(self, spec, options):
         x = torch.rand(spec["rows"], spec["cols"], requires_grad=True)
         y = torch.zeros(spec["rows"], dtype=torch.long)

@@ -11,6 +11,7 @@ const groups: Readonly<Record<Group, string>> = {
   inference: "Inference",
   products: "Matrix products",
   convolutions: "Convolutions",
+  recurrent: "Recurrent layers over whole sequences",
   passes: "Passes over memory",
   server: "Event loop and memory",
 };

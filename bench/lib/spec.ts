@@ -38,9 +38,23 @@ export interface ConvolutionSpec {
   readonly groups: number;
 }
 
+/** Layers of one cell over full sequences, batch first; with `training` the gradients of x and all weights. */
+export interface RecurrentSpec {
+  readonly kind: "kernel";
+  readonly kernel: "recurrent";
+  readonly cell: "lstm" | "gru";
+  readonly training: boolean;
+  readonly batch: number;
+  readonly time: number;
+  readonly inputs: number;
+  readonly units: number;
+  readonly layers: number;
+}
+
 /** One kernel on contiguous float32 data; the unit that is timed is one call. */
 export type KernelSpec = { readonly kind: "kernel" } & (
   | ConvolutionSpec
+  | RecurrentSpec
   | {
       readonly kernel: "gemm";
       readonly m: number;
@@ -170,6 +184,7 @@ export type Group =
   | "inference"
   | "products"
   | "convolutions"
+  | "recurrent"
   | "passes"
   | "server";
 

@@ -88,5 +88,34 @@ void run_scatterAdd(const Call& call, const Run& run, int, int64_t part, int64_t
   }
 }
 
+void plan_scatterRows(Call& call) {
+  const int64_t axis = call.ints[0], inner = call.ints[1], count = call.ints[2];
+  call.phases = 1;
+  call.maxParts = maxOf(1, inner / 64);
+  const bool over = call.inputs[0] == call.outputs[0];
+  call.work = count * (3 + inner / 6) + (over ? 0 : axis * inner / 10);
+}
+
+void run_scatterRows(const Call& call, const Run& run, int, int64_t part, int64_t parts) {
+  const int64_t axis = call.ints[0], inner = call.ints[1], count = call.ints[2];
+  const int32_t* indices = (const int32_t*)run.ptr[call.inputs[1]];
+  if (!inRange(call, run, indices, count, axis)) return;
+  const int64_t size = call.inputTypes[0] == kUint8 || call.inputTypes[0] == kBool ? 1 : 4;
+  const char* x = (const char*)run.ptr[call.inputs[0]];
+  const char* updates = (const char*)run.ptr[call.inputs[2]];
+  char* y = (char*)run.ptr[call.outputs[0]];
+  // Split over columns: of equal indices the last wins, whoever writes.
+  const Range cols = split(inner, 16, part, parts);
+  const int64_t from = cols.begin * size, bytes = (cols.end - cols.begin) * size;
+  if (bytes <= 0) return;
+  const int64_t row = inner * size;
+  if (x != y) {
+    for (int64_t a = 0; a < axis; a++) memcpy(y + a * row + from, x + a * row + from, bytes);
+  }
+  for (int64_t j = 0; j < count; j++) {
+    memcpy(y + indices[j] * row + from, updates + j * row + from, bytes);
+  }
+}
+
 }  // namespace LAYERWISE_ISA_NAMESPACE
 }  // namespace layerwise

@@ -3,6 +3,7 @@
 // of columns (B packed, in L1), strips of rows, one register tile. With AVX-512 a block of rows is one
 // strip, which then stays in L1 while B streams from L2.
 #include "epilogue.h"
+#include "gemm_row.h"
 #include "gemm_tile.h"
 
 namespace layerwise {
@@ -36,8 +37,6 @@ constexpr int64_t packRowsFrom(int64_t ldb) {
 }
 // A single row with so many columns is not cut into panels.
 constexpr int64_t kRowColumns = 256;
-// So many columns of it at once: their sums stay in L1 while rows of B are read whole and in order.
-constexpr int64_t kColumnsOfRow = 4096;
 // So many rows of A against a transposed B go panel by panel: a transposed panel is used from L1 and
 // never goes to L2.
 constexpr int64_t kPanelRows = 256;
@@ -49,8 +48,6 @@ constexpr int64_t kHotB = 1 << 16;
 // or rows that lie on the same cache sets.
 constexpr int64_t kPackPanels = 4;
 constexpr int64_t kPackRowsOfA = 128, kPackStrideOfA = 256;
-// How many floats ahead a row that is walked once is fetched: the hardware's prefetcher stops at every page.
-constexpr int64_t kAheadOfRow = 96;
 // Vector products with k below this are left to the tiles.
 constexpr int64_t kDotK = 64;
 
@@ -176,61 +173,6 @@ void multiplyByDots(const Shape& s, const float* a, const float* b, float* c, in
   int64_t r = 0;
   for (; r + 4 <= count; r += 4) dots<4>(from + r * s.k, s.k, x, s.k, c + r * step, step);
   for (; r < count; r++) dots<1>(from + r * s.k, s.k, x, s.k, c + r * step, step);
-}
-
-// One row of C: as many columns at once as L1 holds, so that rows of B are read whole and in order.
-// Each element is the same chain of fma as in a tile. x[k·stride] is the row of A.
-void multiplyRow(const Shape& s, const float* x, int64_t strideX, const float* b, float* c, int64_t cols) {
-  constexpr int kStep = 8;
-  float sums[kColumnsOfRow];
-  const int64_t ldb = s.n;
-  const BlocksOfK blocks(maxOf(s.k, 1));
-  for (int64_t j0 = 0; j0 < cols; j0 += kColumnsOfRow) {
-    const int64_t n = minOf(kColumnsOfRow, cols - j0), whole = n / W * W;
-    for (int64_t kb = 0; kb < blocks.count; kb++) {
-      const int64_t k0 = blocks.begin(kb), end = minOf(s.k, blocks.begin(kb + 1));
-      for (int64_t j = 0; j < n; j++) sums[j] = 0;
-      for (int64_t k = k0; k < end; k += kStep) {
-        const int64_t steps = minOf(kStep, end - k);
-        const float* const row = b + k * ldb + j0;
-        if (steps == kStep) {
-          VF xv[kStep];
-          for (int t = 0; t < kStep; t++) xv[t] = set1(x[(k + t) * strideX]);
-          int64_t j = 0;
-          for (; j + 16 <= whole; j += 16) {
-            Lanes16 sum = loadLanes16(sums + j);
-#pragma GCC unroll 8
-            for (int t = 0; t < kStep; t++) {
-              __builtin_prefetch(row + t * ldb + j + kAheadOfRow);
-#pragma GCC unroll 4
-              for (int v = 0; v < 16 / W; v++) {
-                sum.v[v] = fma(xv[t], load(row + t * ldb + j + v * W), sum.v[v]);
-              }
-            }
-#pragma GCC unroll 4
-            for (int v = 0; v < 16 / W; v++) store(sums + j + v * W, sum.v[v]);
-          }
-          for (; j < whole; j += W) {
-            VF sum = load(sums + j);
-#pragma GCC unroll 8
-            for (int t = 0; t < kStep; t++) sum = fma(xv[t], load(row + t * ldb + j), sum);
-            store(sums + j, sum);
-          }
-        }
-        for (int64_t t = 0; t < steps; t++) {
-          const VF xv = set1(x[(k + t) * strideX]);
-          for (int64_t j = steps == kStep ? whole : 0; j < whole; j += W) {
-            store(sums + j, fma(xv, load(row + t * ldb + j), load(sums + j)));
-          }
-          if (whole < n) {
-            const VF last = loadPartial(row + t * ldb + whole, n - whole);
-            storePartial(sums + whole, fma(xv, last, loadPartial(sums + whole, n - whole)), n - whole);
-          }
-        }
-      }
-      for (int64_t j = 0; j < n; j++) c[j0 + j] = k0 > 0 ? c[j0 + j] + sums[j] : sums[j];
-    }
-  }
 }
 
 // Scratch memory of one thread.
@@ -363,7 +305,7 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
           continue;
         }
         if (how.byRow) {
-          multiplyRow(s, a, s.ta ? lda : 1, bj, c, nc);
+          multiplyRow(s.k, a, s.ta ? lda : 1, bj, ldb, c, nc);
           if (epilogue) epilogue->apply(c, ldc, row, mc, j0, nc);
           continue;
         }

@@ -128,6 +128,33 @@ TEST_P(MovementTest, ScattersInOrder) {
   }
 }
 
+TEST_P(MovementTest, ReplacesRowsInOrderAndInPlace) {
+  Random random(4);
+  for (const Dims& s : kShapes) {
+    for (DType dtype : {kFloat32, kBool}) {
+      const int64_t row = s[2] * bytesPerElement(dtype);
+      const Bytes x = randomBytes(random, s[1] * row), updates = randomBytes(random, s[3] * row);
+      const std::vector<int32_t> indices = random.ints(s[3], 0, s[1]);
+      Bytes want = x;
+      for (int64_t j = 0; j < s[3]; j++) {
+        std::copy(updates.begin() + j * row, updates.begin() + (j + 1) * row,
+                  want.begin() + indices[(size_t)j] * row);
+      }
+      for (bool inPlace : {false, true}) {
+        ProgramBuilder builder;
+        const int in = builder.bind(dtype, {s[1], s[2]}, inPlace ? Access::kReadWrite : Access::kRead);
+        const int index = builder.bind(kInt32, {s[3]}, Access::kRead);
+        const int rows = builder.bind(dtype, {s[3], s[2]}, Access::kRead);
+        const int out = inPlace ? in : builder.bind(dtype, {s[1], s[2]}, Access::kWrite);
+        builder.call(k_scatterRows, {in, index, rows}, {out}, {s[1], s[2], s[3]});
+        std::vector<Bytes> arrays = {x, bytesOf(indices), updates};
+        if (!inPlace) arrays.push_back(Bytes(want.size()));
+        ASSERT_EQ(run(builder, arrays)[inPlace ? 0 : 3], want);
+      }
+    }
+  }
+}
+
 TEST_P(MovementTest, RefusesAnIndexOutOfRange) {
   for (KernelId kernel : {k_gather, k_scatterAdd}) {
     for (int32_t bad : {-1, 5, INT32_MIN, INT32_MAX}) {

@@ -101,7 +101,11 @@ function unitStep(unit: Unit): Step {
 /** True when the unit may write over `old`: it doesn't read it, or reads each element before writing it. */
 function canOverwrite(unit: Unit, written: Value, old: Value): boolean {
   const reads = (inputs: readonly Value[]): Value[] => inputs.filter((v) => storageOf(v) === old);
-  if (unit.anchor && reads(unit.anchor.inputs).length > 0) return false;
+  if (unit.anchor) {
+    const { lowering } = unit.anchor.op;
+    const over = lowering.kind === "kernels" && lowering.overFirst === true;
+    if (reads(unit.anchor.inputs.slice(over ? 1 : 0)).length > 0) return false;
+  }
   if (unit.reductions.some((r) => r.outputs.includes(written))) {
     return [...unit.nodes, ...unit.reductions].every((n) => reads(n.inputs).length === 0);
   }

@@ -84,3 +84,37 @@ export const scatterAdd: Kernel = {
     };
   },
 };
+
+const rowNames = ["axis", "inner", "count"] as const;
+
+export const scatterRows: Kernel = {
+  ints: rowNames,
+  floats: [],
+  tile: "none",
+  overFirst: true,
+  expect({ inputs, ints }, fail) {
+    checkSizes(rowNames, ints, [], fail);
+    const [axis, inner, count] = ints as [number, number, number];
+    const dtypes = inputs[0] ? [inputs[0].dtype] : anyDType;
+    return {
+      inputs: [
+        { name: "x", dtypes: anyDType, size: axis * inner },
+        { name: "indices", dtypes: int32, size: count },
+        { name: "updates", dtypes, size: count * inner },
+      ],
+      outputs: [{ name: "y", dtypes, size: axis * inner }],
+    };
+  },
+  prepare({ ints }) {
+    const [axis, inner, count] = ints as [number, number, number];
+    return ([x, indices, updates], [y]) => {
+      checkIndices(indices as Int32Array, count, axis);
+      if (y!.buffer !== x!.buffer || y!.byteOffset !== x!.byteOffset) y!.set(x!);
+      for (let j = 0; j < count; j++) {
+        const from = j * inner;
+        const to = indices![j]! * inner;
+        for (let i = 0; i < inner; i++) y![to + i] = updates![from + i]!;
+      }
+    };
+  },
+};

@@ -52,6 +52,8 @@ export interface Kernel {
   readonly floats: readonly string[];
   /** An epilogue is optional: register 0 holds the result of the two operands (`epilogue.ts`). */
   readonly tile: "none" | "epilogue" | "required";
+  /** True where the only output may be on the very bytes of input 0: the others are as for any kernel. */
+  readonly overFirst?: boolean;
   /** Checks the attributes of a call and says which operands they imply. */
   expect(call: KernelCall, fail: Fail): Expectations;
   /** Compiles a checked call to a function of its arrays. */

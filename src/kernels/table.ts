@@ -3,7 +3,7 @@
  * same names in `native/kernels.def`, and a test asserts that neither side lacks one.
  */
 import { conv2d, conv2dFilterGradient, conv2dInputGradient } from "./convolution.js";
-import { gather, scatterAdd } from "./gather.js";
+import { gather, scatterAdd, scatterRows } from "./gather.js";
 import { transformImages, transformImagesGradient } from "./image.js";
 import type { Kernel } from "./kernel.js";
 import { map } from "./map.js";
@@ -11,9 +11,11 @@ import { gemm } from "./matmul.js";
 import { copy } from "./movement.js";
 import { moments } from "./normalization.js";
 import { avgPool, avgPoolGradient, maxPool, maxPoolGradient } from "./pooling.js";
+import { recurrent, recurrentGradient } from "./recurrent.js";
 import { reduce } from "./reduce.js";
 import { cumsum } from "./scan.js";
 import { argReduce, topK } from "./select.js";
+import { sequenceOuter, sequenceProduct } from "./sequence.js";
 import { softmax, softmaxCrossEntropy, sparseSoftmaxCrossEntropy } from "./softmax.js";
 
 export const kernels = {
@@ -23,6 +25,7 @@ export const kernels = {
   copy,
   gather,
   scatterAdd,
+  scatterRows,
   softmax,
   softmaxCrossEntropy,
   sparseSoftmaxCrossEntropy,
@@ -39,6 +42,10 @@ export const kernels = {
   avgPoolGradient,
   transformImages,
   transformImagesGradient,
+  recurrent,
+  recurrentGradient,
+  sequenceProduct,
+  sequenceOuter,
 } as const satisfies Record<string, Kernel>;
 
 /** Name of a kernel. */

@@ -2,7 +2,9 @@
 import { ArgumentError, expected } from "../errors.js";
 import { rectifier, rectifierOptions } from "../nn/activations.js";
 import { elu as eluOf, leakyRelu, prelu as preluOf, thresholdedRelu } from "../ops/composed.js";
+import { where } from "../ops/elementwise.js";
 import { softmax as softmaxOf } from "../ops/softmax.js";
+import { maskOf } from "../tensor/mask.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { Variable } from "../tensor/variable.js";
 import {
@@ -22,6 +24,7 @@ import type { BatchShape } from "./symbolic.js";
 /** min(x, maxValue) from the threshold on, negativeSlope · (x − threshold) below. */
 export class ReLU extends Layer<typeof rectifierOptions> {
   static override readonly className = "ReLU";
+  override readonly supportsMasking = true;
 
   constructor(options: LayerOptions & OptionsOf<typeof rectifierOptions> = {}) {
     super(options, rectifierOptions);
@@ -43,6 +46,7 @@ const leakyReLUOptions = {
 /** x, or alpha · x below 0 (Maas et al. 2013). */
 export class LeakyReLU extends Layer<typeof leakyReLUOptions> {
   static override readonly className = "LeakyReLU";
+  override readonly supportsMasking = true;
 
   constructor(options: LayerOptions & OptionsOf<typeof leakyReLUOptions> = {}) {
     super(options, leakyReLUOptions);
@@ -64,6 +68,7 @@ const eluOptions = {
 /** x, or alpha · (eˣ − 1) below 0 (Clevert et al. 2016). */
 export class ELU extends Layer<typeof eluOptions> {
   static override readonly className = "ELU";
+  override readonly supportsMasking = true;
 
   constructor(options: LayerOptions & OptionsOf<typeof eluOptions> = {}) {
     super(options, eluOptions);
@@ -88,6 +93,7 @@ const preluOptions = {
 /** x, or a learned slope times x below 0 (He et al. 2015). */
 export class PReLU extends Layer<typeof preluOptions> {
   static override readonly className = "PReLU";
+  override readonly supportsMasking = true;
   protected override inputSpec: InputSpec = { minRank: 2 };
   #alpha!: Variable;
 
@@ -132,16 +138,19 @@ const softmaxOptions = {
   axis: integer({}, -1),
 };
 
-/** eˣ / Σ eˣ. */
+/** eˣ / Σ eˣ; with a mask of the input's own rank, over what it leaves: the others get 0. */
 export class Softmax extends Layer<typeof softmaxOptions> {
   static override readonly className = "Softmax";
+  override readonly supportsMasking = true;
 
   constructor(options: LayerOptions & OptionsOf<typeof softmaxOptions> = {}) {
     super(options, softmaxOptions);
   }
 
   override call(x: Tensor): Tensor {
-    return softmaxOf(x, this.config.axis);
+    const mask = maskOf(x);
+    if (mask?.rank !== x.rank) return softmaxOf(x, this.config.axis);
+    return where(mask, softmaxOf(where(mask, x, -1e9), this.config.axis), 0);
   }
 }
 
@@ -156,6 +165,7 @@ const thresholdedReLUOptions = {
 /** x where it exceeds theta, else 0. */
 export class ThresholdedReLU extends Layer<typeof thresholdedReLUOptions> {
   static override readonly className = "ThresholdedReLU";
+  override readonly supportsMasking = true;
 
   constructor(options: LayerOptions & OptionsOf<typeof thresholdedReLUOptions> = {}) {
     super(options, thresholdedReLUOptions);

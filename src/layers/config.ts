@@ -4,7 +4,7 @@
  * and `getConfig()` follow from that list.
  */
 import { ArgumentError, expected, ShapeError, show } from "../errors.js";
-import { activationFamily } from "../nn/activations.js";
+import { type ActivationName, activationFamily } from "../nn/activations.js";
 import { constraintFamily } from "../nn/constraints.js";
 import { type InitializerName, initializerFamily } from "../nn/initializers.js";
 import { boolean, choice, type Field, nullable, plain } from "../nn/options.js";
@@ -15,8 +15,8 @@ import type { BatchShape } from "./symbolic.js";
 
 export * from "../nn/options.js";
 
-/** An activation, `linear` when left out. */
-export const activation = () => activationFamily.field("linear");
+/** An activation, `linear` when left out unless told otherwise. */
+export const activation = (fallback: ActivationName = "linear") => activationFamily.field(fallback);
 
 /** An initializer. */
 export const initializer = (fallback: InitializerName) => initializerFamily.field(fallback);

@@ -48,6 +48,7 @@ export type DenseOptions = LayerOptions & OptionsOf<typeof denseOptions>;
  */
 export class Dense extends Layer<typeof denseOptions> {
   static override readonly className = "Dense";
+  override readonly supportsMasking = true;
   protected override inputSpec: InputSpec = { minRank: 2 };
   #kernel!: Variable;
   #bias: Variable | undefined;
@@ -90,6 +91,7 @@ export type ActivationLayerOptions = LayerOptions & OptionsOf<typeof activationO
 /** Applies an activation. Output shape: as the input. */
 export class ActivationLayer extends Layer<typeof activationOptions> {
   static override readonly className = "Activation";
+  override readonly supportsMasking = true;
 
   constructor(options: ActivationLayerOptions) {
     super(options, activationOptions);
@@ -108,6 +110,7 @@ const identityOptions = {};
 /** Passes its input on. Output shape: as the input. */
 export class Identity extends Layer<typeof identityOptions> {
   static override readonly className = "Identity";
+  override readonly supportsMasking = true;
   protected override inputSpec: InputSpec = { dtypes };
 
   constructor(options: LayerOptions = {}) {
@@ -304,6 +307,7 @@ const rescalingOptions = {
 /** x · scale + offset as float32, whatever the input's dtype: for images, scale 1/255. */
 export class Rescaling extends Layer<typeof rescalingOptions> {
   static override readonly className = "Rescaling";
+  override readonly supportsMasking = true;
   protected override inputSpec: InputSpec = { dtypes };
 
   constructor(options: LayerOptions & OptionsOf<typeof rescalingOptions>) {

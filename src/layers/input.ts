@@ -18,6 +18,7 @@ export type InputLayerOptions = LayerOptions & OptionsOf<typeof inputLayerOption
 /** Passes its input on; stands first in a model to say what data it takes. */
 export class InputLayer extends Layer<typeof inputLayerOptions> {
   static override readonly className = "InputLayer";
+  override readonly supportsMasking = true;
   protected override inputSpec: InputSpec;
   readonly shape: BatchShape;
 

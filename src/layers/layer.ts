@@ -25,6 +25,7 @@ import {
   regularizerFamily,
 } from "../nn/regularizers.js";
 import { mul } from "../ops/elementwise.js";
+import { withMask } from "../ops/identity.js";
 import { asTensor } from "../ops/op.js";
 import { freshSource } from "../ops/random.js";
 import type { DType } from "../tensor/dtype.js";
@@ -45,6 +46,7 @@ import {
 } from "./config.js";
 import { countOperations, dryRun, type Operations } from "./dryrun.js";
 import { weightToLoad } from "./loading.js";
+import { allOf, type Masks, maskOutputs } from "./masks.js";
 import { type BatchShape, type BatchSpec, type Connection, SymbolicTensor } from "./symbolic.js";
 
 /** What a layer is told about the run it takes part in. */
@@ -69,6 +71,8 @@ export interface InputSpec {
   readonly dtypes?: readonly DType[];
   /** Sizes that some axes must have. */
   readonly axes?: Readonly<Record<number, number>>;
+  /** What the inputs after the first must be, where that is something else. */
+  readonly others?: Omit<InputSpec, "arity" | "others">;
 }
 
 /** Options of {@link Layer.addWeight}. */
@@ -78,6 +82,8 @@ export interface WeightOptions {
   readonly regularizer?: RegularizerLike | null;
   readonly constraint?: ConstraintLike | null;
   readonly trainable?: boolean;
+  /** Whether optimizers change only the rows that a step read, and their state. */
+  readonly sparse?: boolean;
 }
 
 /** What hangs on a weight beside its value. */
@@ -132,6 +138,11 @@ export abstract class Layer<D extends Declaration = NoOptions> {
   readonly connections: Connection[] = [];
   /** What `call` can take; set in the constructor or in `build`. */
   protected inputSpec: InputSpec = {};
+  /**
+   * Whether the layer knows what to do with a mask on its input: by default the mask goes on to the
+   * output. A layer that doesn't drops it, with a warning.
+   */
+  readonly supportsMasking: boolean = false;
 
   readonly #declaration: D;
   readonly #own: OwnWeight[] = [];
@@ -321,6 +332,24 @@ export abstract class Layer<D extends Declaration = NoOptions> {
   /** Computes the outputs. For subclasses to implement in ops; call layers through `apply`. */
   abstract call(inputs: Tensor | Tensor[], context: CallContext): Tensor | Tensor[];
 
+  /**
+   * The masks of the outputs from those of the inputs, for layers that support them and whose `call` did
+   * not give its outputs masks: the input's, or where all of the inputs' are true, unless overridden.
+   */
+  computeMask(_inputs: Tensor | Tensor[], mask: Masks): Masks {
+    return allOf(mask);
+  }
+
+  /** Whether this layer, or one that it is made of, keeps states from batch to batch. */
+  get isStateful(): boolean {
+    return this.#sublayers.some((layer) => layer.isStateful);
+  }
+
+  /** Makes the stateful layers that this one is made of begin anew. */
+  resetStates(): void {
+    for (const layer of this.#sublayers) if (layer.isStateful) layer.resetStates();
+  }
+
   /** Checks the input shapes and makes the weights, if that was not done yet. */
   ensureBuilt(inputShape: BatchShape | BatchShape[]): void {
     if (this.built) return;
@@ -335,7 +364,7 @@ export abstract class Layer<D extends Declaration = NoOptions> {
   computeOutputShape(inputShape: BatchShape | BatchShape[]): BatchShape | BatchShape[] {
     this.ensureBuilt(inputShape);
     const listed = isShapeList(inputShape);
-    const specs = shapesOf(inputShape).map((shape) => ({ shape, dtype: this.#likelyDType }));
+    const specs = shapesOf(inputShape).map((shape, i) => ({ shape, dtype: this.#likelyDType(i) }));
     const { outputs, listed: many } = this.#named(() => this.inferOutputs(specs, listed));
     const shapes = outputs.map((o) => o.shape);
     return many ? shapes : shapes[0]!;
@@ -361,7 +390,7 @@ export abstract class Layer<D extends Declaration = NoOptions> {
     const listed = isShapeList(inputShape);
     const specs = shapesOf(inputShape).map((shape, i) => ({
       shape,
-      dtype: dtypes?.[i] ?? this.#likelyDType,
+      dtype: dtypes?.[i] ?? this.#likelyDType(i),
     }));
     return countOperations(specs, (tensors, context) =>
       this.call(listed ? tensors : tensors[0]!, context),
@@ -374,8 +403,8 @@ export abstract class Layer<D extends Declaration = NoOptions> {
   }
 
   /** The dtype to assume of an input that only a shape is known of. */
-  get #likelyDType(): DType {
-    const { dtypes = ["float32"] } = this.inputSpec;
+  #likelyDType(input: number): DType {
+    const { dtypes = ["float32"] } = this.#specOf(input);
     return dtypes.includes(this.inputDType) ? this.inputDType : dtypes[0]!;
   }
 
@@ -387,13 +416,14 @@ export abstract class Layer<D extends Declaration = NoOptions> {
   /** Applies the layer to values, outside of any model. */
   apply(
     inputs: TensorLike | readonly TensorLike[],
-    options?: { training?: boolean },
+    options?: { training?: boolean; mask?: TensorLike | null },
   ): ReturnType<this["call"]>;
   apply(
     inputs: LayerInput | readonly LayerInput[],
-    options: { training?: boolean } = {},
+    options: { training?: boolean; mask?: TensorLike | null } = {},
   ): SymbolicTensor | SymbolicTensor[] | Tensor | Tensor[] {
-    checkOptionKeys(`${this.where}: apply()`, options, ["training"]);
+    checkOptionKeys(`${this.where}: apply()`, options, ["training", "mask"]);
+    const { mask = null } = options;
     const list: readonly unknown[] = Array.isArray(inputs) ? inputs : [inputs];
     if (list.some((x) => x instanceof SymbolicTensor)) {
       const bad = list.find((x) => !(x instanceof SymbolicTensor));
@@ -402,13 +432,18 @@ export abstract class Layer<D extends Declaration = NoOptions> {
           expected(this.where, "either symbolic tensors or values, not both", bad),
         );
       }
+      if (mask !== null) {
+        throw new ArgumentError(
+          `${this.where}: \`mask\` is for values; in a model, layers.applyMask().apply([x, mask]) gives x a mask`,
+        );
+      }
       return this.#connect(list as SymbolicTensor[], Array.isArray(inputs), options.training);
     }
     const several = Array.isArray(inputs) && list.some((x) => x instanceof Tensor);
     const tensors = several
       ? (list as TensorLike[]).map((x) => asTensor(this.where, x))
       : asTensor(this.where, inputs as TensorLike);
-    return this.invoke(tensors, {
+    return this.invoke(mask === null ? tensors : this.#masked(tensors, mask), {
       training: options.training ?? false,
       random: freshSource(),
       addLoss: () => {},
@@ -423,8 +458,9 @@ export abstract class Layer<D extends Declaration = NoOptions> {
       if (!this.built) {
         this.ensureBuilt(listed ? inputs.map((x) => freeBatch(x.shape)) : freeBatch(inputs.shape));
       }
+      const called = this.call(inputs, context);
       // What `call` of this very class gives.
-      return this.call(inputs, context) as ReturnType<this["call"]>;
+      return maskOutputs(this, inputs, called) as ReturnType<this["call"]>;
     });
     const penalty = this.base.activityRegularizer;
     if (penalty) {
@@ -433,6 +469,15 @@ export abstract class Layer<D extends Declaration = NoOptions> {
       }
     }
     return outputs;
+  }
+
+  /** The first input with a mask of the caller's. */
+  #masked(inputs: Tensor | Tensor[], mask: TensorLike): Tensor | Tensor[] {
+    return this.#named(() => {
+      const [first, ...others] = [inputs].flat();
+      const masked = withMask(first!, mask);
+      return Array.isArray(inputs) ? [masked, ...others] : masked;
+    });
   }
 
   /** Name and size in one line; a model adds its layers. */
@@ -496,6 +541,7 @@ export abstract class Layer<D extends Declaration = NoOptions> {
         ),
       );
     }
+    made.sparse = options.sparse ?? false;
     const { regularizer, constraint } = options;
     this.#own.push({
       variable: made,
@@ -532,8 +578,8 @@ export abstract class Layer<D extends Declaration = NoOptions> {
 
   /** Throws unless inputs of these shapes meet `inputSpec`. */
   protected checkShapes(shapes: readonly BatchShape[]): void {
-    const { rank, minRank = 0, maxRank = Infinity, axes } = this.inputSpec;
-    for (const shape of shapes) {
+    for (const [i, shape] of shapes.entries()) {
+      const { rank, minRank = 0, maxRank = Infinity, axes } = this.#specOf(i);
       const wanted =
         rank !== undefined && shape.length !== rank
           ? `rank ${rank}`
@@ -562,8 +608,12 @@ export abstract class Layer<D extends Declaration = NoOptions> {
     }
   }
 
+  #specOf(input: number): Omit<InputSpec, "others"> {
+    return input > 0 ? (this.inputSpec.others ?? this.inputSpec) : this.inputSpec;
+  }
+
   #checkInputs(inputs: readonly BatchSpec[], listed: boolean): void {
-    const { arity = "one", dtypes = ["float32"] } = this.inputSpec;
+    const { arity = "one" } = this.inputSpec;
     if (arity === "one" && listed) {
       throw new ArgumentError(
         expected(this.where, "one input, not an array", `an array of ${inputs.length}`),
@@ -578,7 +628,8 @@ export abstract class Layer<D extends Declaration = NoOptions> {
         ),
       );
     }
-    for (const { dtype } of inputs) {
+    for (const [i, { dtype }] of inputs.entries()) {
+      const { dtypes = ["float32"] } = this.#specOf(i);
       if (!dtypes.includes(dtype)) {
         const hint =
           dtypes.includes("float32") && dtype !== "float32"

@@ -1,5 +1,6 @@
 /** Layers that make one tensor of several. Shapes broadcast as in Keras: missing dimensions after the batch. */
 import { ArgumentError, expected, ShapeError } from "../errors.js";
+import { fill } from "../ops/creation.js";
 import {
   add as addOf,
   maximum as maximumOf,
@@ -17,6 +18,7 @@ import { normalizeAxis, showShape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { axes, boolean, integer, type OptionsOf } from "./config.js";
 import { type InputSpec, Layer, type LayerOptions, maker } from "./layer.js";
+import { allOf, isMaskList, type Masks } from "./masks.js";
 
 const several: InputSpec = { arity: "several", minRank: 1 };
 
@@ -35,6 +37,7 @@ const fold = (inputs: readonly Tensor[], f: (a: Tensor, b: Tensor) => Tensor): T
 /** The sum of its inputs. */
 export class Add extends Layer {
   static override readonly className = "Add";
+  override readonly supportsMasking = true;
   protected override inputSpec = several;
 
   constructor(options: LayerOptions = {}) {
@@ -52,6 +55,7 @@ export const add = maker(Add);
 /** The first of two inputs minus the second. */
 export class Subtract extends Layer {
   static override readonly className = "Subtract";
+  override readonly supportsMasking = true;
   protected override inputSpec = several;
 
   constructor(options: LayerOptions = {}) {
@@ -72,6 +76,7 @@ export const subtract = maker(Subtract);
 /** The product of its inputs, element by element. */
 export class Multiply extends Layer {
   static override readonly className = "Multiply";
+  override readonly supportsMasking = true;
   protected override inputSpec = several;
 
   constructor(options: LayerOptions = {}) {
@@ -89,6 +94,7 @@ export const multiply = maker(Multiply);
 /** The mean of its inputs. */
 export class Average extends Layer {
   static override readonly className = "Average";
+  override readonly supportsMasking = true;
   protected override inputSpec = several;
 
   constructor(options: LayerOptions = {}) {
@@ -106,6 +112,7 @@ export const average = maker(Average);
 /** The largest of its inputs, element by element. */
 export class Maximum extends Layer {
   static override readonly className = "Maximum";
+  override readonly supportsMasking = true;
   protected override inputSpec = several;
 
   constructor(options: LayerOptions = {}) {
@@ -123,6 +130,7 @@ export const maximum = maker(Maximum);
 /** The smallest of its inputs, element by element. */
 export class Minimum extends Layer {
   static override readonly className = "Minimum";
+  override readonly supportsMasking = true;
   protected override inputSpec = several;
 
   constructor(options: LayerOptions = {}) {
@@ -145,6 +153,7 @@ const concatenateOptions = {
 /** Its inputs joined along an axis; all other dimensions must be equal. */
 export class Concatenate extends Layer<typeof concatenateOptions> {
   static override readonly className = "Concatenate";
+  override readonly supportsMasking = true;
   protected override inputSpec: InputSpec = { ...several, dtypes };
 
   constructor(options: LayerOptions & OptionsOf<typeof concatenateOptions> = {}) {
@@ -168,6 +177,18 @@ export class Concatenate extends Layer<typeof concatenateOptions> {
       );
     }
     return concat(inputs, at);
+  }
+
+  /** Joined along the axis too, where that is one of the masks'; else where all are true. */
+  override computeMask(inputs: Tensor[], mask: Masks): Masks {
+    const masks = isMaskList(mask) ? mask : [mask];
+    const rank = masks.find((m) => m !== null)?.rank ?? 0;
+    const at = normalizeAxis(`${this.where}: axis`, this.config.axis, inputs[0]!.rank);
+    if (at >= rank) return allOf(mask);
+    return concat(
+      inputs.map((x, i) => masks[i] ?? fill(x.shape.slice(0, rank), true)),
+      at,
+    );
   }
 }
 

@@ -1,9 +1,21 @@
 /** Normalisation layers: batch, layer, group and unit norm, with Keras' formulas and defaults. */
 import { ArgumentError, expected, ShapeError } from "../errors.js";
-import { add, maximum, mul, rsqrt, square, sub } from "../ops/elementwise.js";
+import {
+  add,
+  broadcastTo,
+  cast,
+  div,
+  maximum,
+  mul,
+  rsqrt,
+  square,
+  sub,
+  where,
+} from "../ops/elementwise.js";
 import { reshape } from "../ops/movement.js";
 import { normalize, localResponseNormalization as respond } from "../ops/normalization.js";
 import { sum } from "../ops/reduce.js";
+import { maskOf } from "../tensor/mask.js";
 import { normalizeAxes, normalizeAxis, type Shape, showShape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { Variable } from "../tensor/variable.js";
@@ -71,6 +83,7 @@ export type BatchNormalizationOptions = LayerOptions & OptionsOf<typeof batchOpt
  */
 export class BatchNormalization extends Layer<typeof batchOptions> {
   static override readonly className = "BatchNormalization";
+  override readonly supportsMasking = true;
   protected override inputSpec: InputSpec = { minRank: 2 };
   #gamma: Variable | undefined;
   #beta: Variable | undefined;
@@ -109,7 +122,10 @@ export class BatchNormalization extends Layer<typeof batchOptions> {
     const beta = spread(this.#beta, shape);
     if (context.training && this.trainable) {
       const others = x.shape.map((_, i) => i).filter((i) => i !== this.#axis);
-      const { output, mean, variance } = normalize(x, others, gamma, beta, epsilon);
+      const mask = maskOf(x);
+      const { output, mean, variance } = mask
+        ? normalizeMasked(x, mask, this.#axis, gamma, beta, epsilon)
+        : normalize(x, others, gamma, beta, epsilon);
       // moving ← moving·momentum + batch·(1 − momentum)
       const blend = (moving: Variable, batch: Tensor): void => {
         moving.assign(add(mul(moving, momentum), mul(reshape(batch, [size]), 1 - momentum)));
@@ -124,6 +140,32 @@ export class BatchNormalization extends Layer<typeof batchOptions> {
   }
 }
 
+/** As `normalize` over all axes but one, with the statistics of what `mask` leaves. */
+function normalizeMasked(
+  x: Tensor,
+  mask: Tensor,
+  axis: number,
+  gamma: Tensor | null,
+  beta: Tensor | null,
+  epsilon: number,
+): { output: Tensor; mean: Tensor; variance: Tensor } {
+  const others = x.shape.map((_, i) => i).filter((i) => i !== axis);
+  const full = x.shape.map((d, i) => (i < mask.rank ? d : 1));
+  const counts = reshape(mask, full);
+  const weights = broadcastTo(
+    cast(counts, "float32"),
+    x.shape.map((d, i) => (i === axis ? full[i]! : d)),
+  );
+  const count = maximum(sum(weights, others, true), 1);
+  const meanOf = (y: Tensor): Tensor => div(sum(where(counts, y, 0), others, true), count);
+  const mean = meanOf(x);
+  const centered = sub(x, mean);
+  const variance = meanOf(square(centered));
+  const inverse = rsqrt(add(variance, epsilon));
+  const scaled = mul(centered, gamma ? mul(inverse, gamma) : inverse);
+  return { output: beta ? add(scaled, beta) : scaled, mean, variance };
+}
+
 /** Normalises each channel over the batch. */
 export const batchNormalization = maker(BatchNormalization);
 
@@ -136,6 +178,7 @@ const layerNormOptions = {
 /** Normalises each sample over the given axes (Ba et al. 2016). */
 export class LayerNormalization extends Layer<typeof layerNormOptions> {
   static override readonly className = "LayerNormalization";
+  override readonly supportsMasking = true;
   protected override inputSpec: InputSpec = { minRank: 2 };
   #gamma: Variable | undefined;
   #beta: Variable | undefined;
@@ -184,6 +227,7 @@ const groupOptions = {
 /** Normalises groups of channels of each sample (Wu & He 2018). */
 export class GroupNormalization extends Layer<typeof groupOptions> {
   static override readonly className = "GroupNormalization";
+  override readonly supportsMasking = true;
   protected override inputSpec: InputSpec = { minRank: 2 };
   #gamma: Variable | undefined;
   #beta: Variable | undefined;
@@ -246,6 +290,7 @@ const unitOptions = {
 /** x divided by its Euclidean length over the given axes. */
 export class UnitNormalization extends Layer<typeof unitOptions> {
   static override readonly className = "UnitNormalization";
+  override readonly supportsMasking = true;
   protected override inputSpec: InputSpec = { minRank: 1 };
 
   constructor(options: LayerOptions & OptionsOf<typeof unitOptions> = {}) {

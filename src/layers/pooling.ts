@@ -1,6 +1,10 @@
 /** Pooling layers over sequences, images and volumes; global ones reduce all but batch and channels. */
+import { ArgumentError, expected } from "../errors.js";
+import { cast, div, maximum, where } from "../ops/elementwise.js";
+import { expandDims, squeeze } from "../ops/movement.js";
 import { avgPool, maxPool } from "../ops/pooling.js";
-import { max, mean } from "../ops/reduce.js";
+import { any as anyOf, max, mean, sum } from "../ops/reduce.js";
+import { maskOf } from "../tensor/mask.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { perAxis } from "../tensor/window.js";
 import { boolean, dataFormat, nullable, type OptionsOf } from "./config.js";
@@ -129,13 +133,50 @@ abstract class GlobalPooling extends Layer<typeof globalOptions> {
     const { dataFormat: format, keepDims } = this.config;
     return this.#op(x, spatialAxes(format, x.rank), keepDims);
   }
+
+  /** Masks are of steps, which come second with channels last only. */
+  protected checkMasked(): void {
+    if (this.config.dataFormat === "channelsLast") return;
+    throw new ArgumentError(
+      expected(this.where, "channels last where the input has a mask", "channelsFirst"),
+    );
+  }
+
+  /** What was reduced along axis 1 with the axis kept, as `keepDims` wants it. */
+  protected keptDims(y: Tensor): Tensor {
+    return this.config.keepDims ? y : squeeze(y, 1);
+  }
 }
 
-/** The largest value of each channel of [batch, steps, channels]. */
+/** A mask [batch, steps] as [batch, steps, 1]: where a step counts, and whether any of a sample's does. */
+function stepsOf(x: Tensor): { counts: Tensor; any: Tensor } | null {
+  const mask = maskOf(x);
+  if (mask === null || mask.rank !== 2) return null;
+  const counts = expandDims(mask, -1);
+  return { counts, any: anyOf(counts, 1, true) };
+}
+
+/**
+ * The largest value of each channel of [batch, steps, channels], over the steps that a mask leaves; 0 where
+ * it leaves none.
+ */
 export class GlobalMaxPooling1D extends GlobalPooling {
   static override readonly className = "GlobalMaxPooling1D";
+  override readonly supportsMasking = true;
   constructor(options: GlobalPoolingOptions = {}) {
     super(options, 1, max);
+  }
+
+  override call(x: Tensor): Tensor {
+    const steps = stepsOf(x);
+    if (!steps) return super.call(x);
+    this.checkMasked();
+    const largest = max(where(steps.counts, x, -Infinity), 1, true);
+    return this.keptDims(where(steps.any, largest, 0));
+  }
+
+  override computeMask(): null {
+    return null;
   }
 }
 
@@ -164,11 +205,28 @@ export class GlobalMaxPooling3D extends GlobalPooling {
 /** The largest value of each channel of [batch, depth, height, width, channels]. */
 export const globalMaxPooling3d = maker(GlobalMaxPooling3D);
 
-/** The mean of each channel of [batch, steps, channels]. */
+/**
+ * The mean of each channel of [batch, steps, channels], over the steps that a mask leaves; 0 where it leaves
+ * none.
+ */
 export class GlobalAveragePooling1D extends GlobalPooling {
   static override readonly className = "GlobalAveragePooling1D";
+  override readonly supportsMasking = true;
   constructor(options: GlobalPoolingOptions = {}) {
     super(options, 1, mean);
+  }
+
+  override call(x: Tensor): Tensor {
+    const steps = stepsOf(x);
+    if (!steps) return super.call(x);
+    this.checkMasked();
+    const total = sum(where(steps.counts, x, 0), 1, true);
+    const count = sum(cast(steps.counts, "float32"), 1, true);
+    return this.keptDims(div(total, maximum(count, 1)));
+  }
+
+  override computeMask(): null {
+    return null;
   }
 }
 

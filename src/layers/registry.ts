@@ -7,11 +7,18 @@ import type { JsonObject, Serialized } from "./config.js";
 import { classNameOf, Layer, type LayerClass } from "./layer.js";
 import * as layers from "./layers.js";
 
-const builtIn = new Map<string, LayerClass>(
-  Object.values<unknown>(layers)
-    .filter(isLayerClass)
-    .map((layerClass) => [classNameOf(layerClass), layerClass]),
-);
+let known: ReadonlyMap<string, LayerClass> | undefined;
+
+/** Made at first use: layers that hold layers import this file, before all classes are there. */
+function builtIn(): ReadonlyMap<string, LayerClass> {
+  known ??= new Map(
+    Object.values<unknown>(layers)
+      .filter(isLayerClass)
+      .map((layerClass) => [classNameOf(layerClass), layerClass]),
+  );
+  return known;
+}
+
 const registered = new Map<string, LayerClass>();
 
 function isLayerClass(value: unknown): value is LayerClass {
@@ -34,7 +41,7 @@ export function registerLayer(layerClass: LayerClass): void {
     throw new ArgumentError(expected("registerLayer()", "a class that extends Layer", layerClass));
   }
   const name = classNameOf(layerClass);
-  if (builtIn.has(name)) {
+  if (builtIn().has(name)) {
     throw new ArgumentError(
       `registerLayer(): ${JSON.stringify(name)} is a layer of this library; give the class another className`,
     );
@@ -44,7 +51,7 @@ export function registerLayer(layerClass: LayerClass): void {
 
 /** All classes that configurations can name, by name. */
 export function layerClasses(): ReadonlyMap<string, LayerClass> {
-  return new Map([...builtIn, ...registered]);
+  return new Map([...builtIn(), ...registered]);
 }
 
 /** A layer as `{ className, config }`. */
@@ -63,7 +70,7 @@ export function deserializeLayer(serialized: unknown): Layer {
       expected("deserializeLayer()", "{ className, config } of a layer", serialized),
     );
   }
-  const layerClass = registered.get(className) ?? builtIn.get(className);
+  const layerClass = registered.get(className) ?? builtIn().get(className);
   if (!layerClass) {
     const near = nearest(className, [...layerClasses().keys()]);
     throw new ArgumentError(

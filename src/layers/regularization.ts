@@ -60,6 +60,7 @@ function noiseFor(where: string, x: Tensor, noise: BatchShape | null): Shape {
 /** Drops values at random while training (Srivastava et al. 2014). Output shape: as the input. */
 export class Dropout extends Layer<typeof noiseOptions> {
   static override readonly className = "Dropout";
+  override readonly supportsMasking = true;
 
   constructor(options: LayerOptions & OptionsOf<typeof noiseOptions>) {
     super(options, noiseOptions);
@@ -78,6 +79,7 @@ export const dropout = maker(Dropout);
 /** Drops whole channels of sequences [batch, steps, channels] (Tompson et al. 2014). */
 export class SpatialDropout1D extends Layer<typeof rateOptions> {
   static override readonly className = "SpatialDropout1D";
+  override readonly supportsMasking = true;
   protected override inputSpec: InputSpec = { rank: 3 };
 
   constructor(options: LayerOptions & OptionsOf<typeof rateOptions>) {
@@ -105,6 +107,7 @@ function channelNoise(x: Tensor, format: "channelsLast" | "channelsFirst"): Shap
 /** Drops whole channels of images [batch, height, width, channels]. */
 export class SpatialDropout2D extends Layer<typeof spatialOptions> {
   static override readonly className = "SpatialDropout2D";
+  override readonly supportsMasking = true;
   protected override inputSpec: InputSpec = { rank: 4 };
 
   constructor(options: LayerOptions & OptionsOf<typeof spatialOptions>) {
@@ -124,6 +127,7 @@ export const spatialDropout2d = maker(SpatialDropout2D);
 /** Drops whole channels of volumes [batch, depth, height, width, channels]. */
 export class SpatialDropout3D extends Layer<typeof spatialOptions> {
   static override readonly className = "SpatialDropout3D";
+  override readonly supportsMasking = true;
   protected override inputSpec: InputSpec = { rank: 5 };
 
   constructor(options: LayerOptions & OptionsOf<typeof spatialOptions>) {
@@ -149,6 +153,7 @@ const gaussianNoiseOptions = {
 /** Adds normal noise while training. */
 export class GaussianNoise extends Layer<typeof gaussianNoiseOptions> {
   static override readonly className = "GaussianNoise";
+  override readonly supportsMasking = true;
 
   constructor(options: LayerOptions & OptionsOf<typeof gaussianNoiseOptions>) {
     super(options, gaussianNoiseOptions);
@@ -170,6 +175,7 @@ const gaussianRate = { rate: number({ min: 0, max: 1 - 2 ** -24 }), seed: seed()
 /** Multiplies with normal noise of mean 1 and variance rate / (1 − rate) while training. */
 export class GaussianDropout extends Layer<typeof gaussianRate> {
   static override readonly className = "GaussianDropout";
+  override readonly supportsMasking = true;
 
   constructor(options: LayerOptions & OptionsOf<typeof gaussianRate>) {
     super(options, gaussianRate);
@@ -198,6 +204,7 @@ const seluLimit = -1.6732632423543772 * 1.0507009873554805;
 /** Dropout that keeps mean and variance of selu's outputs (Klambauer et al. 2017). */
 export class AlphaDropout extends Layer<typeof alphaOptions> {
   static override readonly className = "AlphaDropout";
+  override readonly supportsMasking = true;
 
   constructor(options: LayerOptions & OptionsOf<typeof alphaOptions>) {
     super(options, alphaOptions);
@@ -227,6 +234,7 @@ const activityOptions = {
 /** Passes its input on and adds (l1·Σ|x| + l2·Σx²) / batch size to the loss. */
 export class ActivityRegularization extends Layer<typeof activityOptions> {
   static override readonly className = "ActivityRegularization";
+  override readonly supportsMasking = true;
 
   constructor(options: LayerOptions & OptionsOf<typeof activityOptions> = {}) {
     super(options, activityOptions);

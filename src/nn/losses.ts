@@ -232,13 +232,22 @@ export function alignWeights(weights: Tensor, values: Tensor): Tensor {
 
 /**
  * Σ weight · value / number of values: Keras' `sum_over_batch_size`, unless the loss was made with another
- * reduction. Ignored values don't count. A value of the whole batch has every sample's weight.
+ * reduction. Values that are ignored, or that `outputMask` (of the predictions) leaves out, don't count. A
+ * value of the whole batch has every sample's weight.
  */
-export function weightedMean(values: Tensor, weights: Tensor | null): Tensor {
+export function weightedMean(
+  values: Tensor,
+  weights: Tensor | null,
+  outputMask: Tensor | null = null,
+): Tensor {
   const spread = perWeight(values, weights);
   const aligned = weights && alignWeights(weights, spread);
-  const weighted = aligned ? mul(spread, aligned) : spread;
-  const mask = masks.get(values);
+  const ignored = masks.get(values);
+  const steps = outputMask && alignMask(outputMask, spread);
+  const mask = steps ? (ignored ? mul(steps, ignored) : steps) : ignored;
+  // Selected rather than multiplied: what stands in the padding may be anything.
+  const valid = steps ? where(notEqual(steps, 0), spread, 0) : spread;
+  const weighted = aligned ? mul(valid, aligned) : valid;
   const reduction = wantedReductions.get(values);
   if (reduction === "sum") return sum(weighted);
   if (reduction === "meanWithSampleWeight" && aligned) {
@@ -247,6 +256,26 @@ export function weightedMean(values: Tensor, weights: Tensor | null): Tensor {
   }
   if (mask) return div(sum(weighted), maximum(sum(mask), 1));
   return weighted.rank === 0 ? weighted : mean(weighted);
+}
+
+/** A mask of predictions as 0 and 1 for each value of a loss. */
+function alignMask(mask: Tensor, values: Tensor): Tensor {
+  if (mask.rank > values.rank) {
+    throw new ShapeError(
+      `the output has a mask of shape ${showShape(mask.shape)}, but there is one loss for each of shape ` +
+        `${showShape(values.shape)}; give the output a last dimension of 1, so that there is one for each step`,
+    );
+  }
+  return broadcastTo(alignWeights(mask, values), values.shape);
+}
+
+/** The weights of values: those of the samples times 1 or 0 by the mask of the predictions. */
+export function maskedWeights(weights: Tensor | null, mask: Tensor | null): Tensor | null {
+  if (mask === null) return weights;
+  const counts = float(mask);
+  if (weights === null) return counts;
+  const [few, many] = weights.rank < counts.rank ? [weights, counts] : [counts, float(weights)];
+  return mul(many, alignWeights(few, many));
 }
 
 /** A single value for a whole batch repeated for each weight; other values as they are. */

@@ -110,6 +110,48 @@ const applyScatterAdd: Recorder<ScatterAttributes> = defineOp<ScatterAttributes>
   ],
 });
 
+const applyScatterRows: Recorder<object> = defineOp<object>({
+  name: "scatterRows",
+  infer: ([x]) => [{ shape: x!.shape, dtype: x!.dtype }],
+  lowering: {
+    kind: "kernels",
+    overFirst: true,
+    emit: (e) => {
+      const [rows, ...row] = e.inputs[0]!.shape as [number, ...number[]];
+      e.call("scatterRows", [0, 1, 2], [0], [rows, sizeOf(row), sizeOf(e.inputs[1]!.shape)]);
+    },
+  },
+  // What optimizers and masks write is not differentiated.
+  gradient: "none",
+  samples: [
+    {
+      inputs: [
+        { shape: [4, 3], domain: [-2, 2] },
+        { shape: [5], dtype: "int32", values: [0, 3, 3, 1, 0] },
+        { shape: [5, 3], domain: [-2, 2] },
+      ],
+      attributes: {},
+      differentiable: false,
+    },
+  ],
+});
+
+/**
+ * @internal `x` with the rows at `indices` (int32 [count]) replaced by those of `updates`: of equal indices the
+ * last wins. No gradient. Written to a variable that x is the old value of, it touches those rows only.
+ */
+export function scatterRows(x: Tensor, indices: Tensor, updates: Tensor): Tensor {
+  return applyScatterRows([x, indices, updates], {})[0]!;
+}
+
+/** @internal What was recorded, if `x` is rows added up at indices along its first axis. */
+export function rowsOfScatterAdd(x: Tensor): { updates: Tensor; indices: Tensor } | null {
+  if (x.node?.op.name !== "scatterAdd") return null;
+  const { axis } = x.node.attributes as ScatterAttributes;
+  const [updates, indices] = x.node.inputs as [Tensor, Tensor];
+  return axis === 0 ? { updates, indices } : null;
+}
+
 /** Entries of `x` at `indices` (int32) along `axis`; the indices' shape takes the axis' place. */
 export function gather(x: TensorLike, indices: TensorLike, axis = 0): Tensor {
   const input = asTensor("gather", x);

@@ -1,4 +1,5 @@
-/** Ops that pass their value on unchanged: `stopGradient`, and the carrier of custom gradients. */
+/** Ops that pass their value on unchanged: `stopGradient`, carriers of masks and of custom gradients. */
+import { setMask } from "../tensor/mask.js";
 import type { Tensor, TensorLike } from "../tensor/tensor.js";
 import { asTensor, defineOp } from "./op.js";
 
@@ -33,4 +34,24 @@ export function withGradient(
   rule: GradientFunction,
 ): Tensor {
   return applyCustom([value, ...inputs], { rule })[0]!;
+}
+
+const applyIdentity = defineOp<object>({
+  name: "identity",
+  infer: ([x]) => [{ shape: x!.shape, dtype: x!.dtype }],
+  lowering: { kind: "alias" },
+  gradient: ({ dy }) => [dy],
+  samples: [{ inputs: [{ shape: [3] }], attributes: {} }],
+});
+
+/**
+ * The same values with another mask: true where a step counts. Layers, losses and metrics honour it.
+ *
+ * @param mask bool; its shape is the first dimensions of x's, most often [batch, time]
+ * @throws ShapeError, DTypeError for a mask that doesn't fit
+ */
+export function withMask(x: TensorLike, mask: TensorLike): Tensor {
+  const masked = applyIdentity([asTensor("withMask", x)], {})[0]!;
+  setMask("withMask", masked, asTensor("withMask", mask));
+  return masked;
 }

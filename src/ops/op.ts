@@ -58,10 +58,15 @@ export type Lowering<A extends Attributes> =
   | { readonly kind: "reduce"; parameters(node: OpNode<A>): ReduceParameters }
   /** A kernel that carries an epilogue: element-wise ops that follow may join its call. */
   | { readonly kind: "product"; call(node: OpNode<A>): ProductCall }
-  /** Any other kernel call or calls; `optional` outputs are left out where nobody reads them. */
+  /**
+   * Any other kernel call or calls; `optional` outputs are left out where nobody reads them. Of one with
+   * `overFirst` the kernel says so too.
+   */
   | {
       readonly kind: "kernels";
       readonly optional?: readonly number[];
+      /** True where the only output may be written over input 0, as long as that is no other input too. */
+      readonly overFirst?: boolean;
       emit(emitter: KernelEmitter<A>): void;
     };
 

@@ -24,6 +24,7 @@ import { Variable } from "../tensor/variable.js";
 import { clipGradients } from "./clipping.js";
 import type { Rule, RuleOptions, Slots } from "./rules.js";
 import { isSchedule, type LearningRateSchedule } from "./schedules.js";
+import { countRows, rowsOf } from "./sparse.js";
 
 /** Options that every optimizer has. */
 export interface CommonOptions {
@@ -258,7 +259,14 @@ export class Optimizer {
         return mul(total, 1 / every);
       });
     }
-    step = clipGradients(step, this.#settings);
+    // Gradients of tables that were read by index, where only their rows need be changed.
+    const rows = parameters.map((parameter, i) =>
+      this.#changesRows(parameter, step[i]!, constraintOf) ? rowsOf(step[i]!) : null,
+    );
+    step = clipGradients(
+      step.map((g, i) => rows[i]?.gradient ?? g),
+      this.#settings,
+    );
 
     const rate = this.#schedule ? this.#schedule(updates) : this.#rate.read();
     const t = cast(add(updates, 1), "float32");
@@ -270,18 +278,28 @@ export class Optimizer {
     }
     parameters.forEach((parameter, i) => {
       const state = this.#parameters.get(parameter)!;
-      const old = parameter.read();
-      const slots = mapValues(state.slots, (v) => v.read());
+      const whole = parameter.read();
+      const part = rows[i]!;
+      const old = part ? part.of(whole) : whole;
+      const slots = mapValues(state.slots, (v) => (part ? part.of(v.read()) : v.read()));
       const start = this.#decays(parameter)
         ? sub(old, mul(old, mul(rate, this.#settings.weightDecay!)))
         : old;
       const updated = this.#rule.update(
         start,
-        step[i]!,
+        part ? part.spread(step[i]!) : step[i]!,
         slots,
         { rate, ...values, ...present },
         this.#options,
       );
+      if (part) {
+        for (const [slot, value] of Object.entries(updated.slots ?? {})) {
+          const variable = state.slots[slot]!;
+          variable.assign(part.into(variable.read(), value));
+        }
+        parameter.assign(part.into(whole, updated.w));
+        return;
+      }
       for (const [slot, value] of Object.entries(updated.slots ?? {})) {
         state.slots[slot]!.assign(choose(value, slots[slot]!));
       }
@@ -308,6 +326,22 @@ export class Optimizer {
     if (!this.#rule.common) return { values: {} };
     const scalars = mapValues(this.#scalars, (v) => v.read());
     return this.#rule.common(t, rate, this.#options, scalars);
+  }
+
+  /**
+   * Whether only the rows that were read are updated: where the others would stay what they are, or where
+   * the parameter says so.
+   */
+  #changesRows(parameter: Variable, gradient: Tensor, constraintOf: ConstraintOf): boolean {
+    const { gradientAccumulationSteps, useEma } = this.#settings;
+    const count = countRows(gradient);
+    if (count === Infinity || gradientAccumulationSteps || useEma || constraintOf(parameter)) {
+      return false;
+    }
+    if (parameter.sparse) return true;
+    const rests = this.#rule.rests?.(this.#options) === true && !this.#decays(parameter);
+    // With as many reads as rows, a pass over the table is as good.
+    return rests && count < parameter.shape[0]!;
   }
 
   #decays(parameter: Variable): boolean {

@@ -46,6 +46,8 @@ export interface Rule<O extends RuleOptions, S extends keyof O & string = never>
   readonly scheduled?: readonly S[];
   /** Scalars shared by all parameters that are kept between steps. */
   readonly scalars?: Readonly<Record<string, number>>;
+  /** Whether a gradient of 0 changes nothing: rows of a table without one need not be looked at then. */
+  rests?(options: O): boolean;
   /** Scalars computed once per step; t counts updates from 1. Kept ones are returned in `keep`. */
   common?(
     t: Tensor,
@@ -76,6 +78,7 @@ export const sgd = rule({
   defaults: { momentum: 0, nesterov: false },
   learningRate: 0.01,
   scheduled: ["momentum"],
+  rests: ({ momentum }) => momentum === 0,
   slots: ({ momentum }): Record<string, number> => (momentum > 0 ? { momentum: 0 } : {}),
   update(w, g, { momentum: m }, { rate, momentum: scheduled }, { momentum, nesterov }) {
     const pull = mul(g, rate!);
@@ -99,6 +102,7 @@ export const adagrad = rule({
   name: "adagrad",
   defaults: { initialAccumulatorValue: 0.1, epsilon: 1e-7 },
   learningRate: 0.001,
+  rests: () => true,
   slots: ({ initialAccumulatorValue }) => ({ accumulator: initialAccumulatorValue }),
   update(w, g, { accumulator }, { rate }, { epsilon }) {
     const total = add(accumulator!, square(g));

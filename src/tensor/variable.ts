@@ -25,6 +25,8 @@ export class Variable extends Tensor {
   readonly name: string;
   /** Whether optimizers change it. */
   trainable: boolean;
+  /** Whether optimizers leave rows alone that a step did not read, their state included (see `sparse.ts`). */
+  sparse = false;
   #held: Tensor | null = null;
   /** What the first value will be computed from, as long as nobody has asked for it. */
   #initial: Tensor | null;

@@ -7,10 +7,11 @@ import { gradientsOf } from "../autodiff/gradient.js";
 import { type Executable, trace } from "../backend/run.js";
 import { ArgumentError, ShapeError } from "../errors.js";
 import type { CallContext, WeightInfo } from "../layers/layer.js";
-import { weightedMean } from "../nn/losses.js";
+import { maskedWeights, weightedMean } from "../nn/losses.js";
 import { add, cast, mul } from "../ops/elementwise.js";
 import { gather } from "../ops/gather.js";
 import type { ConstraintOf } from "../optimizers/optimizer.js";
+import { maskOf } from "../tensor/mask.js";
 import { randomSource } from "../tensor/random.js";
 import { type Shape, showShape } from "../tensor/shape.js";
 import { literal, type Tensor } from "../tensor/tensor.js";
@@ -132,7 +133,8 @@ function measure(
   objective.losses.forEach((loss, i) => {
     const y = batch.y[i];
     if (!loss || !y) return;
-    const part = weightedMean(loss(y, predictions[i]!), batch.weights[i] ?? null);
+    const prediction = predictions[i]!;
+    const part = weightedMean(loss(y, prediction), batch.weights[i] ?? null, maskOf(prediction));
     parts.push(part);
     const weight = objective.lossWeights[i]!;
     terms.push(weight === 1 ? part : mul(part, weight));
@@ -158,8 +160,9 @@ function updateMetrics(
   predictions: readonly Tensor[],
 ): void {
   for (const { metric, output, weighted } of metrics) {
-    const weights = weighted ? (batch.weights[output] ?? null) : null;
-    metric.updateState(batch.y[output]!, predictions[output]!, weights);
+    const prediction = predictions[output]!;
+    const given = weighted ? (batch.weights[output] ?? null) : null;
+    metric.updateState(batch.y[output]!, prediction, maskedWeights(given, maskOf(prediction)));
   }
 }
 

@@ -5,6 +5,12 @@
 import type { Call, TileProgram } from "../../src/compiler/program.js";
 import { ulpOf } from "./allClose.js";
 import { coveringWindows, pixelsRead } from "./imageReference.js";
+import {
+  recurrentCall,
+  recurrentGradientCall,
+  sequenceOuterReference,
+  sequenceProductReference,
+} from "./recurrentReference.js";
 
 type Numbers = ArrayLike<number>;
 
@@ -447,6 +453,15 @@ const scatterAddReference: Reference = (call, [updates, indices]) => {
   return [y];
 };
 
+const scatterRowsReference: Reference = (call, [x, indices, updates]) => {
+  const [axis, inner, count] = call.ints as [number, number, number];
+  const y = expected(axis * inner);
+  for (let i = 0; i < axis * inner; i++) y.values[i] = x![i]!;
+  for (let j = 0; j < count; j++)
+    for (let i = 0; i < inner; i++) y.values[indices![j]! * inner + i] = updates![j * inner + i]!;
+  return [y];
+};
+
 /** log Σ exp and the probabilities of one row. */
 function rowOf(x: Numbers, from: number, cols: number) {
   const row = Array.from({ length: cols }, (_, c) => x[from + c]!);
@@ -667,6 +682,19 @@ const transformGradientReference: Reference = (call, [dy, transforms], { sizes }
   return [dx];
 };
 
+/**
+ * Each of these sums the rounding errors of `terms` products, and of what follows element by element; the
+ * errors of a step flow into the next ones, where gates of slope ≤ 1 and weights of variance 1/units keep them
+ * of that size.
+ */
+function withinRoundings(lists: Float64Array[], terms: number, steps: number): Expected[] {
+  return lists.map((values) => {
+    const top = values.reduce((a, b) => Math.max(a, Math.abs(b)), 1);
+    const error = eps * (8 + 2 * Math.sqrt(terms)) * Math.max(1, steps) * 4;
+    return { values, allowed: values.map((v) => error * (Math.abs(v) + top)) };
+  });
+}
+
 /** The reference of every kernel. */
 export const references: Readonly<Record<string, Reference>> = {
   map: (call, inputs, context) => mapReference(call.tile!, inputs, context),
@@ -678,6 +706,7 @@ export const references: Readonly<Record<string, Reference>> = {
   copy: copyReference,
   gather: gatherReference,
   scatterAdd: scatterAddReference,
+  scatterRows: scatterRowsReference,
   softmax: softmaxReference,
   softmaxCrossEntropy: (call, [logits, targets]) => {
     const [, cols] = call.ints as [number, number];
@@ -699,4 +728,11 @@ export const references: Readonly<Record<string, Reference>> = {
   avgPoolGradient: avgPoolGradientReference,
   transformImages: transformReference,
   transformImagesGradient: transformGradientReference,
+  recurrent: ({ ints }, inputs) => withinRoundings(recurrentCall(ints, inputs), ints[2]!, ints[1]!),
+  recurrentGradient: ({ ints }, inputs) =>
+    withinRoundings(recurrentGradientCall(ints, inputs), 4 * ints[2]!, ints[1]!),
+  sequenceProduct: ({ ints }, inputs) =>
+    withinRoundings([sequenceProductReference(ints, inputs)], ints[2]!, 1),
+  sequenceOuter: ({ ints }, inputs) =>
+    withinRoundings([sequenceOuterReference(ints, inputs)], ints[0]! * ints[1]!, 1),
 };

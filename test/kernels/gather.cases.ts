@@ -44,7 +44,25 @@ function scattered([outer, axis, inner, count]: [number, number, number, number]
   };
 }
 
+function replaced([, axis, inner, count]: [number, number, number, number]): KernelCase[] {
+  const indices = i32(integers(count + 2, count, 0, axis));
+  const pairs = [
+    [f32(normal(5, axis * inner)), f32(normal(6, count * inner))],
+    [
+      { dtype: "uint8" as const, data: bytes(7, axis * inner) },
+      { dtype: "uint8" as const, data: bytes(8, count * inner) },
+    ],
+  ] as const;
+  return pairs.map(([x, updates]) => ({
+    name: `scatterRows ${count} into [${axis}, ${inner}], ${x.dtype}`,
+    call: { kernel: "scatterRows", ints: [axis, inner, count], floats: [] },
+    inputs: [x, indices, updates],
+    outputs: [out(axis * inner, x.dtype)],
+  }));
+}
+
 export const gatherCases: readonly KernelCase[] = [
   ...shapes.flatMap(gathered),
   ...shapes.map(scattered),
+  ...shapes.flatMap(replaced),
 ];

@@ -6,6 +6,7 @@ import type { Layer } from "../../src/layers/layer.js";
 import * as layers from "../../src/layers/layers.js";
 import type { DType } from "../../src/tensor/dtype.js";
 import { imageSamples } from "./imageSamples.js";
+import { sequenceSamples } from "./sequenceSamples.js";
 
 export interface LayerSample {
   readonly title: string;
@@ -13,6 +14,11 @@ export interface LayerSample {
   /** Shapes of the inputs with a batch; several when the layer takes an array. */
   readonly inputs: readonly (readonly number[])[];
   readonly dtype?: DType;
+  /** dtypes of the inputs, where they differ or are whole numbers below `limit`. */
+  readonly dtypes?: readonly DType[];
+  readonly limit?: number;
+  /** Whether the layer takes one input as well as several, so that their number is not refused. */
+  readonly anyInputs?: boolean;
   /** Output shape without the batch. */
   readonly output: readonly number[];
   /** Names and shapes of the weights, trainable ones first. */
@@ -397,4 +403,4 @@ const own: readonly LayerSample[] = [
   },
 ];
 
-export const samples: readonly LayerSample[] = [...own, ...imageSamples];
+export const samples: readonly LayerSample[] = [...own, ...imageSamples, ...sequenceSamples];

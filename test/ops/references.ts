@@ -3,6 +3,14 @@
  * Shares no code with `src`; shapes are computed here independently too.
  */
 import { coveringWindows, pixelsRead } from "../helpers/imageReference.js";
+import {
+  cellNames,
+  gateCount,
+  recurrentCall,
+  recurrentGradientCall,
+  sequenceOuterReference,
+  sequenceProductReference,
+} from "../helpers/recurrentReference.js";
 import { exactInstructions, philox } from "../helpers/reference.js";
 
 /** A dense row-major array. */
@@ -90,6 +98,17 @@ function transformInts(shape: readonly number[], transforms: Nd, attributes: Att
   const mode = ["constant", "nearest", "reflect", "wrap"].indexOf(attributes.fillMode as string);
   const bilinear = attributes.interpolation === "bilinear" ? 1 : 0;
   return [...shape, ...(attributes.output as number[]), transforms.shape[0]!, bilinear, mode];
+}
+
+/** The attributes of a recurrent kernel that computes all results of a cell. */
+function recurrentInts(
+  sizes: readonly number[],
+  { cell, reverse, has }: Attributes,
+  wanted: number,
+  operands: readonly string[],
+): number[] {
+  const flags = operands.map((name) => Number((has as string[]).includes(name)));
+  return [...sizes, cellNames.indexOf(cell as string), wanted, Number(reverse), ...flags];
 }
 
 /** Elements of x along the axes from … to − 1, for each combination of the others. */
@@ -389,6 +408,15 @@ export const references: Readonly<Record<string, Reference>> = {
     });
     return [result];
   },
+  scatterRows: ([x, indices, updates]) => {
+    const result = build(x!.shape, (index) => at(x!, index));
+    each(updates!.shape, ([j, ...rest], flat) => {
+      const place = [indices!.data[j!]!, ...rest];
+      (result.data as Float64Array)[flatOf(x!.shape, place)] = updates!.data[flat]!;
+    });
+    return [result];
+  },
+  identity: ([x]) => [x!],
   argReduce: ([x], { axis, min }) => {
     const all = runs(x!, axis as number, (axis as number) + 1);
     const best = (list: number[]): number =>
@@ -489,5 +517,53 @@ export const references: Readonly<Record<string, Reference>> = {
         return philox(counter, key)[i % 4]!;
       }),
     ];
+  },
+  recurrent: (inputs, attributes) => {
+    const cell = attributes.cell as string;
+    const [batch, time] = inputs[0]!.shape as [number, number];
+    const units = inputs[1]!.shape[0]!;
+    const gates = gateCount(cell);
+    const count = cell === "lstm" ? 7 : gates === 3 ? 5 : 4;
+    const operands = ["bias", "recurrentBias", "h0", "peepholes", "mask", "lengths"];
+    const ints = recurrentInts([batch, time, units], attributes, 2 ** count - 1, operands);
+    const [step, state] = [
+      [batch, time, units],
+      [batch, units],
+    ];
+    const shapes = [step, state, [batch, time, gates * units], step, step, state, step];
+    const lists = recurrentCall(
+      ints,
+      inputs.map((x) => x.data),
+    );
+    return lists.map((data, i) => ({ shape: shapes[i]!, data }));
+  },
+  recurrentGradient: (inputs, attributes) => {
+    const cell = attributes.cell as string;
+    const [batch, time, width] = inputs[1]!.shape as [number, number, number];
+    const units = inputs[0]!.shape[0]!;
+    const wanted = cell === "lstm" ? 0b1101 : cell === "gruResetAfter" ? 0b111 : 0b101;
+    const operands = ["peepholes", "mask", "lengths", "dOutputs", "dH", "dC"];
+    const ints = recurrentInts([batch, time, units], attributes, wanted, operands);
+    const [wide, state] = [
+      [batch, time, width],
+      [batch, units],
+    ];
+    const shapes = [wide, wide, state, state].filter((_, i) => wanted & (1 << i));
+    const lists = recurrentGradientCall(
+      ints,
+      inputs.map((x) => x.data),
+    );
+    return lists.map((data, i) => ({ shape: shapes[i]!, data }));
+  },
+  sequenceProduct: ([x, w, lengths], { transpose }) => {
+    const units = w!.shape[transpose ? 0 : 1]!;
+    const ints = [...x!.shape, units, Number(transpose)];
+    const data = sequenceProductReference(ints, [x!.data, w!.data, lengths!.data]);
+    return [{ shape: [x!.shape[0]!, x!.shape[1]!, units], data }];
+  },
+  sequenceOuter: ([x, y, lengths]) => {
+    const ints = [...x!.shape, y!.shape[2]!];
+    const data = sequenceOuterReference(ints, [x!.data, y!.data, lengths!.data]);
+    return [{ shape: ints.slice(2), data }];
   },
 };

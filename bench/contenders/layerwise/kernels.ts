@@ -11,7 +11,7 @@ import type { Program } from "../../../src/compiler/program.js";
 import { normalize } from "../../../src/ops/normalization.js";
 import { allocate, type TypedArray } from "../../../src/tensor/dtype.js";
 import { middle } from "../../lib/measure.js";
-import type { ConvolutionSpec, KernelSpec } from "../../lib/spec.js";
+import type { ConvolutionSpec, KernelSpec, RecurrentSpec } from "../../lib/spec.js";
 import type { Measured } from "./worker.js";
 
 /** Below this, a kernel is called several times per run, so that the way into the addon costs little. */
@@ -63,6 +63,37 @@ function convolutionRequest(spec: ConvolutionSpec): TraceRequest {
   }
 }
 
+function recurrentRequest(spec: RecurrentSpec): TraceRequest {
+  const { cell, training, batch, time, inputs, units, layers } = spec;
+  const gates = cell === "lstm" ? 4 : 3;
+  const biasShape = cell === "lstm" ? [4 * units] : [2, 3 * units];
+  const weights = Array.from({ length: layers }, (_, i) => [
+    input(`kernel${i}`, i === 0 ? inputs : units, gates * units),
+    input(`recurrentKernel${i}`, units, gates * units),
+    input(`bias${i}`, ...biasShape),
+  ]).flat();
+  const of = (xs: readonly lw.Tensor[]): lw.Tensor => {
+    let y = xs[0]!;
+    for (let i = 1; i < xs.length; i += 3) {
+      const [k, r, b] = xs.slice(i, i + 3) as [lw.Tensor, lw.Tensor, lw.Tensor];
+      y = cell === "lstm" ? lw.lstm(y, k, r, b).outputs : lw.gru(y, k, r, b).outputs;
+    }
+    return y;
+  };
+  const x = input("x", batch, time, inputs);
+  return {
+    name: spec.kernel,
+    inputs: [x, ...weights, ...(training ? [input("dy", batch, time, units)] : [])],
+    body: (tensors) => {
+      if (!training) return [of(tensors)];
+      const [dy] = tensors.slice(-1);
+      const given = tensors.slice(0, -1);
+      const y = of(given);
+      return [y, ...gradientsOf(y, given, dy!)];
+    },
+  };
+}
+
 /** Multiplications and additions of a kernel that has so many; else what needs no repeats. */
 function flopsOf(spec: KernelSpec): number {
   if (spec.kernel === "gemm") return 2 * spec.m * spec.n * spec.k;
@@ -94,6 +125,8 @@ function requestOf(spec: KernelSpec): TraceRequest {
     case "conv2dInputGradient":
     case "conv2dFilterGradient":
       return convolutionRequest(spec);
+    case "recurrent":
+      return recurrentRequest(spec);
     case "relu":
       return { name, inputs: [input("x", spec.size)], body: ([x]) => [lw.relu(x!)] };
     case "exp":
@@ -177,10 +210,15 @@ function requestOf(spec: KernelSpec): TraceRequest {
 }
 
 /** One array per binding: floats in [0, 1), integers 0, both valid for every kernel here. */
-function fill({ bindings }: Program): TypedArray[] {
+function fill({ bindings }: Program, spec: KernelSpec): TypedArray[] {
+  // As recurrent weights start: larger ones would saturate every gate.
+  const scale = spec.kernel === "recurrent" ? 2 / Math.sqrt(spec.units) : 1;
+  const shift = spec.kernel === "recurrent" ? 0.5 : 0;
   return bindings.map(({ dtype, size }) => {
     const array = allocate(dtype, size);
-    if (dtype === "float32") for (let i = 0; i < size; i++) array[i] = Math.random();
+    if (dtype === "float32") {
+      for (let i = 0; i < size; i++) array[i] = scale * (Math.random() - shift);
+    }
     return array;
   });
 }
@@ -191,7 +229,7 @@ export async function kernelContender(spec: KernelSpec): Promise<Measured> {
   const repeats = Math.max(1, Math.round(flopsPerRun / flopsOf(spec)));
   const calls = Array.from({ length: repeats }, () => program.calls).flat();
   const loaded = backend().load({ ...program, calls });
-  const bindings = fill(program);
+  const bindings = fill(program, spec);
   return {
     async measure(seconds) {
       const bench = new Benchmark(() => loaded.runSync(bindings), {

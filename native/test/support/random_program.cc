@@ -82,6 +82,7 @@ class Generator {
       case k_copy: return copy();
       case k_gather: return gather();
       case k_scatterAdd: return scatterAdd();
+      case k_scatterRows: return scatterRows();
       case k_softmax: return softmax();
       case k_softmaxCrossEntropy: return crossEntropy(false);
       case k_sparseSoftmaxCrossEntropy: return crossEntropy(true);
@@ -355,6 +356,13 @@ class Generator {
     const int64_t outer = smallDim(), axis = smallDim(), inner = dim(), count = smallDim();
     b_.call(k_scatterAdd, {input(kFloat32, outer * count * inner), input(kInt32, count)},
             {output(kFloat32, outer * axis * inner)}, {outer, axis, inner, count});
+  }
+  void scatterRows() {
+    const int64_t axis = smallDim(), inner = dim(), count = smallDim();
+    const DType dtype = anyType();
+    b_.call(k_scatterRows,
+            {input(dtype, axis * inner), input(kInt32, count), input(dtype, count * inner)},
+            {output(dtype, axis * inner)}, {axis, inner, count});
   }
   void softmax() {
     const int64_t rows = smallDim(), cols = dim();

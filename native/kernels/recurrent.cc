@@ -1,0 +1,377 @@
+// recurrent: all steps of a simple recurrent, LSTM or GRU layer. Phase 0 packs the weights and starts the
+// states; each stage of a step is a phase of its own, unless threads share the rows: then phase 1 is all.
+#include "recurrent.h"
+#include "../simd/math.h"
+
+namespace layerwise {
+namespace LAYERWISE_ISA_NAMESPACE {
+namespace {
+
+// Results by their bit in `wanted`.
+enum : int { kOutputs, kState, kGates, kPrevious, kInner, kCell, kPreviousCells };
+
+// What the plan decides, from the shape alone.
+struct Plan {
+  bool packed;
+  int64_t width, blocks;  // units of a block, and how many blocks
+  explicit Plan(const RecurrentShape& s) {
+    // Packing pays from a few uses of the weights on; a single step is as a matrix product.
+    packed = s.time > 1 ? s.batch * s.time >= 8 : s.batch >= 3 * kRows;
+    width = !packed && s.batch == 1 ? kRowUnits : panelWidth(s.batch, s.units);
+    blocks = ceilDiv(s.units, width);
+  }
+};
+
+// Byte offsets in shared memory.
+struct Shared {
+  Layout layout;
+  int64_t order, panels, bias, recurrentBias, h[2], c, z, reset;
+  int64_t stride;  // of the rows of states
+  Shared(const RecurrentShape& s, const Plan& plan) {
+    stride = rowStride(s.units);
+    const int64_t rows = s.batch * stride;
+    const bool gru = s.cell == kGruCell;
+    order = layout.take(SequenceOrder::ints(s.batch, s.time) * 4);
+    bias = layout.floats(s.gates() * stride);
+    recurrentBias = layout.floats(s.gates() * stride);
+    for (int64_t& at : h) at = layout.floats(rows);
+    c = layout.floats(s.cell == kLstmCell ? rows : 0);
+    z = layout.floats(gru ? rows : 0);
+    reset = layout.floats(gru ? rows : 0);
+    panels = layout.floats(plan.packed ? plan.blocks * s.gates() * s.units * plan.width : 0);
+  }
+};
+
+struct Forward {
+  const Call& call;
+  const Run& run;
+  const RecurrentShape s;
+  const Plan plan;
+  const Shared at;
+  const float *pre, *weights, *bias, *recurrentBias, *h0, *c0, *peepholes, *mask;
+  const int32_t* lengths;
+  int32_t lengthsInput;
+  float *outputs, *hLast, *gates, *previous, *inner, *cLast, *previousCells;
+  float *panels, *paddedBias, *paddedRecurrentBias, *h[2], *c, *z, *reset;
+  SequenceOrder order;
+
+  template <class T>
+  T* shared(int64_t offset) const { return (T*)(run.shared + offset); }
+
+  Forward(const Call& theCall, const Run& theRun)
+      : call(theCall), run(theRun), s(theCall), plan(s), at(s, plan),
+        order(theRun.shared + at.order, s.batch, s.time) {
+    const int32_t* const has = call.ints + 6;
+    Operands operands = {call, run};
+    pre = operands.input();
+    weights = operands.input();
+    bias = operands.input(has[0]);
+    recurrentBias = operands.input(has[1]);
+    h0 = operands.input(has[2]);
+    c0 = operands.input(has[2] && s.cell == kLstmCell);
+    peepholes = operands.input(has[3]);
+    mask = operands.input(has[4]);
+    lengthsInput = operands.inputs;
+    lengths = (const int32_t*)operands.input(has[5]);
+    const auto wanted = [&](int bit) { return operands.output((s.wanted >> bit & 1) != 0); };
+    outputs = wanted(kOutputs);
+    hLast = wanted(kState);
+    gates = wanted(kGates);
+    previous = wanted(kPrevious);
+    inner = wanted(kInner);
+    cLast = wanted(kCell);
+    previousCells = wanted(kPreviousCells);
+    panels = shared<float>(at.panels);
+    paddedBias = shared<float>(at.bias);
+    paddedRecurrentBias = shared<float>(at.recurrentBias);
+    for (int i = 0; i < 2; i++) h[i] = shared<float>(at.h[i]);
+    c = shared<float>(at.c);
+    z = shared<float>(at.z);
+    reset = shared<float>(at.reset);
+  }
+};
+
+// Where one row of one step and one block stands; pointers are at the block's first unit.
+struct Row {
+  int64_t gate, product;  // distance of gates in `pre` and `gates`, and in `z`
+  int64_t pad;            // in the biases
+  const float *z, *pre, *bias, *recurrentBias, *seen, *mask, *peepholes;
+  float *next, *c, *update, *reset;
+  float *outputs, *gates, *previous, *inner, *previousCells;  // null: not wanted
+  float *hLast, *cLast;                                       // null: not this row's last step
+
+  LW_MEMBER void save(float* p, int64_t j, VF v, int64_t n) const {
+    if (!p) return;
+    if (n >= W) store(p + j, v);
+    else storePartial(p + j, v, n);
+  }
+  template <bool PART>
+  LW_MEMBER VF input(int64_t g, int64_t j, int64_t n) const {
+    return get<PART>(pre + g * gate + j, n) + load(bias + g * pad + j);
+  }
+  LW_MEMBER VF recurrent(int64_t g, int64_t j) const { return load(z + g * product + j); }
+  // The new state, and what there is to save of every cell.
+  template <bool PART>
+  LW_MEMBER void finish(int64_t j, VF h, VF before, int64_t n) const {
+    store(next + j, mask ? h * get<PART>(mask + j, n) : h);
+    save(outputs, j, h, n);
+    save(previous, j, before, n);
+    save(hLast, j, h, n);
+  }
+};
+
+template <Cell CELL, bool PART>
+LW_INLINE void simpleLanes(const Row& r, int64_t j, int64_t n) {
+  const VF x = r.input<PART>(0, j, n) + r.recurrent(0, j);
+  VF h = x;
+  if (CELL == kTanhCell) h = tanh(x);
+  if (CELL == kReluCell) h = x > 0.0f ? x : (x != x ? x : zero());
+  if (CELL == kSigmoidCell) h = sigmoid(x);
+  r.save(r.gates, j, h, n);
+  r.finish<PART>(j, h, load(r.seen + j), n);
+}
+
+template <bool PART>
+LW_INLINE void lstmLanes(const Row& r, int64_t j, int64_t n) {
+  const VF before = load(r.c + j);
+  VF i = r.input<PART>(0, j, n) + r.recurrent(0, j);
+  VF f = r.input<PART>(1, j, n) + r.recurrent(1, j);
+  VF g = r.input<PART>(2, j, n) + r.recurrent(2, j);
+  VF o = r.input<PART>(3, j, n) + r.recurrent(3, j);
+  if (r.peepholes) {
+    i = fma(get<PART>(r.peepholes + j, n), before, i);
+    f = fma(get<PART>(r.peepholes + r.gate + j, n), before, f);
+  }
+  i = sigmoid(i);
+  f = sigmoid(f);
+  g = tanh(g);
+  const VF c = fma(f, before, i * g);
+  if (r.peepholes) o = fma(get<PART>(r.peepholes + 2 * r.gate + j, n), c, o);
+  o = sigmoid(o);
+  const VF t = tanh(c);
+  store(r.c + j, c);
+  if (r.gates) {
+    put<PART>(r.gates + j, i, n);
+    put<PART>(r.gates + r.gate + j, f, n);
+    put<PART>(r.gates + 2 * r.gate + j, g, n);
+    put<PART>(r.gates + 3 * r.gate + j, o, n);
+  }
+  r.save(r.inner, j, t, n);
+  r.save(r.previousCells, j, before, n);
+  r.save(r.cLast, j, c, n);
+  r.finish<PART>(j, o * t, load(r.seen + j), n);
+}
+
+template <bool PART>
+LW_INLINE void gruAfterLanes(const Row& r, int64_t j, int64_t n) {
+  const VF before = load(r.seen + j);
+  const VF z = sigmoid(r.input<PART>(0, j, n) + (r.recurrent(0, j) + load(r.recurrentBias + j)));
+  const VF reset =
+      sigmoid(r.input<PART>(1, j, n) + (r.recurrent(1, j) + load(r.recurrentBias + r.pad + j)));
+  const VF inner = r.recurrent(2, j) + load(r.recurrentBias + 2 * r.pad + j);
+  const VF g = tanh(fma(reset, inner, r.input<PART>(2, j, n)));
+  if (r.gates) {
+    put<PART>(r.gates + j, z, n);
+    put<PART>(r.gates + r.gate + j, reset, n);
+    put<PART>(r.gates + 2 * r.gate + j, g, n);
+  }
+  r.save(r.inner, j, inner, n);
+  r.finish<PART>(j, fma(z, before - g, g), before, n);
+}
+
+template <bool PART>
+LW_INLINE void gruGateLanes(const Row& r, int64_t j, int64_t n) {
+  const VF z = sigmoid(r.input<PART>(0, j, n) + r.recurrent(0, j));
+  const VF reset = sigmoid(r.input<PART>(1, j, n) + r.recurrent(1, j));
+  const VF inner = reset * load(r.seen + j);
+  store(r.update + j, z);
+  store(r.reset + j, inner);
+  if (r.gates) {
+    put<PART>(r.gates + j, z, n);
+    put<PART>(r.gates + r.gate + j, reset, n);
+  }
+  r.save(r.inner, j, inner, n);
+}
+template <bool PART>
+LW_INLINE void gruStateLanes(const Row& r, int64_t j, int64_t n) {
+  const VF before = load(r.seen + j), z = load(r.update + j);
+  const VF g = tanh(r.input<PART>(2, j, n) + r.recurrent(0, j));
+  if (r.gates) put<PART>(r.gates + 2 * r.gate + j, g, n);
+  r.finish<PART>(j, fma(z, before - g, g), before, n);
+}
+
+template <class Whole, class Part>
+LW_INLINE void overUnits(int64_t units, Whole whole, Part part) {
+  int64_t j = 0;
+  for (; j + W <= units; j += W) whole(j);
+  if (j < units) part(j, units - j);
+}
+
+#define LW_OVER_UNITS(lanes)                                                        \
+  overUnits(                                                                        \
+      units, [&](int64_t j) __attribute__((always_inline)) { lanes<false>(r, j, W); }, \
+      [&](int64_t j, int64_t n) __attribute__((always_inline)) { lanes<true>(r, j, n); })
+
+template <Cell CELL>
+void simpleUnits(const Row& r, int64_t units) {
+  overUnits(
+      units, [&](int64_t j) __attribute__((always_inline)) { simpleLanes<CELL, false>(r, j, W); },
+      [&](int64_t j, int64_t n) __attribute__((always_inline)) { simpleLanes<CELL, true>(r, j, n); });
+}
+
+void finishUnits(Cell cell, int64_t stage, const Row& r, int64_t units) {
+  switch (cell) {
+    case kTanhCell: return simpleUnits<kTanhCell>(r, units);
+    case kReluCell: return simpleUnits<kReluCell>(r, units);
+    case kSigmoidCell: return simpleUnits<kSigmoidCell>(r, units);
+    case kLinearCell: return simpleUnits<kLinearCell>(r, units);
+    case kLstmCell: return LW_OVER_UNITS(lstmLanes);
+    case kGruAfterCell: return LW_OVER_UNITS(gruAfterLanes);
+    case kGruCell: return stage == 0 ? LW_OVER_UNITS(gruGateLanes) : LW_OVER_UNITS(gruStateLanes);
+  }
+}
+
+// Step k of a row, block of units from j0 on; null pointers stay null.
+Row rowOf(const Forward& f, int64_t row, int64_t k, int64_t j0, const float* products, int64_t ldc) {
+  const RecurrentShape& s = f.s;
+  const int64_t place = s.place(f.order, row, k), sequence = f.order.sequence[row], stride = f.at.stride;
+  const bool last = f.order.length[row] == k + 1;
+  const auto step = [&](float* p) { return p ? p + place * s.units + j0 : nullptr; };
+  const auto state = [&](float* p) { return p && last ? p + sequence * s.units + j0 : nullptr; };
+  const auto own = [&](float* p) { return p + row * stride + j0; };
+  Row r;
+  r.gate = s.units;
+  r.product = ldc;
+  r.pad = stride;
+  r.z = products;
+  r.pre = f.pre + place * s.width() + j0;
+  r.bias = f.paddedBias + j0;
+  r.recurrentBias = f.paddedRecurrentBias + j0;
+  r.seen = own(f.h[k & 1]);
+  r.mask = f.mask ? f.mask + sequence * s.units + j0 : nullptr;
+  r.peepholes = f.peepholes ? f.peepholes + j0 : nullptr;
+  r.next = own(f.h[(k + 1) & 1]);
+  r.c = own(f.c);
+  r.update = own(f.z);
+  r.reset = own(f.reset);
+  r.outputs = step(f.outputs);
+  r.gates = f.gates ? f.gates + place * s.width() + j0 : nullptr;
+  r.previous = step(f.previous);
+  r.inner = step(f.inner);
+  r.previousCells = step(f.previousCells);
+  r.hLast = state(f.hLast);
+  r.cLast = state(f.cLast);
+  return r;
+}
+
+// One stage of step k for a share of rows and units.
+void runStage(const Forward& f, const Share& share, int64_t k, int64_t stage) {
+  const RecurrentShape& s = f.s;
+  const int64_t rows = share.rows(f.order.active(k)), width = f.plan.width, lda = share.step * f.at.stride;
+  if (rows == 0) return;
+  const int64_t firstGate = stage == 1 ? 2 : 0;
+  const int64_t gates = s.cell == kGruCell ? (stage == 0 ? 2 : 1) : s.gates();
+  const float* const a = (stage == 1 ? f.reset : f.h[k & 1]) + share.first * f.at.stride;
+  float* const products = (float*)f.run.scratch;
+  for (int64_t block = share.blocks.begin; block < share.blocks.end; block++) {
+    const int64_t j0 = block * width, units = minOf(width, s.units - j0);
+    for (int64_t i0 = 0; i0 < rows; i0 += kGroupRows) {
+      const int64_t n = minOf(kGroupRows, rows - i0);
+      for (int64_t g = 0; g < gates; g++) {
+        float* const to = products + g * width;
+        if (f.plan.packed) {
+          const float* const panel =
+              f.panels + (block * s.gates() + firstGate + g) * s.units * width;
+          multiplyRows(a + i0 * lda, lda, n, panel, width, true, s.units, width, to, gates * width);
+        } else {
+          const float* const from = f.weights + (firstGate + g) * s.units + j0;
+          multiplyRows(a + i0 * lda, lda, n, from, s.width(), false, s.units, units, to, gates * width);
+        }
+      }
+      for (int64_t i = 0; i < n; i++) {
+        const int64_t row = share.first + (i0 + i) * share.step;
+        const Row r = rowOf(f, row, k, j0, products + i * gates * width, width);
+        finishUnits(s.cell, stage, r, units);
+      }
+    }
+  }
+}
+
+// Packs a part of the weights, starts a part of the rows, and leaves zeros where there are no steps.
+void prepare(Forward& f, int64_t part, int64_t parts) {
+  const RecurrentShape& s = f.s;
+  const int64_t units = s.units, stride = f.at.stride, gates = s.gates();
+  // Everybody needs the order now: only the first part's stays.
+  if (part > 0) f.order = SequenceOrder(f.run.scratch, s.batch, s.time);
+  if (f.lengths && part == 0) checkLengths(f.call, f.run, f.lengthsInput, s.batch, s.time);
+  f.order.sort(f.lengths, s.batch);
+  if (part == 0) {
+    for (int64_t g = 0; g < gates; g++) {
+      copyOrClear(f.paddedBias + g * stride, f.bias ? f.bias + g * units : nullptr, units);
+      copyOrClear(f.paddedRecurrentBias + g * stride,
+                  f.recurrentBias ? f.recurrentBias + g * units : nullptr, units);
+    }
+  }
+  if (f.plan.packed) {
+    const Range own = split(f.plan.blocks * gates, 1, part, parts);
+    for (int64_t i = own.begin; i < own.end; i++) {
+      const int64_t j0 = i / gates * f.plan.width;
+      packPanel(f.weights + i % gates * units + j0, s.width(), false, units,
+                minOf(f.plan.width, units - j0), f.plan.width, f.panels + i * units * f.plan.width);
+    }
+  }
+  for (int64_t row = part; row < s.batch; row += parts) {
+    const int64_t b = f.order.sequence[row], length = f.order.length[row];
+    const float* const h = f.h0 ? f.h0 + b * units : nullptr;
+    const float* const c = f.c0 ? f.c0 + b * units : nullptr;
+    float* const start = f.h[0] + row * stride;
+    copyOrClear(start, h, units);
+    if (f.mask && h) {
+      for (int64_t u = 0; u < units; u++) start[u] = h[u] * f.mask[b * units + u];
+    }
+    if (s.cell == kLstmCell) copyOrClear(f.c + row * stride, c, units);
+    if (length == 0) {
+      if (f.hLast) copyOrClear(f.hLast + b * units, h, units);
+      if (f.cLast) copyOrClear(f.cLast + b * units, c, units);
+    }
+    float* const steps[] = {f.outputs, f.previous, f.inner, f.previousCells};
+    for (float* p : steps) clearPadding(p, b, length, s.time, units);
+    clearPadding(f.gates, b, length, s.time, s.width());
+  }
+}
+
+}  // namespace
+
+void plan_recurrent(Call& call) {
+  const RecurrentShape s(call);
+  const Plan plan(s);
+  const Shared shared(s, plan);
+  call.phases = (int32_t)(1 + s.time * s.stages());
+  call.sharedBytes = shared.layout.bytes;
+  call.scratchBytes = maxOf(minOf(kGroupRows, s.batch) * s.gates() * plan.width * 4,
+                            SequenceOrder::ints(s.batch, s.time) * 4);
+  const int64_t stepWork = s.batch * s.width() * (s.units / (5 * W) + 2);
+  call.work = s.time * stepWork + (plan.packed ? s.units * s.width() / 4 : 0);
+  call.maxParts = partsOf(s, plan.blocks, stepWork);
+}
+
+void run_recurrent(const Call& call, const Run& run, int phase, int64_t part, int64_t parts) {
+  Forward f(call, run);
+  if (phase == 0) {
+    prepare(f, part, parts);
+    return;
+  }
+  const Share share(f.s.batch, f.plan.blocks, part, parts);
+  const int64_t stages = f.s.stages();
+  if (!share.alone) {
+    runStage(f, share, (phase - 1) / stages, (phase - 1) % stages);
+    return;
+  }
+  if (phase > 1) return;
+  for (int64_t k = 0; k < f.s.time; k++) {
+    for (int64_t stage = 0; stage < stages; stage++) runStage(f, share, k, stage);
+  }
+}
+
+}  // namespace LAYERWISE_ISA_NAMESPACE
+}  // namespace layerwise

@@ -1,0 +1,532 @@
+/**
+ * Recurrent layers: `simpleRNN`, `lstm` and `gru`, and `rnn` over any cell. What differs between them is in
+ * recurrence.ts and cells.ts; states, masks, directions and outputs are the same for all and here.
+ */
+import { ArgumentError, expected, ShapeError, StateError } from "../errors.js";
+import type { ConfigOf, Declaration, OptionsOf } from "../nn/options.js";
+import { fill } from "../ops/creation.js";
+import { cast, mul, where } from "../ops/elementwise.js";
+import { expandDims, reverse as reversed, stack } from "../ops/movement.js";
+import { asTensor } from "../ops/op.js";
+import { lengthsOf, maskOf } from "../tensor/mask.js";
+import { sameShape, showShape } from "../tensor/shape.js";
+import { type Tensor, type TensorLike, zerosLeaf } from "../tensor/tensor.js";
+import { Variable } from "../tensor/variable.js";
+import { cellOf, type RNNCell, StackedRNNCells } from "./cells.js";
+import { boolean, type Field, knownSize, type Serialized } from "./config.js";
+import {
+  type CallContext,
+  type InputSpec,
+  isShapeList,
+  Layer,
+  type LayerOptions,
+  maker,
+} from "./layer.js";
+import { isMaskList, type Masks } from "./masks.js";
+import { layer as layerField, layerList } from "./nested.js";
+import { sourceOf } from "./randomness.js";
+import {
+  drawNoise,
+  gruOptions,
+  gruRecurrence,
+  lstmOptions,
+  lstmRecurrence,
+  type Recurrence,
+  simpleRecurrence,
+  simpleRNNOptions,
+} from "./recurrence.js";
+import { stepsOf, walk } from "./sequence.js";
+import type { BatchShape, BatchSpec } from "./symbolic.js";
+
+const sequenceOptions = {
+  /** Whether the outputs of all steps are given, [batch, time, units], or the last one. */
+  returnSequences: boolean(false),
+  /** Whether the last states are given as further outputs. */
+  returnState: boolean(false),
+  /** Reads sequences from their end; the outputs come in the order in which they were read. */
+  goBackwards: boolean(false),
+  /**
+   * Whether a batch goes on with the states that the one before ended with, row by row. A batch of another
+   * size has states of its own.
+   */
+  stateful: boolean(false),
+  /** Taken for Keras' sake: it changes nothing here. */
+  unroll: boolean(false),
+  /** Whether the output at masked steps is 0 rather than that of the step before. */
+  zeroOutputForMask: boolean(false),
+};
+
+type SequenceConfig = ConfigOf<typeof sequenceOptions>;
+
+/** A network over a sequence: what `process` gives. */
+export interface Processed {
+  /** Of all steps in the order of time, [batch, time, …]. */
+  readonly outputs: Tensor;
+  /** The one that was put out last. */
+  readonly last: Tensor;
+  readonly states: readonly Tensor[];
+}
+
+interface Processing {
+  readonly reverse: boolean;
+  /** Whether outputs at masked steps repeat the one before; else they are 0. */
+  readonly repeat: boolean;
+}
+
+/** What all recurrent layers do. A subclass says what a step is. */
+export abstract class Recurrent<D extends Declaration = Declaration> extends Layer<D> {
+  override readonly supportsMasking = true;
+  protected override inputSpec: InputSpec = { arity: "any", minRank: 3, others: { rank: 2 } };
+  /** States by batch size, for a stateful layer. */
+  readonly #kept = new Map<number, Variable[]>();
+
+  /** The options that all recurrent layers have. */
+  abstract get sequence(): SequenceConfig;
+  /** Sizes of the states. */
+  abstract get stateSizes(): readonly number[];
+  /** Their names, for errors. */
+  protected abstract get stateNames(): readonly string[];
+  /** The shape of a step's output, after the batch. */
+  protected abstract outputOf(inputs: readonly BatchSpec[]): BatchShape;
+  /** Makes the weights for steps of this shape. */
+  protected abstract buildStep(step: BatchShape): void;
+  /** Goes through a sequence. */
+  protected abstract walkThrough(
+    x: Tensor,
+    states: readonly Tensor[],
+    mask: Tensor | null,
+    how: Processing,
+    context: CallContext,
+  ): Processed;
+
+  override build(inputShape: BatchShape | BatchShape[]): void {
+    const [x, ...states] = isShapeList(inputShape) ? inputShape : [inputShape];
+    this.buildStep([x![0]!, ...x!.slice(2)]);
+    this.inputSpec = {
+      arity: "any",
+      rank: x!.length,
+      axes: Object.fromEntries(
+        x!.slice(2).map((_, i) => [i + 2, knownSize(this.where, x!, i + 2)]),
+      ),
+      others: { rank: 2 },
+    };
+    this.#checkStates(states);
+  }
+
+  #checkStates(given: readonly BatchShape[]): void {
+    if (given.length === 0) return;
+    const sizes = this.stateSizes;
+    if (given.length !== sizes.length) {
+      throw new ArgumentError(
+        expected(
+          this.where,
+          `the input alone, or with ${sizes.length} initial state${sizes.length === 1 ? "" : "s"} (${this.stateNames.join(", ")})`,
+          `${given.length} state${given.length === 1 ? "" : "s"}`,
+        ),
+      );
+    }
+    given.forEach((shape, i) => {
+      if (shape.length === 2 && (shape[1] === null || shape[1] === sizes[i])) return;
+      throw new ShapeError(
+        expected(
+          this.where,
+          `initial state ${this.stateNames[i]} of shape [batch, ${sizes[i]}]`,
+          showShape(shape),
+        ),
+      );
+    });
+  }
+
+  override call(inputs: Tensor | Tensor[], context: CallContext): Tensor | Tensor[] {
+    const list = Array.isArray(inputs) ? inputs : [inputs];
+    const { returnSequences, returnState, goBackwards, zeroOutputForMask } = this.sequence;
+    const { outputs, last, states } = this.process(list, context, {
+      reverse: goBackwards,
+      repeat: !zeroOutputForMask,
+    });
+    const y = returnSequences ? (goBackwards ? reversed(outputs, 1) : outputs) : last;
+    return returnState ? [y, ...states] : y;
+  }
+
+  /**
+   * @internal Goes through sequences, with or without initial states, and keeps the last states if it is
+   * stateful. Outputs are in the order of time whatever the direction.
+   */
+  process(inputs: readonly Tensor[], context: CallContext, how: Processing): Processed {
+    const [x, ...given] = inputs as [Tensor, ...Tensor[]];
+    this.#checkStates(given.map((state) => state.shape));
+    const batch = x.shape[0]!;
+    for (const state of given) {
+      if (state.shape[0] === batch) continue;
+      throw new ShapeError(
+        expected(this.where, `initial states of ${batch} sequences`, `${state.shape[0]}`),
+      );
+    }
+    if (x.shape[1] === 0) {
+      throw new ShapeError(expected(this.where, "at least one step", showShape(x.shape)));
+    }
+    const mask = maskOf(x);
+    if (mask && mask.rank !== 2) {
+      throw new ShapeError(
+        expected(this.where, "a mask of shape [batch, time]", showShape(mask.shape)),
+      );
+    }
+    const kept = this.sequence.stateful ? this.#keptFor(batch) : null;
+    const initial =
+      given.length > 0
+        ? given
+        : (kept?.map((v) => v.read()) ?? this.stateSizes.map((size) => fill([batch, size], 0)));
+    const processed = this.walkThrough(x, initial, mask, how, context);
+    kept?.forEach((variable, i) => {
+      variable.assign(processed.states[i]!);
+    });
+    return processed;
+  }
+
+  #keptFor(batch: number): Variable[] {
+    let kept = this.#kept.get(batch);
+    if (!kept) {
+      kept = this.stateSizes.map(
+        (size, i) =>
+          // The constructor rather than variable(): states may be made while a step is traced.
+          new Variable(
+            zerosLeaf([batch, size], "float32"),
+            `${this.name}/state ${this.stateNames[i]}`,
+            false,
+          ),
+      );
+      this.#kept.set(batch, kept);
+    }
+    return kept;
+  }
+
+  /** The states that a stateful layer goes on with, for batches of this size; null before the first. */
+  keptStates(batch: number): Tensor[] | null {
+    return this.#kept.get(batch)?.map((v) => v.read()) ?? null;
+  }
+
+  /**
+   * Makes a stateful layer begin anew: with zeros for all batch sizes, or with the given states for
+   * batches of their size.
+   * @throws StateError if the layer is not stateful, or while `fit` runs (in its callbacks it may be
+   * called); ShapeError for states that don't fit.
+   */
+  override resetStates(states?: readonly TensorLike[]): void {
+    if (!this.sequence.stateful) {
+      throw new StateError(`${this.where}: it is not stateful, so it has no states to reset`);
+    }
+    if (states === undefined) {
+      for (const variable of [...this.#kept.values()].flat()) variable.storageForUpdate().fill(0);
+      return;
+    }
+    const tensors = states.map((state) => asTensor(this.where, state));
+    this.#checkStates(tensors.map((state) => state.shape));
+    if (tensors.length === 0) {
+      throw new ArgumentError(expected(this.where, `${this.stateSizes.length} states`, "none"));
+    }
+    const batch = tensors[0]!.shape[0]!;
+    this.#keptFor(batch).forEach((variable, i) => {
+      variable.assign(tensors[i]!);
+    });
+  }
+
+  override get isStateful(): boolean {
+    return this.sequence.stateful;
+  }
+
+  /** By arithmetic: trying out would make states for the batch size that is tried. */
+  override inferOutputs(inputs: readonly BatchSpec[]): { outputs: BatchSpec[]; listed: boolean } {
+    this.#checkStates(inputs.slice(1).map((spec) => spec.shape));
+    const [batch, time] = inputs[0]!.shape as [number | null, number | null];
+    const { returnSequences, returnState } = this.sequence;
+    const step = this.outputOf(inputs);
+    const dtype = "float32";
+    const output = {
+      shape: returnSequences ? [batch, time, ...step] : [batch, ...step],
+      dtype,
+    } as const;
+    if (!returnState) return { outputs: [output], listed: false };
+    const states = this.stateSizes.map((size) => ({ shape: [batch, size], dtype }) as const);
+    return { outputs: [output, ...states], listed: true };
+  }
+
+  /** The mask of the input, in the order of the outputs; none where there is only the last output. */
+  override computeMask(_inputs: Tensor | Tensor[], mask: Masks): Masks {
+    const { returnSequences, returnState, goBackwards } = this.sequence;
+    const given = isMaskList(mask) ? (mask[0] ?? null) : mask;
+    const own =
+      !returnSequences || !given
+        ? null
+        : goBackwards
+          ? cast(reversed(cast(given, "int32"), 1), "bool")
+          : given;
+    return returnState ? [own, ...this.stateSizes.map(() => null)] : own;
+  }
+}
+
+/** A network with weights of its own over a sequence. */
+abstract class WeightedRecurrent<D extends Declaration> extends Recurrent<D> {
+  protected abstract get recurrence(): Recurrence;
+  protected abstract get noiseOptions(): Parameters<typeof drawNoise>[0];
+
+  override get stateSizes(): readonly number[] {
+    return this.recurrence.stateSizes;
+  }
+
+  protected override get stateNames(): readonly string[] {
+    return this.recurrence.stateNames;
+  }
+
+  protected override outputOf(): BatchShape {
+    return [this.recurrence.units];
+  }
+
+  protected override buildStep(step: BatchShape): void {
+    if (step.length !== 2) {
+      throw new ShapeError(
+        expected(
+          this.where,
+          "input of shape [batch, time, features]",
+          `one whose steps have shape ${showShape(step.slice(1))}`,
+        ),
+      );
+    }
+    this.recurrence.build(this.addWeight.bind(this), knownSize(this.where, step, 1));
+  }
+
+  protected override walkThrough(
+    given: Tensor,
+    initial: readonly Tensor[],
+    mask: Tensor | null,
+    { reverse, repeat }: Processing,
+    context: CallContext,
+  ): Processed {
+    const [batch, , inputs] = given.shape as [number, number, number];
+    const o = this.noiseOptions;
+    const source = () => sourceOf(this, context, o.seed);
+    const noise = drawNoise(o, context.training, source, batch, inputs);
+    const x = noise.input ? mul(given, expandDims(noise.input, 1)) : given;
+    const { recurrence } = this;
+    if (!recurrence.sequence) {
+      const { outputs, states } = walk(
+        recurrence.project(x),
+        initial,
+        (step, before) => recurrence.step(step, before, noise),
+        { mask, reverse, repeat },
+      );
+      return { outputs: stack(outputs, 1), last: states[0]!, states };
+    }
+    const options = { reverse, ...(noise.state ? { recurrentMask: noise.state } : {}) };
+    if (!mask) {
+      const { outputs, states } = recurrence.sequence(x, initial, options);
+      return { outputs, last: states[0]!, states };
+    }
+    const lengths = lengthsOf(mask);
+    if (lengths) {
+      const { outputs, states } = recurrence.sequence(x, initial, { ...options, lengths });
+      const last = states[0]!;
+      // Read from the end, the padding comes before anything was put out.
+      const filled =
+        repeat && !reverse ? where(expandDims(mask, -1), outputs, expandDims(last, 1)) : outputs;
+      return { outputs: filled, last, states };
+    }
+    const steps = stepsOf(mask);
+    const { outputs, states } = recurrence.sequence(steps.front(x), initial, {
+      ...options,
+      lengths: steps.lengths,
+    });
+    return { outputs: steps.back(outputs, reverse, repeat), last: states[0]!, states };
+  }
+}
+
+const simpleLayerOptions = { ...simpleRNNOptions, ...sequenceOptions };
+
+export type SimpleRNNLayerOptions = LayerOptions & OptionsOf<typeof simpleLayerOptions>;
+
+/**
+ * The simple recurrent network (Elman 1990): h(t) = activation(x(t)·kernel + h(t − 1)·recurrentKernel + bias).
+ *
+ * Input shape: [batch, time, features], and if wanted an initial state [batch, units]. Output shape: [batch,
+ * units], or [batch, time, units] with `returnSequences`.
+ */
+export class SimpleRNN extends WeightedRecurrent<typeof simpleLayerOptions> {
+  static override readonly className = "SimpleRNN";
+  protected readonly recurrence: Recurrence;
+
+  constructor(options: SimpleRNNLayerOptions) {
+    super(options, simpleLayerOptions);
+    this.recurrence = simpleRecurrence(this.config);
+  }
+
+  override get sequence(): SequenceConfig {
+    return this.config;
+  }
+
+  protected override get noiseOptions() {
+    return this.config;
+  }
+}
+
+/** The simple recurrent network over sequences. */
+export const simpleRNN = maker(SimpleRNN);
+
+const lstmLayerOptions = { ...lstmOptions, ...sequenceOptions };
+
+export type LSTMLayerOptions = LayerOptions & OptionsOf<typeof lstmLayerOptions>;
+
+/**
+ * Long short-term memory (Hochreiter & Schmidhuber 1997): gates i, f, o and a cell state c.
+ *
+ * Input shape: [batch, time, features], and if wanted initial states h and c, each [batch, units]. Output
+ * shape: [batch, units], or [batch, time, units] with `returnSequences`; then h and c with `returnState`.
+ */
+export class LSTM extends WeightedRecurrent<typeof lstmLayerOptions> {
+  static override readonly className = "LSTM";
+  protected readonly recurrence: Recurrence;
+
+  constructor(options: LSTMLayerOptions) {
+    super(options, lstmLayerOptions);
+    this.recurrence = lstmRecurrence(this.config);
+  }
+
+  override get sequence(): SequenceConfig {
+    return this.config;
+  }
+
+  protected override get noiseOptions() {
+    return this.config;
+  }
+}
+
+/** Long short-term memory over sequences. */
+export const lstm = maker(LSTM);
+
+const gruLayerOptions = { ...gruOptions, ...sequenceOptions };
+
+export type GRULayerOptions = LayerOptions & OptionsOf<typeof gruLayerOptions>;
+
+/**
+ * Gated recurrent units (Cho et al. 2014): gates z and r.
+ *
+ * Input shape: [batch, time, features], and if wanted an initial state [batch, units]. Output shape: [batch,
+ * units], or [batch, time, units] with `returnSequences`; then the state with `returnState`.
+ */
+export class GRU extends WeightedRecurrent<typeof gruLayerOptions> {
+  static override readonly className = "GRU";
+  protected readonly recurrence: Recurrence;
+
+  constructor(options: GRULayerOptions) {
+    super(options, gruLayerOptions);
+    this.recurrence = gruRecurrence(this.config);
+  }
+
+  override get sequence(): SequenceConfig {
+    return this.config;
+  }
+
+  protected override get noiseOptions() {
+    return this.config;
+  }
+}
+
+/** Gated recurrent units over sequences. */
+export const gru = maker(GRU);
+
+type CellLike = Layer | Serialized;
+
+/** A cell, or several that become a stack. */
+const cellField: Field<RNNCell, CellLike | readonly CellLike[], true> = {
+  required: true,
+  parse(where, option, given) {
+    if (!Array.isArray(given)) return cellOf(where, layerField().parse(where, option, given));
+    return new StackedRNNCells({ cells: layerList().parse(where, option, given) });
+  },
+  serialize: (cell, where, option) => layerField().serialize(cell, where, option),
+};
+
+const rnnOptions = { cell: cellField, ...sequenceOptions };
+
+export type RNNOptions = LayerOptions & OptionsOf<typeof rnnOptions>;
+
+/**
+ * Any cell over sequences: a cell is a layer with a `stateSize` that makes [output, …new states] of
+ * [input, …states]. An array of cells is a stack of them. The graph is as long as the sequence, so the layers
+ * `lstm`, `gru` and `simpleRNN` are faster than their cells.
+ *
+ * @example
+ * lw.layers.rnn({ cell: lw.layers.layerNormLSTMCell({ units: 64 }), returnSequences: true });
+ */
+export class RNN extends Recurrent<typeof rnnOptions> {
+  static override readonly className = "RNN";
+
+  constructor(options: RNNOptions) {
+    super(options, rnnOptions);
+    this.addLayer(this.config.cell);
+  }
+
+  /** What is done at each step. */
+  get cell(): RNNCell {
+    return this.config.cell;
+  }
+
+  override get sequence(): SequenceConfig {
+    return this.config;
+  }
+
+  override get stateSizes(): readonly number[] {
+    return [this.cell.stateSize].flat();
+  }
+
+  protected override get stateNames(): readonly string[] {
+    return this.stateSizes.map((_, i) => `${i + 1}`);
+  }
+
+  protected override buildStep(step: BatchShape): void {
+    this.cell.ensureBuilt([step, ...this.stateSizes.map((size) => [step[0]!, size])]);
+  }
+
+  protected override outputOf(inputs: readonly BatchSpec[]): BatchShape {
+    const [batch, , ...rest] = inputs[0]!.shape;
+    const states = this.stateSizes.map((size) => [batch!, size]);
+    const specs = [[batch!, ...rest], ...states].map(
+      (shape) => ({ shape, dtype: "float32" }) as const,
+    );
+    return this.cell.inferOutputs(specs, true).outputs[0]!.shape.slice(1);
+  }
+
+  protected override walkThrough(
+    x: Tensor,
+    initial: readonly Tensor[],
+    mask: Tensor | null,
+    how: Processing,
+    outer: CallContext,
+  ): Processed {
+    // A context of its own for each sequence: cells that drop something drop the same at all its steps.
+    const context: CallContext = {
+      training: outer.training,
+      random: outer.random,
+      addLoss: (loss) => outer.addLoss(loss),
+    };
+    const count = initial.length;
+    const step = (input: Tensor, states: readonly Tensor[]) => {
+      const made = [this.cell.invoke([input, ...states], context)].flat();
+      const [output, ...next] = made;
+      if (next.length !== count || !next.every((s, i) => sameShape(s.shape, states[i]!.shape))) {
+        const wanted = states.map((s) => showShape(s.shape)).join(", ");
+        throw new ShapeError(
+          expected(
+            this.cell.where,
+            `its call to give the output and new states of shapes ${wanted}`,
+            made.map((s) => showShape(s.shape)).join(", "),
+          ),
+        );
+      }
+      return { output: output!, states: next };
+    };
+    const { outputs, last, states } = walk(x, initial, step, { mask, ...how });
+    return { outputs: stack(outputs, 1), last, states };
+  }
+}
+
+/** Any cell over sequences. */
+export const rnn = maker(RNN);
