@@ -264,6 +264,20 @@ Row rowOf(const Forward& f, int64_t row, int64_t k, int64_t j0, const float* pro
   return r;
 }
 
+// Asks for what a row reads and writes element by element, which lies far from what other rows do.
+void fetchRow(const Row& r, int64_t units, int64_t firstGate, int64_t gates) {
+  const int64_t last = units - 1;
+  for (int64_t g = firstGate; g < firstGate + gates; g++) {
+    __builtin_prefetch(r.pre + g * r.gate);
+    __builtin_prefetch(r.pre + g * r.gate + last);
+    if (r.gates) __builtin_prefetch(r.gates + g * r.gate, 1);
+  }
+  float* const written[] = {r.outputs, r.previous, r.inner, r.previousCells};
+  for (float* p : written) {
+    if (p) __builtin_prefetch(p, 1);
+  }
+}
+
 // One stage of step k for a share of rows and units.
 void runStage(const Forward& f, const Share& share, int64_t k, int64_t stage) {
   const RecurrentShape& s = f.s;
@@ -279,6 +293,9 @@ void runStage(const Forward& f, const Share& share, int64_t k, int64_t stage) {
       const int64_t n = minOf(kGroupRows, rows - i0);
       for (int64_t g = 0; g < gates; g++) {
         float* const to = products + g * width;
+        for (int64_t i = 0; i < n && g == gates - 1; i++) {
+          fetchRow(rowOf(f, share.first + (i0 + i) * share.step, k, j0, nullptr, width), units, firstGate, gates);
+        }
         if (f.plan.packed) {
           const float* const panel =
               f.panels + (block * s.gates() + firstGate + g) * s.units * width;

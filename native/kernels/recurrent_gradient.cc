@@ -236,6 +236,19 @@ Row rowOf(const Backward& f, int64_t row, int64_t k, int64_t j0, bool later, con
           to(f.dRecurrent, wide)};
 }
 
+// Asks for what a row reads and writes element by element, which lies far from what other rows do.
+void fetchRow(const Row& r, int64_t gates) {
+  for (int64_t g = 0; g < gates; g++) {
+    __builtin_prefetch(r.gates + g * r.gate);
+    if (r.dPre) __builtin_prefetch(r.dPre + g * r.gate, 1);
+    if (r.dRecurrent) __builtin_prefetch(r.dRecurrent + g * r.gate, 1);
+  }
+  const float* const read[] = {r.previous, r.inner, r.previousCells, r.dOutputs};
+  for (const float* p : read) {
+    if (p) __builtin_prefetch(p);
+  }
+}
+
 // c = the gradients of step k's gates [first, first + count)·Rᵀ, for rows [i0, i0 + n) of a share.
 void multiplyGates(const Backward& f, const Share& share, int64_t block, int64_t i0, int64_t n, int64_t k,
                    int64_t first, int64_t count, float* c) {
@@ -256,6 +269,9 @@ void runStage(const Backward& f, const Share& share, int64_t k, int64_t stage) {
     const int64_t j0 = block * width, units = minOf(width, s.units - j0);
     for (int64_t i0 = 0; i0 < rows; i0 += kGroupRows) {
       const int64_t n = minOf(kGroupRows, rows - i0);
+      for (int64_t i = 0; i < n; i++) {
+        fetchRow(rowOf(f, share.first + (i0 + i) * share.step, k, j0, false, nullptr), s.gates());
+      }
       if (stage == 1) {
         multiplyGates(f, share, block, i0, n, k, 2, 1, products);
       } else {
