@@ -433,6 +433,11 @@ bool recurrentCell(Checker& c, Recurrent* s) {
   if (v[3] > Recurrent::kGruAfter) return c.fail("cell " + text(v[3]) + " is not 0 to 6");
   s->batch = v[0], s->time = v[1], s->units = v[2], s->cell = v[3], s->wanted = v[4];
   s->gates = s->cell == Recurrent::kLstm ? 4 : s->cell >= Recurrent::kGru ? 3 : 1;
+  const auto one = [](int64_t n) { return n > 0 ? n : 1; };
+  // States, the order of the rows and the number of phases follow from sizes whose product may be 0.
+  if (product({2, one(s->batch), one(s->time), s->gates, one(s->units)}) < 0) {
+    return c.fail("attributes describe a tensor of 2^31 elements or more");
+  }
   s->weights = product({s->units, s->gates, s->units});
   s->wide = product({s->batch, s->time, s->gates, s->units});
   s->narrow = product({s->batch, s->time, s->units});

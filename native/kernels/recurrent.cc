@@ -97,8 +97,8 @@ struct Row {
   int64_t pad;            // in the biases
   const float *z, *pre, *bias, *recurrentBias, *seen, *mask, *peepholes;
   float *next, *c, *update, *reset;
-  float *outputs, *gates, *previous, *inner, *previousCells;  // null: not wanted
-  float *hLast, *cLast;                                       // null: not this row's last step
+  float *outputs, *gates, *inner;  // null: not wanted
+  float *hLast, *cLast;            // null: not this row's last step
 
   LW_MEMBER void save(float* p, int64_t j, VF v, int64_t n) const {
     if (!p) return;
@@ -110,12 +110,10 @@ struct Row {
     return get<PART>(pre + g * gate + j, n) + load(bias + g * pad + j);
   }
   LW_MEMBER VF recurrent(int64_t g, int64_t j) const { return load(z + g * product + j); }
-  // The new state, and what there is to save of every cell.
   template <bool PART>
-  LW_MEMBER void finish(int64_t j, VF h, VF before, int64_t n) const {
+  LW_MEMBER void finish(int64_t j, VF h, int64_t n) const {
     store(next + j, mask ? h * get<PART>(mask + j, n) : h);
     save(outputs, j, h, n);
-    save(previous, j, before, n);
     save(hLast, j, h, n);
   }
 };
@@ -128,7 +126,7 @@ LW_INLINE void simpleLanes(const Row& r, int64_t j, int64_t n) {
   if (CELL == kReluCell) h = x > 0.0f ? x : (x != x ? x : zero());
   if (CELL == kSigmoidCell) h = sigmoid(x);
   r.save(r.gates, j, h, n);
-  r.finish<PART>(j, h, load(r.seen + j), n);
+  r.finish<PART>(j, h, n);
 }
 
 template <bool PART>
@@ -157,9 +155,8 @@ LW_INLINE void lstmLanes(const Row& r, int64_t j, int64_t n) {
     put<PART>(r.gates + 3 * r.gate + j, o, n);
   }
   r.save(r.inner, j, t, n);
-  r.save(r.previousCells, j, before, n);
   r.save(r.cLast, j, c, n);
-  r.finish<PART>(j, o * t, load(r.seen + j), n);
+  r.finish<PART>(j, o * t, n);
 }
 
 template <bool PART>
@@ -176,7 +173,7 @@ LW_INLINE void gruAfterLanes(const Row& r, int64_t j, int64_t n) {
     put<PART>(r.gates + 2 * r.gate + j, g, n);
   }
   r.save(r.inner, j, inner, n);
-  r.finish<PART>(j, fma(z, before - g, g), before, n);
+  r.finish<PART>(j, fma(z, before - g, g), n);
 }
 
 template <bool PART>
@@ -197,7 +194,7 @@ LW_INLINE void gruStateLanes(const Row& r, int64_t j, int64_t n) {
   const VF before = load(r.seen + j), z = load(r.update + j);
   const VF g = tanh(r.input<PART>(2, j, n) + r.recurrent(0, j));
   if (r.gates) put<PART>(r.gates + 2 * r.gate + j, g, n);
-  r.finish<PART>(j, fma(z, before - g, g), before, n);
+  r.finish<PART>(j, fma(z, before - g, g), n);
 }
 
 template <class Whole, class Part>
@@ -232,7 +229,8 @@ void finishUnits(Cell cell, int64_t stage, const Row& r, int64_t units) {
 }
 
 // Step k of a row, block of units from j0 on; null pointers stay null.
-Row rowOf(const Forward& f, int64_t row, int64_t k, int64_t j0, const float* products, int64_t ldc) {
+Row rowOf(const Forward& f, int64_t row, int64_t k, int64_t j0, const float* products, int64_t ldc,
+          float* staged) {
   const RecurrentShape& s = f.s;
   const int64_t place = s.place(f.order, row, k), sequence = f.order.sequence[row], stride = f.at.stride;
   const bool last = f.order.length[row] == k + 1;
@@ -244,7 +242,7 @@ Row rowOf(const Forward& f, int64_t row, int64_t k, int64_t j0, const float* pro
   r.product = ldc;
   r.pad = stride;
   r.z = products;
-  r.pre = f.pre + place * s.width() + j0;
+  r.pre = staged + j0;
   r.bias = f.paddedBias + j0;
   r.recurrentBias = f.paddedRecurrentBias + j0;
   r.seen = own(f.h[k & 1]);
@@ -254,29 +252,72 @@ Row rowOf(const Forward& f, int64_t row, int64_t k, int64_t j0, const float* pro
   r.c = own(f.c);
   r.update = own(f.z);
   r.reset = own(f.reset);
-  r.outputs = step(f.outputs);
-  r.gates = f.gates ? f.gates + place * s.width() + j0 : nullptr;
-  r.previous = step(f.previous);
+  r.outputs = f.mask ? step(f.outputs) : nullptr;
+  r.gates = f.gates ? staged + j0 : nullptr;
   r.inner = step(f.inner);
-  r.previousCells = step(f.previousCells);
   r.hLast = state(f.hLast);
   r.cLast = state(f.cLast);
   return r;
 }
 
+// Rows of different sequences lie whole pages apart, where they would evict each other from every cache: a
+// group's are brought together before a stage, and what became of them goes back after it. Units [units) of
+// gates [first, first + gates) are a share's own.
+struct Staging {
+  const Forward& f;
+  float* rows;
+  int64_t stride;
+  Range units;
+  int64_t first, gates;
+
+  LW_MEMBER void move(float* to, const float* from) const {
+    const int64_t n = units.end - units.begin, all = f.s.units;
+    if (n == all) {
+      memcpy(to + first * all, from + first * all, (size_t)(gates * all) * 4);
+      return;
+    }
+    for (int64_t g = first; g < first + gates; g++) {
+      memcpy(to + g * all + units.begin, from + g * all + units.begin, (size_t)n * 4);
+    }
+  }
+  // A row of [batch, time, units] from one of the states.
+  LW_MEMBER void keep(float* to, int64_t place, const float* states, int64_t row) const {
+    if (!to) return;
+    memcpy(to + place * f.s.units + units.begin, states + row * f.at.stride + units.begin,
+           (size_t)(units.end - units.begin) * 4);
+  }
+  void bring(int64_t i, int64_t row, int64_t k, bool start) const {
+    const int64_t place = f.s.place(f.order, row, k);
+    move(rows + i * stride, f.pre + place * f.s.width());
+    if (!start) return;
+    keep(f.previous, place, f.h[k & 1], row);
+    if (f.s.cell == kLstmCell) keep(f.previousCells, place, f.c, row);
+  }
+  void put(int64_t i, int64_t row, int64_t k, bool end) const {
+    const int64_t place = f.s.place(f.order, row, k);
+    if (f.gates) move(f.gates + place * f.s.width(), rows + i * stride);
+    if (end && !f.mask) keep(f.outputs, place, f.h[(k + 1) & 1], row);
+  }
+};
+
 // One stage of step k for a share of rows and units.
 void runStage(const Forward& f, const Share& share, int64_t k, int64_t stage) {
   const RecurrentShape& s = f.s;
   const int64_t rows = share.rows(f.order.active(k)), width = f.plan.width, lda = share.step * f.at.stride;
-  if (rows == 0) return;
+  const Range own = {share.blocks.begin * width, minOf(s.units, share.blocks.end * width)};
+  if (rows == 0 || own.begin >= own.end) return;
   const int64_t firstGate = stage == 1 ? 2 : 0;
   const int64_t gates = s.cell == kGruCell ? (stage == 0 ? 2 : 1) : s.gates();
   const float* const a = (stage == 1 ? f.reset : f.h[k & 1]) + share.first * f.at.stride;
   float* const products = (float*)f.run.scratch;
-  for (int64_t block = share.blocks.begin; block < share.blocks.end; block++) {
-    const int64_t j0 = block * width, units = minOf(width, s.units - j0);
-    for (int64_t i0 = 0; i0 < rows; i0 += kGroupRows) {
-      const int64_t n = minOf(kGroupRows, rows - i0);
+  const int64_t stride = rowStride(s.width());
+  const Staging staging = {f, (float*)(f.run.scratch + f.call.custom[0]), stride, own, firstGate, gates};
+  for (int64_t i0 = 0; i0 < rows; i0 += kGroupRows) {
+    const int64_t n = minOf(kGroupRows, rows - i0);
+    const auto rowAt = [&](int64_t i) { return share.first + (i0 + i) * share.step; };
+    for (int64_t i = 0; i < n; i++) staging.bring(i, rowAt(i), k, stage == 0);
+    for (int64_t block = share.blocks.begin; block < share.blocks.end; block++) {
+      const int64_t j0 = block * width, units = minOf(width, s.units - j0);
       for (int64_t g = 0; g < gates; g++) {
         float* const to = products + g * width;
         if (f.plan.packed) {
@@ -289,11 +330,12 @@ void runStage(const Forward& f, const Share& share, int64_t k, int64_t stage) {
         }
       }
       for (int64_t i = 0; i < n; i++) {
-        const int64_t row = share.first + (i0 + i) * share.step;
-        const Row r = rowOf(f, row, k, j0, products + i * gates * width, width);
+        const Row r =
+            rowOf(f, rowAt(i), k, j0, products + i * gates * width, width, staging.rows + i * stride);
         finishUnits(s.cell, stage, r, units);
       }
     }
+    for (int64_t i = 0; i < n; i++) staging.put(i, rowAt(i), k, stage == s.stages() - 1);
   }
 }
 
@@ -342,14 +384,18 @@ void prepare(Forward& f, int64_t part, int64_t parts) {
 
 }  // namespace
 
+// custom[0]: byte offset in scratch of the staged rows.
 void plan_recurrent(Call& call) {
   const RecurrentShape s(call);
   const Plan plan(s);
   const Shared shared(s, plan);
   call.phases = (int32_t)(1 + s.time * s.stages());
   call.sharedBytes = shared.layout.bytes;
-  call.scratchBytes = maxOf(minOf(kGroupRows, s.batch) * s.gates() * plan.width * 4,
-                            SequenceOrder::ints(s.batch, s.time) * 4);
+  Layout scratch;
+  const int64_t rows = minOf(kGroupRows, s.batch);
+  scratch.floats(rows * s.gates() * plan.width);
+  call.custom[0] = scratch.floats(rows * rowStride(s.width()));
+  call.scratchBytes = maxOf(scratch.bytes, SequenceOrder::ints(s.batch, s.time) * 4);
   const int64_t stepWork = s.batch * s.width() * (s.units / (5 * W) + 2);
   call.work = s.time * stepWork + (plan.packed ? s.units * s.width() / 4 : 0);
   call.maxParts = partsOf(s, plan.blocks, stepWork);

@@ -71,13 +71,6 @@ struct Share {
   int64_t rows(int64_t active) const { return active <= first ? 0 : ceilDiv(active - first, step); }
 };
 
-// Panels of B's columns: `width` columns each, zero-padded, rows of a panel side by side.
-struct Panels {
-  const float* data;  // null: B is read as it is stored
-  int64_t width, terms;
-  int64_t size() const { return terms * width; }
-};
-
 // Columns of a panel: few rows need wide tiles.
 LW_INLINE int64_t panelWidth(int64_t rows, int64_t units) {
   const int64_t vectors = rows <= 3 ? maxVectors((int)maxOf(rows, (int64_t)1)) : kVectors;
@@ -87,17 +80,19 @@ LW_INLINE int64_t panelWidth(int64_t rows, int64_t units) {
 // Packs one panel of n ≤ width columns (element (k, j) at b[k·ldb + j], transposed at b[j·ldb + k]).
 LW_INLINE void packPanel(const float* b, int64_t ldb, bool transposed, int64_t terms, int64_t n, int64_t width,
                          float* dst) {
-  for (int64_t j = 0; j < width; j += W) {
-    float* const to = dst + j;
-    const int64_t rest = n - j;
-    if (!transposed || rest <= 0) {
-      for (int64_t k = 0; k < terms; k++) {
-        const float* const from = b + k * ldb + j;
-        store(to + k * width, rest >= W ? load(from) : rest > 0 ? loadPartial(from, rest) : zero());
+  if (!transposed) {
+    for (int64_t k = 0; k < terms; k++, b += ldb, dst += width) {
+      for (int64_t j = 0; j < width; j += W) {
+        const int64_t rest = n - j;
+        store(dst + j, rest >= W ? load(b + j) : rest > 0 ? loadPartial(b + j, rest) : zero());
       }
-      continue;
     }
+    return;
+  }
+  for (int64_t j = 0; j < width; j += W) {
+    const int64_t rest = n - j;
     const float* const from = b + j * ldb;
+    float* const to = dst + j;
     int64_t k = 0;
     if (rest >= W) {
       for (; k + 4 <= terms; k += 4) transpose4(from + k, ldb, to + k * width, width);
@@ -108,7 +103,8 @@ LW_INLINE void packPanel(const float* b, int64_t ldb, bool transposed, int64_t t
   }
 }
 
-// c (rows × columns) = a·b over `terms`. b: `columns` at ldb, in whole vectors if it is a panel.
+// c (rows × columns) = a·b over `terms`. b: `columns` at ldb, in whole vectors if it is a panel. What follows
+// in memory is multiplied next: it is asked for meanwhile.
 LW_INLINE void multiplyRows(const float* a, int64_t lda, int64_t rows, const float* b, int64_t ldb,
                             bool panel, int64_t terms, int64_t columns, float* c, int64_t ldc) {
   if (rows == 0) return;
@@ -121,8 +117,11 @@ LW_INLINE void multiplyRows(const float* a, int64_t lda, int64_t rows, const flo
   for (int64_t block = 0; block < maxOf(blocks.count, (int64_t)1); block++) {
     const int64_t k0 = blocks.count > 0 ? blocks.begin(block) : 0;
     const int64_t kc = blocks.count > 0 ? blocks.begin(block + 1) - k0 : 0;
+    const float* const next = b + (k0 + kc) * ldb;
+    const int64_t share = panel ? ceilDiv(kc * ldb, 16 * strips.count) * 16 : 0;
     for (int64_t strip = 0; strip < strips.count; strip++) {
       const int64_t i = strips.at[strip], mr = strips.rows(strip);
+      for (int64_t j = 0; j < share; j += 16) __builtin_prefetch(next + strip * share + j, 0, 2);
       const int64_t most = maxVectors((int)mr) * W;
       for (int64_t j = 0; j < columns; j += most) {
         const int64_t n = minOf(most, columns - j), vectors = ceilDiv(n, W);

@@ -82,7 +82,8 @@ struct Row {
   bool later;            // there is a later step: its products are in `product`, its rest in `carry`
   const float *product, *gates, *previous, *inner, *previousCells, *peepholes, *mask;
   const float *dOutputs, *dH, *dC;  // null: 0
-  float *dGates, *dc, *carry, *dPre, *dRecurrent;
+  float *dGates, *dc, *carry;
+  float* dPre;  // null: not wanted
 
   // Gradient of h after this step.
   template <bool PART>
@@ -99,12 +100,9 @@ struct Row {
   }
   template <bool PART>
   LW_MEMBER VF gateOf(int64_t g, int64_t j, int64_t n) const { return get<PART>(gates + g * gate + j, n); }
-  // What flows into the product with the weights, and into the sum with x·W.
+  // What flows into the product with the weights.
   template <bool PART>
-  LW_MEMBER void give(int64_t g, int64_t j, VF d, int64_t n) const {
-    put<PART>(dGates + g * gate + j, d, n);
-    if (dPre) put<PART>(dPre + g * gate + j, d, n);
-  }
+  LW_MEMBER void give(int64_t g, int64_t j, VF d, int64_t n) const { put<PART>(dGates + g * gate + j, d, n); }
 };
 
 template <Cell CELL, bool PART>
@@ -152,13 +150,8 @@ LW_INLINE void gruAfterLanes(const Row& r, int64_t j, int64_t n) {
   store(r.carry + j, d * z);
   r.give<PART>(0, j, dZ, n);
   r.give<PART>(1, j, dReset, n);
-  put<PART>(r.dGates + 2 * r.gate + j, dG * reset, n);
+  r.give<PART>(2, j, dG * reset, n);
   if (r.dPre) put<PART>(r.dPre + 2 * r.gate + j, dG, n);
-  if (r.dRecurrent) {
-    put<PART>(r.dRecurrent + j, dZ, n);
-    put<PART>(r.dRecurrent + r.gate + j, dReset, n);
-    put<PART>(r.dRecurrent + 2 * r.gate + j, dG * reset, n);
-  }
 }
 
 template <bool PART>
@@ -210,7 +203,8 @@ void finishUnits(Cell cell, int64_t stage, const Row& r, int64_t units) {
 }
 
 // Step k of a row, block of units from j0 on; null pointers stay null.
-Row rowOf(const Backward& f, int64_t row, int64_t k, int64_t j0, bool later, const float* products) {
+Row rowOf(const Backward& f, int64_t row, int64_t k, int64_t j0, bool later, const float* products,
+          const float* gates) {
   const RecurrentShape& s = f.s;
   const int64_t place = s.place(f.order, row, k), sequence = f.order.sequence[row];
   const int64_t wide = place * s.width() + j0, narrow = place * s.units + j0;
@@ -220,7 +214,7 @@ Row rowOf(const Backward& f, int64_t row, int64_t k, int64_t j0, bool later, con
   return {s.units,
           later,
           products,
-          f.gates + wide,
+          gates + j0,
           from(f.previous, narrow),
           from(f.inner, narrow),
           from(f.previousCells, narrow),
@@ -232,8 +226,19 @@ Row rowOf(const Backward& f, int64_t row, int64_t k, int64_t j0, bool later, con
           f.dGates[k & 1] + row * f.at.gateStride + j0,
           f.dc + own,
           f.carry + own,
-          to(f.dPre, wide),
-          to(f.dRecurrent, wide)};
+          to(f.dPre, wide)};
+}
+
+// Units [units) of `gates` gates of a row.
+LW_INLINE void moveGates(float* to, const float* from, int64_t gates, int64_t all, Range units) {
+  const int64_t n = units.end - units.begin;
+  if (n == all) {
+    memcpy(to, from, (size_t)(gates * all) * 4);
+    return;
+  }
+  for (int64_t g = 0; g < gates; g++) {
+    memcpy(to + g * all + units.begin, from + g * all + units.begin, (size_t)n * 4);
+  }
 }
 
 // c = the gradients of step k's gates [first, first + count)·Rᵀ, for rows [i0, i0 + n) of a share.
@@ -246,16 +251,26 @@ void multiplyGates(const Backward& f, const Share& share, int64_t block, int64_t
   multiplyRows(a, lda, n, panel, width, true, count * f.s.units, width, c, width);
 }
 
-// One stage of step k for a share of rows and units.
+// One stage of step k for a share of rows and units. Rows of different sequences lie whole pages apart,
+// where they would evict each other from every cache: a group's gates are brought together before it, and
+// their gradients go back after it.
 void runStage(const Backward& f, const Share& share, int64_t k, int64_t stage) {
   const RecurrentShape& s = f.s;
   const int64_t rows = share.rows(f.order.active(k)), later = share.rows(f.order.active(k + 1));
-  const int64_t width = f.plan.width;
+  const int64_t width = f.plan.width, stride = f.at.gateStride;
+  const Range own = {share.blocks.begin * width, minOf(s.units, share.blocks.end * width)};
+  if (own.begin >= own.end) return;
   float* const products = (float*)f.run.scratch;
-  for (int64_t block = share.blocks.begin; block < share.blocks.end; block++) {
-    const int64_t j0 = block * width, units = minOf(width, s.units - j0);
-    for (int64_t i0 = 0; i0 < rows; i0 += kGroupRows) {
-      const int64_t n = minOf(kGroupRows, rows - i0);
+  float* const staged = (float*)(f.run.scratch + f.call.custom[0]);
+  for (int64_t i0 = 0; i0 < rows; i0 += kGroupRows) {
+    const int64_t n = minOf(kGroupRows, rows - i0);
+    const auto rowAt = [&](int64_t i) { return share.first + (i0 + i) * share.step; };
+    for (int64_t i = 0; i < n; i++) {
+      const float* const from = f.gates + s.place(f.order, rowAt(i), k) * s.width();
+      moveGates(staged + i * stride, from, s.gates(), s.units, own);
+    }
+    for (int64_t block = share.blocks.begin; block < share.blocks.end; block++) {
+      const int64_t j0 = block * width, units = minOf(width, s.units - j0);
       if (stage == 1) {
         multiplyGates(f, share, block, i0, n, k, 2, 1, products);
       } else {
@@ -263,9 +278,19 @@ void runStage(const Backward& f, const Share& share, int64_t k, int64_t stage) {
         multiplyGates(f, share, block, i0, through, k + 1, 0, s.cell == kGruCell ? 2 : s.gates(), products);
       }
       for (int64_t i = 0; i < n; i++) {
-        const int64_t row = share.first + (i0 + i) * share.step;
-        finishUnits(s.cell, stage, rowOf(f, row, k, j0, i0 + i < later, products + i * width), units);
+        const bool through = i0 + i < later;
+        const Row r = rowOf(f, rowAt(i), k, j0, through, products + i * width, staged + i * stride);
+        finishUnits(s.cell, stage, r, units);
       }
+    }
+    if (stage != s.stages() - 1) continue;
+    for (int64_t i = 0; i < n; i++) {
+      const int64_t to = s.place(f.order, rowAt(i), k) * s.width();
+      const float* const from = f.dGates[k & 1] + rowAt(i) * stride;
+      // With reset after, what the candidate adds to x·W stands there already.
+      const int64_t same = s.cell == kGruAfterCell ? 2 : s.gates();
+      if (f.dPre) moveGates(f.dPre + to, from, same, s.units, own);
+      if (f.dRecurrent) moveGates(f.dRecurrent + to, from, s.gates(), s.units, own);
     }
   }
 }
@@ -325,14 +350,18 @@ void prepare(Backward& f, int64_t part, int64_t parts) {
 
 }  // namespace
 
+// custom[0]: byte offset in scratch of the staged rows.
 void plan_recurrentGradient(Call& call) {
   const RecurrentShape s(call);
   const Plan plan(s);
   const Shared shared(s, plan);
   call.phases = (int32_t)(2 + s.time * s.stages());
   call.sharedBytes = shared.layout.bytes;
-  call.scratchBytes =
-      maxOf(minOf(kGroupRows, s.batch) * plan.width * 4, SequenceOrder::ints(s.batch, s.time) * 4);
+  Layout scratch;
+  const int64_t rows = minOf(kGroupRows, s.batch);
+  scratch.floats(rows * plan.width);
+  call.custom[0] = scratch.floats(rows * shared.gateStride);
+  call.scratchBytes = maxOf(scratch.bytes, SequenceOrder::ints(s.batch, s.time) * 4);
   const int64_t stepWork = s.batch * s.width() * (s.units / (5 * W) + 2);
   call.work = s.time * stepWork + s.units * s.width() / 2;
   call.maxParts = partsOf(s, plan.blocks, stepWork);

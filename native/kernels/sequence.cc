@@ -72,6 +72,9 @@ Piece pieceOf(int64_t rows, int64_t columns, int64_t part, int64_t parts) {
 // custom[0], [1], [2]: byte offsets in scratch of packed x, packed W and the results of a block.
 void plan_sequenceProduct(Call& call) {
   const Product p(call);
+  call.phases = 1;
+  call.maxParts = 1;
+  if (p.batch * p.time == 0 || p.units == 0) return;
   const int64_t rows = minOf(kBlockRows, p.batch * p.time);
   int64_t bytes = 0;
   const auto take = [&](int64_t floats) {
@@ -83,7 +86,6 @@ void plan_sequenceProduct(Call& call) {
   call.custom[1] = take(p.inputs * p.columns());
   call.custom[2] = take(rows * p.columns());
   call.scratchBytes = bytes;
-  call.phases = 1;
   const int64_t elements = p.batch * p.time * p.units;
   call.work = elements * p.inputs / (5 * W) + elements / 12;
   call.maxParts = maxOf((int64_t)1, maxOf(ceilDiv(p.batch * p.time, kRows), ceilDiv(p.units, kColumns)));
@@ -96,6 +98,7 @@ void run_sequenceProduct(const Call& call, const Run& run, int, int64_t part, in
   const int32_t* const lengths = (const int32_t*)run.ptr[call.inputs[2]];
   float* const y = (float*)run.ptr[call.outputs[0]];
   if (part == 0) checkLengths(call, run, 2, p.batch, p.time);
+  if (p.batch * p.time == 0 || p.units == 0) return;
   const ValidRows all(lengths, p.batch, p.time);
   const Piece piece = pieceOf(all.count(), p.units, part, parts);
   float* const packedX = (float*)(run.scratch + call.custom[0]);
