@@ -108,6 +108,17 @@ onEachBackend("what stands in the padding changes nothing", () => {
   }
 });
 
+test("an embedding needs no input shape as the first layer, and takes any as another", async () => {
+  const first = sequential([layers.embedding({ inputDim: 4, outputDim: 2 })]);
+  expect(first.inputs[0]!.shape).toEqual([null, null]);
+  expect(first.inputs[0]!.dtype).toBe("int32");
+  const later = sequential([
+    layers.inputLayer({ inputShape: [2, 3], dtype: "int32" }),
+    layers.embedding({ inputDim: 4, outputDim: 2 }),
+  ]);
+  expect(later.outputs[0]!.shape).toEqual([null, 2, 3, 2]);
+});
+
 describe("masks", () => {
   test("of an embedding reach the loss and the metrics", async () => {
     const ids = tensor(
