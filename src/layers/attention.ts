@@ -80,7 +80,9 @@ interface Projection {
  * either; a query that sees nothing gets 0 before the projection. Output shape: [batch, queries, outputDim];
  * it has the mask of the query.
  */
-export class MultiHeadAttention extends Layer<typeof attentionOptions> {
+export class MultiHeadAttention<O extends Tensor | Tensor[] = Tensor> extends Layer<
+  typeof attentionOptions
+> {
   static override readonly className = "MultiHeadAttention";
   override readonly supportsMasking = true;
   protected override inputSpec: InputSpec = {
@@ -145,7 +147,7 @@ export class MultiHeadAttention extends Layer<typeof attentionOptions> {
     };
   }
 
-  override call(inputs: Tensor | Tensor[], context: CallContext): Tensor | Tensor[] {
+  override call(inputs: Tensor | Tensor[], context: CallContext): O {
     const given = this.#roles(Array.isArray(inputs) ? inputs : [inputs]);
     const { query, value, key } = given;
     this.#checkSources(query, value, key);
@@ -168,7 +170,8 @@ export class MultiHeadAttention extends Layer<typeof attentionOptions> {
       numHeads * mixed.shape[3]!,
     ]);
     const output = projected(joined, this.#output);
-    return returnAttentionScores ? [output, weights] : output;
+    // O was chosen by the maker, from `returnAttentionScores`.
+    return (returnAttentionScores ? [output, weights] : output) as O;
   }
 
   #checkSources(query: Tensor, value: Tensor, key: Tensor): void {
@@ -258,5 +261,15 @@ function byHead(x: Tensor): Tensor {
   return transpose(x, [0, 2, 1, 3]);
 }
 
+/** What its constructor does; with `returnAttentionScores` the layer has two outputs. */
+interface AttentionMaker {
+  (
+    options: MultiHeadAttentionOptions & { returnAttentionScores: true },
+  ): MultiHeadAttention<Tensor[]>;
+  (
+    options: MultiHeadAttentionOptions & { returnAttentionScores?: false | undefined },
+  ): MultiHeadAttention;
+}
+
 /** Multi-head attention. */
-export const multiHeadAttention = maker(MultiHeadAttention);
+export const multiHeadAttention: AttentionMaker = maker(MultiHeadAttention) as never;

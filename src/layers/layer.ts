@@ -102,7 +102,11 @@ interface OwnWeight extends WeightInfo {
 export type LayerInput = SymbolicTensor | TensorLike;
 
 /** What symbolic application gives for what `call` gives. */
-export type Applied<T> = [T] extends [Tensor] ? SymbolicTensor : SymbolicTensor | SymbolicTensor[];
+export type Applied<T> = [T] extends [Tensor]
+  ? SymbolicTensor
+  : [T] extends [Tensor[]]
+    ? SymbolicTensor[]
+    : SymbolicTensor | SymbolicTensor[];
 
 type NoOptions = Record<never, never>;
 

@@ -73,8 +73,28 @@ interface Processing {
   readonly repeat: boolean;
 }
 
-/** What all recurrent layers do. A subclass says what a step is. */
-export abstract class Recurrent<D extends Declaration = Declaration> extends Layer<D> {
+/** What a recurrent layer gives: an array of outputs and states with `returnState`. */
+export type RecurrentOutput = Tensor | Tensor[];
+
+/**
+ * The function that makes a layer, whose output is an array with `returnState`: it is the constructor, which
+ * can't say so in its type.
+ */
+interface RecurrentMaker<Options, One, Several, Either> {
+  (options: Options & { returnState: true }): Several;
+  (options: Options & { returnState?: false | undefined }): One;
+  (options: Options): Either;
+}
+
+/**
+ * What all recurrent layers do. A subclass says what a step is.
+ *
+ * @typeParam O what `call` gives
+ */
+export abstract class Recurrent<
+  D extends Declaration = Declaration,
+  O extends RecurrentOutput = RecurrentOutput,
+> extends Layer<D> {
   override readonly supportsMasking = true;
   protected override inputSpec: InputSpec = { arity: "any", minRank: 3, others: { rank: 2 } };
   /** States by batch size, for a stateful layer. */
@@ -137,7 +157,7 @@ export abstract class Recurrent<D extends Declaration = Declaration> extends Lay
     });
   }
 
-  override call(inputs: Tensor | Tensor[], context: CallContext): Tensor | Tensor[] {
+  override call(inputs: Tensor | Tensor[], context: CallContext): O {
     const list = Array.isArray(inputs) ? inputs : [inputs];
     const { returnSequences, returnState, goBackwards, zeroOutputForMask } = this.sequence;
     const { outputs, last, states } = this.process(list, context, {
@@ -145,7 +165,8 @@ export abstract class Recurrent<D extends Declaration = Declaration> extends Lay
       repeat: !zeroOutputForMask,
     });
     const y = returnSequences ? (goBackwards ? reversed(outputs, 1) : outputs) : last;
-    return returnState ? [y, ...states] : y;
+    // O was chosen by the maker, from `returnState`.
+    return (returnState ? [y, ...states] : y) as O;
   }
 
   /**
@@ -265,7 +286,10 @@ export abstract class Recurrent<D extends Declaration = Declaration> extends Lay
 }
 
 /** A network with weights of its own over a sequence. */
-abstract class WeightedRecurrent<D extends Declaration> extends Recurrent<D> {
+abstract class WeightedRecurrent<
+  D extends Declaration,
+  O extends RecurrentOutput,
+> extends Recurrent<D, O> {
   protected abstract get recurrence(): Recurrence;
   protected abstract get noiseOptions(): Parameters<typeof drawNoise>[0];
 
@@ -349,7 +373,10 @@ export type SimpleRNNLayerOptions = LayerOptions & OptionsOf<typeof simpleLayerO
  * Input shape: [batch, time, features], and if wanted an initial state [batch, units]. Output shape: [batch,
  * units], or [batch, time, units] with `returnSequences`.
  */
-export class SimpleRNN extends WeightedRecurrent<typeof simpleLayerOptions> {
+export class SimpleRNN<O extends RecurrentOutput = Tensor> extends WeightedRecurrent<
+  typeof simpleLayerOptions,
+  O
+> {
   static override readonly className = "SimpleRNN";
   protected readonly recurrence: Recurrence;
 
@@ -368,7 +395,12 @@ export class SimpleRNN extends WeightedRecurrent<typeof simpleLayerOptions> {
 }
 
 /** The simple recurrent network over sequences. */
-export const simpleRNN = maker(SimpleRNN);
+export const simpleRNN: RecurrentMaker<
+  SimpleRNNLayerOptions,
+  SimpleRNN,
+  SimpleRNN<Tensor[]>,
+  SimpleRNN<RecurrentOutput>
+> = maker(SimpleRNN) as never;
 
 const lstmLayerOptions = { ...lstmOptions, ...sequenceOptions };
 
@@ -380,7 +412,10 @@ export type LSTMLayerOptions = LayerOptions & OptionsOf<typeof lstmLayerOptions>
  * Input shape: [batch, time, features], and if wanted initial states h and c, each [batch, units]. Output
  * shape: [batch, units], or [batch, time, units] with `returnSequences`; then h and c with `returnState`.
  */
-export class LSTM extends WeightedRecurrent<typeof lstmLayerOptions> {
+export class LSTM<O extends RecurrentOutput = Tensor> extends WeightedRecurrent<
+  typeof lstmLayerOptions,
+  O
+> {
   static override readonly className = "LSTM";
   protected readonly recurrence: Recurrence;
 
@@ -399,7 +434,12 @@ export class LSTM extends WeightedRecurrent<typeof lstmLayerOptions> {
 }
 
 /** Long short-term memory over sequences. */
-export const lstm = maker(LSTM);
+export const lstm: RecurrentMaker<
+  LSTMLayerOptions,
+  LSTM,
+  LSTM<Tensor[]>,
+  LSTM<RecurrentOutput>
+> = maker(LSTM) as never;
 
 const gruLayerOptions = { ...gruOptions, ...sequenceOptions };
 
@@ -411,7 +451,10 @@ export type GRULayerOptions = LayerOptions & OptionsOf<typeof gruLayerOptions>;
  * Input shape: [batch, time, features], and if wanted an initial state [batch, units]. Output shape: [batch,
  * units], or [batch, time, units] with `returnSequences`; then the state with `returnState`.
  */
-export class GRU extends WeightedRecurrent<typeof gruLayerOptions> {
+export class GRU<O extends RecurrentOutput = Tensor> extends WeightedRecurrent<
+  typeof gruLayerOptions,
+  O
+> {
   static override readonly className = "GRU";
   protected readonly recurrence: Recurrence;
 
@@ -430,7 +473,9 @@ export class GRU extends WeightedRecurrent<typeof gruLayerOptions> {
 }
 
 /** Gated recurrent units over sequences. */
-export const gru = maker(GRU);
+export const gru: RecurrentMaker<GRULayerOptions, GRU, GRU<Tensor[]>, GRU<RecurrentOutput>> = maker(
+  GRU,
+) as never;
 
 type CellLike = Layer | Serialized;
 
@@ -456,7 +501,7 @@ export type RNNOptions = LayerOptions & OptionsOf<typeof rnnOptions>;
  * @example
  * lw.layers.rnn({ cell: lw.layers.layerNormLSTMCell({ units: 64 }), returnSequences: true });
  */
-export class RNN extends Recurrent<typeof rnnOptions> {
+export class RNN<O extends RecurrentOutput = Tensor> extends Recurrent<typeof rnnOptions, O> {
   static override readonly className = "RNN";
 
   constructor(options: RNNOptions) {
@@ -529,4 +574,6 @@ export class RNN extends Recurrent<typeof rnnOptions> {
 }
 
 /** Any cell over sequences. */
-export const rnn = maker(RNN);
+export const rnn: RecurrentMaker<RNNOptions, RNN, RNN<Tensor[]>, RNN<RecurrentOutput>> = maker(
+  RNN,
+) as never;

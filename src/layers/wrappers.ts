@@ -18,7 +18,15 @@ import {
 } from "./layer.js";
 import type { Masks } from "./masks.js";
 import { layer as layerField } from "./nested.js";
-import { type Processed, Recurrent } from "./recurrent.js";
+import {
+  type GRU,
+  type LSTM,
+  type Processed,
+  Recurrent,
+  type RecurrentOutput,
+  type RNN,
+  type SimpleRNN,
+} from "./recurrent.js";
 import { deserializeLayer, serializeLayer } from "./registry.js";
 import type { BatchShape, BatchSpec } from "./symbolic.js";
 
@@ -99,7 +107,9 @@ export type BidirectionalOptions = LayerOptions & OptionsOf<typeof bidirectional
  * one. Output shape: as the layer's, with twice the units for mergeMode "concat"; two outputs for null. With
  * `returnState` the states of both follow. At masked steps the outputs are 0, as in Keras.
  */
-export class Bidirectional extends Layer<typeof bidirectionalOptions> {
+export class Bidirectional<O extends RecurrentOutput = Tensor> extends Layer<
+  typeof bidirectionalOptions
+> {
   static override readonly className = "Bidirectional";
   override readonly supportsMasking = true;
   protected override inputSpec: InputSpec = { arity: "any", minRank: 3, others: { rank: 2 } };
@@ -172,7 +182,7 @@ export class Bidirectional extends Layer<typeof bidirectionalOptions> {
     this.backwardLayer.ensureBuilt(backward);
   }
 
-  override call(inputs: Tensor | Tensor[], context: CallContext): Tensor | Tensor[] {
+  override call(inputs: Tensor | Tensor[], context: CallContext): O {
     const [forward, backward] = this.#split(Array.isArray(inputs) ? inputs : [inputs]);
     const { returnSequences, returnState, goBackwards } = this.forwardLayer.sequence;
     const run = (layer: Recurrent, own: Tensor[]): Processed =>
@@ -186,7 +196,9 @@ export class Bidirectional extends Layer<typeof bidirectionalOptions> {
       returnSequences ? (goBackwards ? reverse(p.outputs, 1) : p.outputs) : p.last;
     const outputs = this.#merged(outputOf(one), outputOf(two));
     const states = returnState ? [...one.states, ...two.states] : [];
-    return outputs.length + states.length === 1 ? outputs[0]! : [...outputs, ...states];
+    const all = [...outputs, ...states];
+    // O was chosen by the maker, from `mergeMode` and the layer.
+    return (all.length === 1 ? all[0]! : all) as O;
   }
 
   #merged(a: Tensor, b: Tensor): Tensor[] {
@@ -250,5 +262,15 @@ function copyOf(layer: Recurrent, direction: string, goBackwards: boolean): Recu
   return copy as Recurrent;
 }
 
+/** The recurrent layers that give their states. */
+type WithStates = SimpleRNN<Tensor[]> | LSTM<Tensor[]> | GRU<Tensor[]> | RNN<Tensor[]>;
+
+/** What its constructor does; with states, or outputs that are not merged, there are several. */
+interface BidirectionalMaker {
+  (options: BidirectionalOptions & { mergeMode: null }): Bidirectional<Tensor[]>;
+  (options: Omit<BidirectionalOptions, "layer"> & { layer: WithStates }): Bidirectional<Tensor[]>;
+  (options: BidirectionalOptions): Bidirectional;
+}
+
 /** A recurrent layer that reads sequences from both ends. */
-export const bidirectional = maker(Bidirectional);
+export const bidirectional: BidirectionalMaker = maker(Bidirectional) as never;

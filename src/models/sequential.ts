@@ -134,7 +134,8 @@ export class Sequential extends Model {
 
   #applied(layer: Layer): SymbolicTensor {
     const input = this.#values[this.#values.length - 1]!;
-    const own = layer.batchInputShape;
+    // What it was told, not what it would assume as the first.
+    const own = layer.base.batchInputShape;
     if (own && !agrees(own, input.shape)) {
       throw new ShapeError(
         `${this.where}: ${layer.where} has the input shape ${showShape(own)} of its own, but is given ` +

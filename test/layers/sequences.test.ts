@@ -48,6 +48,9 @@ interface Golden {
   readonly attention: AttentionCase[];
 }
 
+/** Any of the functions that make recurrent layers. */
+type MakeRecurrent = (options: layers.GRULayerOptions) => layers.GRU<Tensor | Tensor[]>;
+
 const golden = JSON.parse(
   readFileSync(new URL("../golden/sequences.json", import.meta.url), "utf8"),
 ) as Golden;
@@ -80,7 +83,9 @@ const ways: Record<string, (x: Tensor) => Tensor> = {
 
 onEachBackend("recurrent layers as PyTorch's", () => {
   for (const c of golden.recurrent) {
-    const make = { lstm: layers.lstm, gru: layers.gru, rnn: layers.simpleRNN }[c.kind];
+    const makers = { lstm: layers.lstm, gru: layers.gru, rnn: layers.simpleRNN };
+    // Their common options are those used here.
+    const make = makers[c.kind] as unknown as MakeRecurrent;
     const options = { units, returnSequences: true, returnState: true, zeroOutputForMask: true };
     for (const [way, masked] of Object.entries(ways)) {
       const title = `${c.kind}${c.bidirectional ? ", both directions" : ""}, by ${way}`;
@@ -159,7 +164,7 @@ describe("masks with holes", () => {
     simpleRNN: [layers.simpleRNN, layers.simpleRNNCell],
     lstm: [layers.lstm, layers.lstmCell],
     gru: [layers.gru, layers.gruCell],
-  } as const;
+  } as unknown as Record<string, [MakeRecurrent, typeof layers.gruCell]>;
 
   for (const [kind, [make, cell]] of Object.entries(kinds)) {
     for (const goBackwards of [false, true]) {

@@ -38,18 +38,14 @@ function padded(padding: (i: number) => number): Tensor {
 const stacks: Record<string, (x: ReturnType<typeof input>) => ReturnType<typeof input>> = {
   "two lstm": (x) => {
     const below = layers.lstm({ units: 4, returnSequences: true, recurrentDropout: 0.2 }).apply(x);
-    return layers.lstm({ units: 3, returnSequences: true }).apply(below as never) as never;
+    return layers.lstm({ units: 3, returnSequences: true }).apply(below);
   },
   "bidirectional gru": (x) =>
-    layers
-      .bidirectional({ layer: layers.gru({ units: 4, returnSequences: true }) })
-      .apply(x) as never,
+    layers.bidirectional({ layer: layers.gru({ units: 4, returnSequences: true }) }).apply(x),
   "a cell, step by step": (x) =>
-    layers
-      .rnn({ cell: layers.layerNormLSTMCell({ units: 4 }), returnSequences: true })
-      .apply(x) as never,
+    layers.rnn({ cell: layers.layerNormLSTMCell({ units: 4 }), returnSequences: true }).apply(x),
   attention: (x) => {
-    const seen = layers.multiHeadAttention({ numHeads: 2, keyDim: 3 }).apply(x) as never;
+    const seen = layers.multiHeadAttention({ numHeads: 2, keyDim: 3 }).apply(x);
     return layers.layerNormalization().apply(layers.add().apply([x, seen]));
   },
   "batch norm and dropout": (x) =>
@@ -110,6 +106,17 @@ onEachBackend("what stands in the padding changes nothing", () => {
       }
     }
   }
+});
+
+test("an embedding needs no input shape as the first layer, and takes any as another", async () => {
+  const first = sequential([layers.embedding({ inputDim: 4, outputDim: 2 })]);
+  expect(first.inputs[0]!.shape).toEqual([null, null]);
+  expect(first.inputs[0]!.dtype).toBe("int32");
+  const later = sequential([
+    layers.inputLayer({ inputShape: [2, 3], dtype: "int32" }),
+    layers.embedding({ inputDim: 4, outputDim: 2 }),
+  ]);
+  expect(later.outputs[0]!.shape).toEqual([null, 2, 3, 2]);
 });
 
 describe("masks", () => {
@@ -330,14 +337,12 @@ describe("files", () => {
       const words = layers.embedding({ inputDim: 9, outputDim: 6, maskZero: true }).apply(ids);
       const positions = layers.positionEmbedding({ sequenceLength: 8 }).apply(words);
       const sum = layers.add().apply([words, positions]);
-      const seen = layers
-        .multiHeadAttention({ numHeads: 2, keyDim: 4, causal: true })
-        .apply(sum) as never;
+      const seen = layers.multiHeadAttention({ numHeads: 2, keyDim: 4, causal: true }).apply(sum);
       const both = layers
         .bidirectional({ layer: layers.gru({ units: 4, returnSequences: true }), mergeMode: "sum" })
-        .apply(seen) as never;
+        .apply(seen);
       const cells = [layers.lstmCell({ units: 3 }), layers.layerNormLSTMCell({ units: 3 })];
-      const top = layers.rnn({ cell: cells, returnSequences: true }).apply(both) as never;
+      const top = layers.rnn({ cell: cells, returnSequences: true }).apply(both);
       const y = layers.timeDistributed({ layer: layers.dense({ units: 2 }) }).apply(top);
       const made = model({ inputs: ids, outputs: y });
       made.compile({ optimizer: "adam", loss: "meanSquaredError" });
