@@ -91,7 +91,7 @@ async function pretrained(): Promise<lw.models.DeepBeliefNetwork> {
     layers: sizes.map((hidden) => ({
       optimizer: sgd({
         // Linear units know no bounds, and need smaller steps.
-        learningRate: hidden === code ? 0.001 : 0.1,
+        learningRate: hidden === code ? 0.005 : 0.1,
         momentum: schedules.piecewiseConstantDecay({
           boundaries: [Math.ceil(pretrainEpochs / 2) * perEpoch],
           values: [0.5, 0.9],
