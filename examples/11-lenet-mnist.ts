@@ -1,22 +1,22 @@
 /**
  * LeNet-5 reads digits. Without arguments it learns generated ones; `--data DIR` takes the four IDX files
  * of MNIST, `--data download` gets them once (11.6 MB) into the cache. `--original` builds the network of
- * 1998, with its table of connections, trainable subsampling and tanh; `--epochs N` and `--seed N` say how
- * long it learns and from which start, `--weights FILE` keeps what was learnt. Small turns, changes of size and shifts are layers that act while it
- * trains. The figure shows its filters, what they find in a digit, and which part of a digit speaks for
- * its class (Grad-CAM).
+ * 1998, with its table of connections, trainable subsampling and tanh. `--epochs N`, `--train N` (samples)
+ * and `--seed N` say how long it learns, from what and from which start; `--weights FILE` keeps what was
+ * learnt. Small turns, changes of size and shifts are layers that act while it trains. The figure shows its
+ * filters, what they find in a digit, and which part of a digit speaks for its class (Grad-CAM).
  */
 import * as lw from "layerwise";
-import { option, quick, saveFigure } from "./shared.js";
+import { option, quick, saveFigure, some } from "./shared.js";
 
 const seed = Number(option("seed") ?? 1);
 lw.setRandomSeed(seed);
 const data = option("data");
-const { train, test } =
+const { train: all, test } =
   data === undefined
     ? lw.datasets.digits(quick ? { train: 1500, test: 300 } : {})
     : await lw.datasets.mnist(data === "download" ? {} : { dir: data });
-
+const train = some(all);
 const network = lw.models.lenet5({
   variant: process.argv.includes("--original") ? "original" : "modern",
 });

@@ -8,14 +8,15 @@
  */
 import * as lw from "layerwise";
 import { compileResidual, residualNetwork, withClasses } from "./residual.js";
-import { option, quick, saveFigure } from "./shared.js";
+import { option, quick, saveFigure, some } from "./shared.js";
 
 lw.setRandomSeed(Number(option("seed") ?? 1));
 const data = option("data");
-const { train, test } =
+const { train: all, test } =
   data === undefined
     ? lw.datasets.digits(quick ? { train: 512, test: 128 } : { train: 4000, test: 1000 })
     : await lw.datasets.fashionMnist(data === "download" ? {} : { dir: data });
+const train = some(all);
 const epochs = Number(option("epochs") ?? (quick ? 2 : 14));
 const batchSize = quick ? 32 : 128;
 const depth = option("depth");

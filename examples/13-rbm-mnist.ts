@@ -10,14 +10,15 @@
  */
 import { existsSync } from "node:fs";
 import * as lw from "layerwise";
-import { option, printTable, quick, saveFigure } from "./shared.js";
+import { option, printTable, quick, saveFigure, some } from "./shared.js";
 
 lw.setRandomSeed(1);
 const data = option("data");
-const { train, test } =
+const { train: all, test } =
   data === undefined
     ? lw.datasets.digits(quick ? { train: 1000, test: 200 } : {})
     : await lw.datasets.mnist(data === "download" ? {} : { dir: data });
+const train = some(all);
 const hidden = Number(option("hidden") ?? (quick ? 64 : 500));
 const epochs = Number(option("epochs") ?? (quick ? 10 : 20));
 const betas = Number(option("betas") ?? (quick ? 200 : 10_000));

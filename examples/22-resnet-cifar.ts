@@ -7,14 +7,15 @@
  */
 import * as lw from "layerwise";
 import { compileResidual, residualNetwork, withClasses } from "./residual.js";
-import { option, quick, saveFigure } from "./shared.js";
+import { option, quick, saveFigure, some } from "./shared.js";
 
 lw.setRandomSeed(Number(option("seed") ?? 1));
 const data = option("data");
-const { train, test } =
+const { train: all, test } =
   data === undefined
     ? lw.datasets.digits({ ...(quick && { train: 1000, test: 200 }), normalize: false })
     : await lw.datasets.cifar10({ ...(data !== "download" && { dir: data }), normalize: false });
+const train = some(all);
 const epochs = Number(option("epochs") ?? (quick ? 3 : 12));
 const batchSize = quick ? 50 : 256;
 const widths = (option("widths") ?? (quick ? "8,16,16" : "64,128,256")).split(",").map(Number);
