@@ -122,7 +122,7 @@ const checks: Record<string, (out: string) => void> = {
     for (const name of ["cd-1", "cd-10", "cd-25", "pcd"]) {
       const [, , gap, pseudo, likelihood, error] = row(out, name).map(Number);
       expect(gap).toBeLessThan(15);
-      // Independent pixels of these digits are at −215.
+      // Independent pixels with the means of these digits are at −221.
       expect(likelihood).toBeGreaterThan(-195);
       expect(pseudo).toBeGreaterThan(likelihood!);
       expect(error).toBeLessThan(1);
