@@ -39,7 +39,8 @@ const methods = {
 
 /** A machine that has learnt by one of the methods, and its error on test digits after each epoch. */
 async function learnt(name: keyof typeof methods): Promise<[lw.models.RBM, number[]]> {
-  const file = option("network");
+  // One file keeps one machine.
+  const file = option("only") && option("network");
   if (file && existsSync(file)) return [await lw.models.loadRbm(file), []];
   const { rate, ...method } = methods[name];
   const machine = lw.models.rbm({ inputShape: [28, 28, 1], hidden, seed: 1 });
