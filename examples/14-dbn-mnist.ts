@@ -7,14 +7,15 @@
  */
 import { existsSync } from "node:fs";
 import * as lw from "layerwise";
-import { option, printTable, quick, saveFigure } from "./shared.js";
+import { option, printTable, quick, saveFigure, some } from "./shared.js";
 
 lw.setRandomSeed(1);
 const data = option("data");
-const { train, test } =
+const { train: everything, test } =
   data === undefined
     ? lw.datasets.digits(quick ? { train: 1000, test: 300 } : {})
     : await lw.datasets.mnist(data === "download" ? {} : { dir: data });
+const train = some(everything);
 const sizes = quick ? [100, 100] : [500, 500, 2000];
 const pretrainEpochs = Number(option("pretrain") ?? (quick ? 8 : 10));
 const epochs = Number(option("epochs") ?? (quick ? 20 : 40));

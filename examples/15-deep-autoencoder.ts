@@ -3,11 +3,12 @@
  * unrolled, and fine-tuned. After Hinton & Salakhutdinov (2006); beside it stand principal components of
  * the same number, and the same network from random weights. `--data DIR` takes the four IDX files of
  * MNIST (`--data download` gets them), else the digits are generated. `--pretrain N` and `--epochs N`
- * set the lengths; `--network FILE` keeps what was pre-trained; `--only ROW` trains one row of the table.
+ * set the lengths, `--train N` the number of samples; `--network FILE` keeps what was pre-trained; `--only ROW`
+ * trains one row of the table.
  */
 import { existsSync } from "node:fs";
 import * as lw from "layerwise";
-import { option, printTable, quick, saveFigure } from "./shared.js";
+import { option, printTable, quick, saveFigure, some } from "./shared.js";
 
 lw.setRandomSeed(1);
 const data = option("data");
@@ -16,7 +17,7 @@ const digits =
     ? lw.datasets.digits(quick ? { train: 1000, test: 200 } : {})
     : await lw.datasets.mnist(data === "download" ? {} : { dir: data });
 const flat = (x: lw.Tensor): lw.Tensor => x.reshape([x.shape[0]!, 784]);
-const [train, test] = [flat(digits.train.x), flat(digits.test.x)];
+const [train, test] = [flat(some(digits.train).x), flat(digits.test.x)];
 const sizes = quick ? [100, 50, 10] : [1000, 500, 250, 30];
 const code = sizes.at(-1)!;
 const pretrainEpochs = Number(option("pretrain") ?? 10);
@@ -91,7 +92,7 @@ async function pretrained(): Promise<lw.models.DeepBeliefNetwork> {
     layers: sizes.map((hidden) => ({
       optimizer: sgd({
         // Linear units know no bounds, and need smaller steps.
-        learningRate: hidden === code ? 0.001 : 0.1,
+        learningRate: hidden === code ? 0.005 : 0.1,
         momentum: schedules.piecewiseConstantDecay({
           boundaries: [Math.ceil(pretrainEpochs / 2) * perEpoch],
           values: [0.5, 0.9],

@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { Tensor } from "layerwise";
 
 /** True with --quick: the same program at a size that takes a second or two. */
 export const quick = process.argv.includes("--quick");
@@ -10,6 +11,12 @@ export const quick = process.argv.includes("--quick");
 export function option(name: string): string | undefined {
   const at = process.argv.indexOf(`--${name}`);
   return at === -1 ? undefined : process.argv[at + 1];
+}
+
+/** The first `--train N` samples of a training set; all of them without the option. */
+export function some<T extends { x: Tensor; y: Tensor }>(train: T): { x: Tensor; y: Tensor } {
+  const count = Number(option("train") ?? train.x.shape[0]!);
+  return { x: train.x.slice([0], [count]), y: train.y.slice([0], [count]) };
 }
 
 /** Writes a figure and says where. */

@@ -119,10 +119,10 @@ const checks: Record<string, (out: string) => void> = {
     expect(share(/Test accuracy: ([\d.]+ %)/.exec(out)?.[1])).toBeGreaterThan(20);
   },
   "13-rbm-mnist": (out) => {
-    for (const name of ["cd-1", "cd-10", "pcd"]) {
+    for (const name of ["cd-1", "cd-10", "cd-25", "pcd"]) {
       const [, , gap, pseudo, likelihood, error] = row(out, name).map(Number);
       expect(gap).toBeLessThan(15);
-      // Independent pixels of these digits are at −215.
+      // Independent pixels with the means of these digits are at −221.
       expect(likelihood).toBeGreaterThan(-195);
       expect(pseudo).toBeGreaterThan(likelihood!);
       expect(error).toBeLessThan(1);
@@ -136,6 +136,10 @@ const checks: Record<string, (out: string) => void> = {
     const error = (name: string) => Number(row(out, name)[1]);
     expect(error("fine-tuned")).toBeLessThan(error("PCA, 10 components"));
     expect(error("fine-tuned")).toBeLessThan(error("from random weights") - 5);
+  },
+  "22-resnet-cifar": (out) => {
+    // Three short epochs of generated digits.
+    expect(share(/Test accuracy: ([\d.]+ %)/.exec(out)?.[1])).toBeGreaterThan(60);
   },
 };
 

@@ -92,6 +92,7 @@ const digitsRbm: RbmSpec = {
   hidden: 500,
   batchSize: 100,
   learningRate: 0.05,
+  momentum: 0.5,
   checkEpochs: 10,
   flips: 20,
 };

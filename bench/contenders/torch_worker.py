@@ -133,7 +133,8 @@ class Rbm:
     def __init__(self, spec, options, data):
         self.batch, self.samples = spec["batchSize"], spec["samples"]
         self.visible, self.hidden = spec["visible"], spec["hidden"]
-        self.rate, self.check_epochs, self.flips = spec["learningRate"], spec["checkEpochs"], spec["flips"]
+        self.rate, self.momentum = spec["learningRate"], spec["momentum"]
+        self.check_epochs, self.flips = spec["checkEpochs"], spec["flips"]
         self.x = read(data["x"], torch.float32).view(self.samples, self.visible)
         self.update = maybe_compiled(self.cd1, options)
         self.per_epoch = None
@@ -143,25 +144,29 @@ class Rbm:
         torch.manual_seed(1)
         self.w = torch.randn(self.visible, self.hidden) * 0.01
         self.b, self.c = torch.zeros(self.visible), torch.zeros(self.hidden)
+        self.velocities = [torch.zeros_like(weight) for weight in (self.w, self.b, self.c)]
 
-    def cd1(self, v0, w, b, c):
+    def cd1(self, v0, w, b, c, vw, vb, vc):
         p0 = torch.sigmoid(torch.addmm(c, v0, w))
         h0 = torch.bernoulli(p0)
         means = torch.sigmoid(torch.addmm(b, h0, w.t()))
         v1 = torch.bernoulli(means)
         p1 = torch.sigmoid(torch.addmm(c, v1, w))
         scale = self.rate / v0.shape[0]
-        w.addmm_(v0.t(), p0, alpha=scale)
-        w.addmm_(v1.t(), p1, alpha=-scale)
-        b.add_((v0 - v1).sum(0), alpha=scale)
-        c.add_((p0 - p1).sum(0), alpha=scale)
+        vw.addmm_(v0.t(), p0, beta=self.momentum, alpha=scale).addmm_(v1.t(), p1, alpha=-scale)
+        vb.mul_(self.momentum).add_((v0 - v1).sum(0), alpha=scale)
+        vc.mul_(self.momentum).add_((p0 - p1).sum(0), alpha=scale)
+        w.add_(vw)
+        b.add_(vb)
+        c.add_(vc)
         return ((v0 - means) ** 2).sum() / v0.shape[0]
 
     def epoch(self):
         total = torch.zeros(())
         order = torch.randperm(self.samples)
         for start in range(0, self.samples, self.batch):
-            total += self.update(self.x[order[start : start + self.batch]], self.w, self.b, self.c)
+            batch = self.x[order[start : start + self.batch]]
+            total += self.update(batch, self.w, self.b, self.c, *self.velocities)
         return total.item()
 
     def measure(self, seconds):

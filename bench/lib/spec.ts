@@ -100,6 +100,8 @@ export interface RbmSpec {
   readonly hidden: number;
   readonly batchSize: number;
   readonly learningRate: number;
+  /** Not of scikit-learn's machine, which has none. */
+  readonly momentum: number;
   readonly checkEpochs: number;
   readonly flips: number;
 }

@@ -6,11 +6,11 @@ import type { Measured } from "./worker.js";
 
 /** Repeats `fit` on the same machine; each call trains some epochs on. */
 export async function rbmContender(spec: RbmSpec, files: DataPaths): Promise<Measured> {
-  const { samples, visible, hidden, batchSize, learningRate, checkEpochs } = spec;
+  const { samples, visible, hidden, batchSize, learningRate, momentum, checkEpochs } = spec;
   const x = lw.tensor(await readFloats(files.x!), [samples, visible]);
   const make = (): lw.models.RBM => {
     const machine = lw.models.rbm({ visible, hidden, seed: 1 });
-    machine.compile({ optimizer: lw.optimizers.sgd({ learningRate }) });
+    machine.compile({ optimizer: lw.optimizers.sgd({ learningRate, momentum }) });
     return machine;
   };
   const machine = make();
