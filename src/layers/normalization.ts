@@ -1,6 +1,6 @@
 /** Normalisation layers: batch, layer, group and unit norm, with Keras' formulas and defaults. */
 import { ArgumentError, expected, ShapeError } from "../errors.js";
-import { add, maximum, mul, rsqrt, square, sub } from "../ops/elementwise.js";
+import { add, maximum, mul, neg, rsqrt, square, sub } from "../ops/elementwise.js";
 import { reshape } from "../ops/movement.js";
 import { normalize, localResponseNormalization as respond } from "../ops/normalization.js";
 import { sum } from "../ops/reduce.js";
@@ -118,9 +118,12 @@ export class BatchNormalization extends Layer<typeof batchOptions> {
       blend(this.#variance, variance);
       return output;
     }
+    // One product and one sum per element, whose factors are computed once per channel: after a
+    // convolution or a dense layer they run in its epilogue.
     const inverse = rsqrt(add(reshape(this.#variance, shape), epsilon));
-    const scaled = mul(sub(x, reshape(this.#mean, shape)), gamma ? mul(inverse, gamma) : inverse);
-    return beta ? add(scaled, beta) : scaled;
+    const scale = gamma ? mul(inverse, gamma) : inverse;
+    const centre = mul(reshape(this.#mean, shape), scale);
+    return add(mul(x, scale), beta ? sub(beta, centre) : neg(centre));
   }
 }
 
