@@ -15,6 +15,7 @@ import { cases as convolution } from "./cases/convolution.js";
 import { cases as elementwise } from "./cases/elementwise.js";
 import { cases as matmul } from "./cases/matmul.js";
 import { cases as models } from "./cases/models.js";
+import { cases as networks } from "./cases/networks.js";
 import { cases as recurrent } from "./cases/recurrent.js";
 import { cases as runtime } from "./cases/runtime.js";
 import { Children } from "./lib/children.js";
@@ -24,7 +25,15 @@ import { measureCase, type Result } from "./lib/measure.js";
 import { checkTable, failures, figureTable, summaryText, timeTables } from "./lib/report.js";
 import { summarize } from "./lib/summary.js";
 
-const allCases = [...models, ...matmul, ...convolution, ...recurrent, ...elementwise, ...runtime];
+const allCases = [
+  ...models,
+  ...networks,
+  ...matmul,
+  ...convolution,
+  ...recurrent,
+  ...elementwise,
+  ...runtime,
+];
 
 const { values, positionals: words } = parseArgs({
   allowPositionals: true,

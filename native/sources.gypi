@@ -23,6 +23,7 @@
       "kernels/convolution_filter.cc",
       "kernels/convolution_depthwise.cc",
       "kernels/convolution_winograd.cc",
+      "kernels/convolution_winograd_filter.cc",
       "kernels/movement.cc",
       "kernels/gather.cc",
       "kernels/softmax.cc",

@@ -91,17 +91,14 @@ export {
   threshold,
   thresholdedRelu,
 } from "./ops/composed.js";
-export {
-  type Conv1dOptions,
-  type Conv2dOptions,
-  type Conv2dTransposeOptions,
-  type Conv3dOptions,
-  conv1d,
-  conv2d,
-  conv2dTranspose,
-  conv3d,
-  depthwiseConv2d,
-} from "./ops/convolution.js";
+export { conv1d, conv2d, depthwiseConv2d } from "./ops/convolution.js";
+export type {
+  Conv1dOptions,
+  Conv2dOptions,
+  Conv2dTransposeOptions,
+  Conv3dOptions,
+  Conv3dTransposeOptions,
+} from "./ops/convolutionOptions.js";
 export { eye, fill, linspace, ones, onesLike, range, zeros, zerosLike } from "./ops/creation.js";
 export {
   abs,
@@ -211,6 +208,8 @@ export {
   sparsemax,
   sparseSoftmaxCrossEntropy,
 } from "./ops/softmax.js";
+export { conv2dTranspose } from "./ops/transposed.js";
+export { conv3d, conv3dTranspose } from "./ops/volume.js";
 export type { Optimizer } from "./optimizers/optimizer.js";
 export type { LearningRateSchedule } from "./optimizers/schedules.js";
 export * as plot from "./plot/plot.js";

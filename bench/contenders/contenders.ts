@@ -88,6 +88,7 @@ export const contenders: Readonly<Record<string, Contender>> = {
     OPENBLAS_THREAD_TIMEOUT: "25",
   })),
   PyTorch: torch({ adam: "default" }),
+  "PyTorch, channels last": torch({ layout: "channelsLast" }),
   "PyTorch, fused Adam": torch({ adam: "fused" }),
   "PyTorch, compiled": torch({ compile: "default" }),
   "scikit-learn": {

@@ -22,6 +22,9 @@ except ImportError as error:
     sys.exit(0)
 
 
+from torch_networks import load, networks
+
+
 def read(path, dtype):
     with open(path, "rb") as file:
         return torch.frombuffer(bytearray(file.read()), dtype=dtype)
@@ -125,6 +128,104 @@ class Train:
 
     def check(self):
         return {"loss": self.last_loss}
+
+
+class PeakMemory:
+    """What is resident at most, beyond what was when this was made, as Linux counts it."""
+
+    def __init__(self):
+        try:
+            with open("/proc/self/clear_refs", "w") as file:
+                file.write("5")  # sets the high-water mark back to what is resident now
+            self.start = self.status("VmRSS")
+        except OSError:
+            self.start = None
+
+    @staticmethod
+    def status(field):
+        with open("/proc/self/status") as file:
+            return next(int(line.split()[1]) / 1024 for line in file if line.startswith(field))
+
+    def figures(self):
+        return {} if self.start is None else {"peak memory, MiB": self.status("VmHWM") - self.start}
+
+
+class Network:
+    """A network of torch_networks.py. Images are kept in the order in which the network reads them."""
+
+    def __init__(self, spec, options, data):
+        torch.manual_seed(1)
+        self.spec = spec
+        self.last = "compile" in options or "layout" in options
+        x = read(data["x"], torch.float32).view(spec["samples"], spec["side"], spec["side"], spec["channels"])
+        self.x = x if self.last else x.permute(0, 3, 1, 2).contiguous()
+        self.memory = PeakMemory()
+        self.model = networks[spec["network"]](spec["channels"], spec["classes"])
+        if self.last:
+            self.model = self.model.to(memory_format=torch.channels_last)
+
+    def images(self, x):
+        return x.permute(0, 3, 1, 2) if self.last else x
+
+
+class NetworkTraining(Network):
+    def __init__(self, spec, options, data):
+        super().__init__(spec, options, data)
+        self.y = read(data["y"], torch.int32).long()
+        rate, parameters = spec["learningRate"], self.model.parameters()
+        if spec["optimizer"] == "adam":
+            self.optimizer = torch.optim.Adam(parameters, lr=rate, fused=True)
+        else:
+            self.optimizer = torch.optim.SGD(parameters, lr=rate, momentum=0.9, fused=True)
+        loss = nn.CrossEntropyLoss()
+        self.forward = maybe_compiled(lambda x, y: loss(self.model(x), y), options)
+        self.per_epoch = None
+        self.last_loss = float("nan")
+
+    def epoch(self):
+        samples, batch = self.spec["samples"], self.spec["batchSize"]
+        total, order = torch.zeros(()), torch.randperm(samples)
+        for start in range(0, samples, batch):
+            rows = order[start : start + batch]
+            self.optimizer.zero_grad(set_to_none=True)
+            loss = self.forward(self.images(self.x[rows]), self.y[rows])
+            loss.backward()
+            self.optimizer.step()
+            total += loss.detach()
+        return total.item() * batch / samples
+
+    def measure(self, seconds):
+        epochs = 1 if self.per_epoch is None else max(1, round(seconds / self.per_epoch))
+        begin = time.perf_counter()
+        for _ in range(epochs):
+            self.last_loss = self.epoch()
+        self.per_epoch = (time.perf_counter() - begin) / epochs
+        return self.per_epoch * self.spec["batchSize"] / self.spec["samples"]
+
+    def check(self):
+        return {"check": {"loss": self.last_loss, **self.memory.figures()}}
+
+
+class NetworkPrediction(Network):
+    def __init__(self, spec, options, data):
+        super().__init__(spec, options, data)
+        load(self.model, read(data["weights"], torch.float32))
+        self.model = nn.Sequential(self.model, nn.Softmax(dim=1)).eval()
+        self.predict = maybe_compiled(self.model, options)
+
+    def measure(self, seconds):
+        times, end = [], time.perf_counter() + seconds
+        with torch.inference_mode():
+            while time.perf_counter() < end or len(times) < 3:
+                begin = time.perf_counter()
+                self.predict(self.images(self.x))
+                times.append(time.perf_counter() - begin)
+        return statistics.median(times)
+
+    def check(self):
+        with torch.inference_mode():
+            outputs = self.predict(self.images(self.x)).flatten().tolist()
+        return {"outputs": outputs, "check": self.memory.figures()}
 
 
 class Rbm:
@@ -350,6 +451,9 @@ def set_up(request):
     spec, options = request["spec"], request["options"]
     if spec["kind"] == "train":
         return Train(spec, options, request["data"])
+    if spec["kind"] == "network":
+        kind = NetworkTraining if spec["task"] == "train" else NetworkPrediction
+        return kind(spec, options, request["data"])
     if spec["kind"] == "rbm":
         return Rbm(spec, options, request["data"])
     if spec["kind"] == "inference":
@@ -364,6 +468,8 @@ def answer(request):
         return {"versions": {"PyTorch": torch.__version__, "Python": sys.version.split()[0]}}
     if request["op"] == "measure":
         return {"perUnit": contender.measure(request["seconds"])}
+    if isinstance(contender, Network):
+        return contender.check()
     if isinstance(contender, Inference):
         return {"outputs": contender.outputs()}
     return {"check": contender.check()}

@@ -8,7 +8,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as lw from "layerwise";
-import type { DataPaths, InferenceSpec, RbmSpec, Spec, TrainSpec } from "./spec.js";
+import { buildNetwork } from "./networks.js";
+import type { DataPaths, InferenceSpec, NetworkSpec, RbmSpec, Spec, TrainSpec } from "./spec.js";
 
 type Arrays = Readonly<Record<string, Float32Array | Int32Array>>;
 
@@ -26,6 +27,14 @@ export class DataFiles {
     if (spec.kind === "inference") {
       const { features, hidden, outputs, batch } = spec;
       return this.#files([batch, features, hidden, outputs].join("-"), () => weights(spec));
+    }
+    if (spec.kind === "network") {
+      const { network, task, samples, side, channels, classes } = spec;
+      const features = side ** 2 * channels;
+      const teacher = { samples, features, outputs: classes };
+      return this.#files([network, task, samples].join("-"), () =>
+        task === "train" ? taught(teacher) : networkWeights(spec),
+      );
     }
     if (spec.kind === "rbm") {
       const { samples, visible } = spec;
@@ -89,8 +98,33 @@ function weights({ features, hidden, outputs, batch }: InferenceSpec): Arrays {
   };
 }
 
+/** Normal images, and the first weights of our network, layer by layer. */
+function networkWeights(spec: NetworkSpec): Arrays {
+  const normal = normals(3);
+  lw.setRandomSeed(3);
+  const arrays = buildNetwork(spec).layers.flatMap((layer) =>
+    layer.weights.map((weight) => {
+      // Variances above 1 keep what residual blocks add up in bounds.
+      const values = weight.read().dataSync() as Float32Array;
+      return weight.name.endsWith("movingVariance") ? values.map(() => 2) : values;
+    }),
+  );
+  const weights = new Float32Array(arrays.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const array of arrays) {
+    weights.set(array, at);
+    at += array.length;
+  }
+  const { samples, side, channels } = spec;
+  return { x: new Float32Array(samples * side ** 2 * channels).map(normal), weights };
+}
+
 /** Normal inputs; the label is the largest of `outputs` random linear functions of them. */
-function taught({ samples, features, outputs }: TrainSpec): Arrays {
+function taught({
+  samples,
+  features,
+  outputs,
+}: Pick<TrainSpec, "samples" | "features" | "outputs">): Arrays {
   const normal = normals(1);
   const teacher = new Float32Array(features * outputs).map(normal);
   const x = new Float32Array(samples * features).map(normal);

@@ -7,6 +7,7 @@ import { ratioOf, type Summary } from "./summary.js";
 /** Headings of the tables, in order. */
 const groups: Readonly<Record<Group, string>> = {
   steps: "Training steps",
+  networks: "Convolutional networks",
   typescript: "TypeScript backend",
   inference: "Inference",
   products: "Matrix products",

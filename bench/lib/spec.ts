@@ -106,6 +106,25 @@ export interface RbmSpec {
   readonly flips: number;
 }
 
+/**
+ * A published convolutional network: training by `fit` on random images (the unit is one step), or prediction
+ * of one batch with given weights (the unit is one call).
+ */
+export interface NetworkSpec {
+  readonly kind: "network";
+  readonly network: "lenet5" | "vgg11" | "resnet20" | "resnet50";
+  readonly task: "train" | "predict";
+  readonly side: number;
+  readonly channels: number;
+  readonly classes: number;
+  readonly batchSize: number;
+  /** Images of an epoch; those of a prediction are one batch. */
+  readonly samples: number;
+  /** SGD is with a momentum of 0.9. */
+  readonly optimizer: "adam" | "sgd";
+  readonly learningRate: number;
+}
+
 /** How late a 10 ms timer fires while `fit` runs. */
 export interface LatenessSpec {
   readonly kind: "lateness";
@@ -123,11 +142,19 @@ export interface MemorySpec {
   readonly concurrentCalls: number;
 }
 
-export type Spec = TrainSpec | RbmSpec | KernelSpec | InferenceSpec | LatenessSpec | MemorySpec;
+export type Spec =
+  | TrainSpec
+  | RbmSpec
+  | NetworkSpec
+  | KernelSpec
+  | InferenceSpec
+  | LatenessSpec
+  | MemorySpec;
 
 /**
  * Paths of raw arrays: x (float32) and y (int32) for `train`, x for `rbm`; x [batch, features] and the weights w1
- * [features, hidden], b1, w2 [hidden, outputs], b2 for `inference`.
+ * [features, hidden], b1, w2 [hidden, outputs], b2 for `inference`; x [samples, side, side, channels] for
+ * `network`, y (int32) to train, all weights layer by layer to predict.
  */
 export type DataPaths = Readonly<Record<string, string>>;
 
@@ -182,6 +209,7 @@ export interface ProbedMachine {
 /** Which table and summary a case belongs to. */
 export type Group =
   | "steps"
+  | "networks"
   | "typescript"
   | "inference"
   | "products"

@@ -8,13 +8,15 @@ namespace LAYERWISE_ISA_NAMESPACE {
 enum Algorithm : int64_t { kPatches, kDepthwise, kWinograd };
 
 void plan_conv2d(Call& call) {
+  const bool filter = call.kernel == k_conv2dFilterGradient;
   if (Geometry(call).depthwise()) {
     planDepthwise(call);
     call.custom[15] = kDepthwise;
-  } else if (planWinograd(call)) {
+  } else if (filter ? planWinogradFilter(call) : planWinograd(call)) {
     call.custom[15] = kWinograd;
   } else {
-    planPatches(call);
+    if (filter) planFilterGradient(call);
+    else planPatches(call);
     call.custom[15] = kPatches;
   }
 }
@@ -30,16 +32,13 @@ void run_conv2dInputGradient(const Call& call, const Run& run, int phase, int64_
   run_conv2d(call, run, phase, part, parts);
 }
 
-void plan_conv2dFilterGradient(Call& call) {
-  const Geometry g(call);
-  if (g.depthwise()) planDepthwise(call);
-  else planFilterGradient(call);
-}
+void plan_conv2dFilterGradient(Call& call) { plan_conv2d(call); }
 void run_conv2dFilterGradient(const Call& call, const Run& run, int phase, int64_t part,
                               int64_t parts) {
-  const Geometry g(call);
-  if (g.depthwise()) runDepthwise(call, run, phase, part, parts);
-  else runFilterGradient(call, run, phase, part, parts);
+  const auto algorithm = call.custom[15] == kDepthwise  ? runDepthwise
+                         : call.custom[15] == kWinograd ? runWinogradFilter
+                                                        : runFilterGradient;
+  algorithm(call, run, phase, part, parts);
 }
 
 }  // namespace LAYERWISE_ISA_NAMESPACE

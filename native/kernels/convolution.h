@@ -204,6 +204,8 @@ LW_ALGORITHM(Depthwise)       // all three where every channel is a group
 // 3×3 at stride 1 by fewer multiplications; false where it would not pay.
 bool planWinograd(Call& call);
 void runWinograd(const Call& call, const Run& run, int phase, int64_t part, int64_t parts);
+bool planWinogradFilter(Call& call);
+void runWinogradFilter(const Call& call, const Run& run, int phase, int64_t part, int64_t parts);
 
 void packFilter(const Geometry& g, bool backward, const View& v, const float* w, int64_t k0, int64_t kc,
                 int64_t j, int64_t width, float* to);

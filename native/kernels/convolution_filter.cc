@@ -1,9 +1,12 @@
 // conv2dFilterGradient as a product over pixels: dfilter = patchesᵀ·dy. k runs over all pixels of the batch
 // in blocks of kBlockK. With few terms and many pixels there would be little to share out, so the pixels
 // are cut into chunks, whose number follows from the shape alone; their sums are added in order.
+//
+// Where the source rows of a block of pixels stay in L2, patches are read where they are; else the block's
+// patches are packed into strips of terms.
 #include "convolution.h"
 #include "epilogue.h"
-#include "gemm_tile.h"
+#include "offset_tile.h"
 
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
@@ -20,15 +23,23 @@ struct Problem {
   // Terms of a patch that lie side by side: strips do not cross their borders, so that those of a patch
   // inside of x are read where they are. Short runs are gathered first.
   int64_t run;
-  bool gathered;
+  bool gathered, inPlace;
 
   explicit Problem(const Call& call) : g(call), v(forwardView(g)), pixels(v.patches()), terms(g.terms()),
                                        columns(g.groupFilters()) {
-    run = v.depth == v.pitch && v.columns.spacing == 1 ? v.columns.taps * v.depth : v.depth;
-    gathered = run < 2 * kRows && terms > run;
+    inPlace = paddedFloats() <= kSourceFloats;
+    const bool joined = v.columns.spacing == 1 && (inPlace || v.depth == v.pitch);
+    run = joined ? v.columns.taps * v.depth : v.depth;
+    gathered = !inPlace && run < 2 * kRows && terms > run;
     if (gathered) run = terms;
   }
-  int64_t stripsPerRun() const { return ceilDiv(run, kRows); }
+  // Of the source rows that a block of pixels can meet: its rows lie in one image or in several.
+  int64_t paddedFloats() const {
+    if (v.patches() == 0) return 0;
+    const int64_t rows = (kBlockK - 2) / v.columns.count + 2, images = (rows - 2) / v.rows.count + 2;
+    return (rows * v.rows.stride + images * sourceRows(v, 1)) * sourcePitch(v) + W;
+  }
+  int64_t stripsPerRun() const { return ceilDiv(run, inPlace ? rowsOfTile(columns) : kRows); }
   int64_t strips() const { return run > 0 ? terms / run * stripsPerRun() : 0; }
   int64_t chunks() const {
     constexpr int64_t kFewElements = 32 * 1024, kPixels = 2048, kMost = 16;
@@ -91,9 +102,59 @@ void packStrips(const Problem& p, const float* x, int64_t group, Range strips, i
   }
 }
 
+// Copies the source rows of pixels [k0, k0 + kc) with their padding, and says where each pixel's patch is.
+void padPixels(const View& v, const float* x, int64_t k0, int64_t kc, float* to, int32_t* offsets) {
+  const int64_t pitch = sourcePitch(v), width = v.columns.count;
+  float* at = to;
+  for (int64_t k = k0; k < k0 + kc;) {
+    // As many rows of one image as there are.
+    const int64_t row = k / width, image = row / v.rows.count, first = row % v.rows.count;
+    const int64_t rows = minOf(v.rows.count - first, (k0 + kc - 1) / width + 1 - row);
+    padRows(v, x, image, first, rows, at);
+    const int64_t end = minOf(k0 + kc, (row + rows) * width);
+    for (; k < end; k++) {
+      offsets[k - k0] = (int32_t)(at - to + (k / width - row) * v.rows.stride * pitch +
+                                  k % width * v.columns.stride * v.depth);
+    }
+    at += sourceRows(v, rows) * pitch;
+  }
+}
+
+// multiply() below where patches are read in place.
+void multiplyInPlace(const Problem& p, const float* x, const float* dy, Range strips, Range pixels,
+                     const Packed& packed, float* c) {
+  const View& v = p.v;
+  const int64_t ldc = p.g.filters, pitch = sourcePitch(v);
+  int32_t offsets[kBlockK];
+  for (int64_t group = 0; group < p.g.groups; group++) {
+    for (int64_t k0 = pixels.begin; k0 < pixels.end; k0 += kBlockK) {
+      const int64_t kc = minOf(kBlockK, pixels.end - k0);
+      padPixels(v, x + group * v.depth, k0, kc, packed.a, offsets);
+      packRows(dy + k0 * ldc + group * p.columns, ldc, kc, p.columns, packed.b);
+      for (int64_t j = 0; j < p.columns; j += kColumns) {
+        const int64_t width = minOf(kColumns, p.columns - j), vectors = ceilDiv(width, W);
+        const int64_t tail = width - (vectors - 1) * W;
+        for (int64_t s = strips.begin; s < strips.end; s++) {
+          const Strip strip = stripOf(p, s);
+          const int64_t tap = strip.term / v.depth;
+          const int64_t at = tap / v.columns.taps * v.rows.spacing * pitch +
+                             tap % v.columns.taps * v.columns.spacing * v.depth + strip.term % v.depth;
+          kOffsetTiles[strip.count - 1][vectors - 1][tail != W](
+              kc, offsets, packed.a + at, 1, packed.b + j * kc,
+              c + strip.term * ldc + group * p.columns + j, ldc, k0 > pixels.begin, tail);
+        }
+      }
+    }
+  }
+}
+
 // c (terms × filters), its rows of [strips) = the sum over pixels [pixels).
 void multiply(const Problem& p, const float* x, const float* dy, Range strips, Range pixels,
               const Packed& packed, float* c) {
+  if (p.inPlace) {
+    multiplyInPlace(p, x, dy, strips, pixels, packed, c);
+    return;
+  }
   const int64_t ldc = p.g.filters;
   for (int64_t group = 0; group < p.g.groups; group++) {
     for (int64_t k0 = pixels.begin; k0 < pixels.end; k0 += kBlockK) {
@@ -146,7 +207,7 @@ void addChunks(const Call& call, const Run& run, float* sums, int64_t chunks, in
 }
 
 // custom[0]: tensor that holds the sum for the epilogue, −1 for shared memory; [1]: byte offset of the
-// packed strips in scratch; [2]: of the packed dy; [3]: of one patch; [4]: chunks of pixels; [5]: whether
+// packed strips or padded rows in scratch; [2]: of the packed dy; [3]: of one patch; [4]: chunks of pixels; [5]: whether
 // they are summed in shared memory.
 void planFilterGradient(Call& call) {
   const Problem p(call);
@@ -162,7 +223,7 @@ void planFilterGradient(Call& call) {
     return at;
   };
   if (tile) take(tile->scratchBytes);
-  call.custom[1] = take((kBlockStrips * kStripFloats + 16) * 4);
+  call.custom[1] = take(p.inPlace ? p.paddedFloats() * 4 : (kBlockStrips * kStripFloats + 16) * 4);
   call.custom[2] = take(kBlockK * ceilDiv(p.columns, kColumns) * kColumns * 4);
   call.custom[3] = take((kMostTerms + 2 * 16) * 4);
   call.scratchBytes = bytes;

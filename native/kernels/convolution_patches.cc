@@ -5,79 +5,31 @@
 // kBlockK terms from zero, in order (row, column, channel) of the taps.
 #include "convolution.h"
 #include "epilogue.h"
-#include "gemm_tile.h"
+#include "offset_tile.h"
 
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
+// By rows − 1, vectors − 1, TAIL.
+const OffsetTile kOffsetTiles[kTallest][2][2] = {
+    LW_OFFSET_TILES(1),  LW_OFFSET_TILES(2),  LW_OFFSET_TILES(3),  LW_OFFSET_TILES(4),
+    LW_OFFSET_TILES(5),  LW_OFFSET_TILES(6),  LW_OFFSET_TILES(7),  LW_OFFSET_TILES(8),
+    LW_OFFSET_TILES(9),  LW_OFFSET_TILES(10), LW_OFFSET_TILES(11), LW_OFFSET_TILES(12),
+    LW_OFFSET_TILES(13), LW_OFFSET_TILES(14), LW_OFFSET_TILES(15), LW_OFFSET_TILES(16),
+    LW_OFFSET_TILES(17), LW_OFFSET_TILES(18), LW_OFFSET_TILES(19), LW_OFFSET_TILES(20),
+    LW_OFFSET_TILES(21), LW_OFFSET_TILES(22), LW_OFFSET_TILES(23), LW_OFFSET_TILES(24),
+    LW_OFFSET_TILES(25), LW_OFFSET_TILES(26), LW_OFFSET_TILES(27), LW_OFFSET_TILES(28),
+};
+
 namespace {
 
 constexpr int64_t kBlockRows = 34 * kRows;  // × kBlockK floats of patches: in L2
 // Floats of a block of the result in scratch.
 constexpr int64_t kScratchFloats = 96 * 1024;
 
-// Results of fewer columns are not cut into strips row by row.
-constexpr int64_t kLongRow = 2 * kRows;
+// Results of fewer pixels in a row are not cut into strips row by row: the strips would be short. With few
+// columns that costs less than cutting patches for them.
+constexpr int64_t kLongRow = 2 * kRows, kRowOfFew = kRows, kFewColumns = 4 * kColumns;
 constexpr int64_t kFilterFloats = 4 * 1024;
-constexpr int64_t kSourceFloats = 48 * 1024;  // of padded rows, if they can be so few: in L2
-
-// The tile of gemm_tile.h over strips that are read in place: element (i, k) is at a[offsets[k] + i·lda].
-// The same chain of fma.
-template <int MR, int NV, bool TAIL>
-void offsetTile(int64_t kc, const int32_t* __restrict offsets, const float* __restrict a, int64_t lda, const float* __restrict b,
-                 float* __restrict c, int64_t ldc, bool add, int64_t tail) {
-  VF acc[MR][NV];
-#pragma GCC unroll 16
-  for (int i = 0; i < MR; i++) {
-    __builtin_prefetch(c + i * ldc, 1);
-#pragma GCC unroll 8
-    for (int j = 0; j < NV; j++) acc[i][j] = zero();
-  }
-#pragma GCC unroll kUnrollK
-  for (int64_t k = 0; k < kc; k++) {
-    VF bv[NV];
-#pragma GCC unroll 8
-    for (int j = 0; j < NV; j++) bv[j] = load(b + j * W);
-    const float* const ak = a + offsets[k];
-#pragma GCC unroll 16
-    for (int i = 0; i < MR; i++) {
-      const VF av = set1(ak[i * lda]);
-#pragma GCC unroll 8
-      for (int j = 0; j < NV; j++) acc[i][j] = fma(av, bv[j], acc[i][j]);
-    }
-    b += kColumns;
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < MR; i++) {
-#pragma GCC unroll 8
-    for (int j = 0; j < NV; j++) {
-      float* p = c + i * ldc + j * W;
-      if (TAIL && j == NV - 1) {
-        storePartial(p, add ? loadPartial(p, tail) + acc[i][j] : acc[i][j], tail);
-      } else {
-        store(p, add ? load(p) + acc[i][j] : acc[i][j]);
-      }
-    }
-  }
-}
-using OffsetTile = void (*)(int64_t kc, const int32_t* offsets, const float* a, int64_t lda,
-                            const float* b, float* c, int64_t ldc, bool add, int64_t tail);
-template <int MR, int NV, bool TAIL>
-constexpr OffsetTile offsetTileOrNull() {
-  if constexpr (MR <= kRows) return offsetTile<MR, NV, TAIL>;
-  else return nullptr;
-}
-#define LW_OFFSET_TILES(MR)                                                          \
-  {                                                                                   \
-    {offsetTileOrNull<MR, 1, false>(), offsetTileOrNull<MR, 1, true>()},            \
-        {offsetTileOrNull<MR, 2, false>(), offsetTileOrNull<MR, 2, true>()}         \
-  }
-// By rows − 1, vectors − 1, TAIL.
-const OffsetTile kOffsetTiles[14][2][2] = {
-    LW_OFFSET_TILES(1),  LW_OFFSET_TILES(2),  LW_OFFSET_TILES(3),  LW_OFFSET_TILES(4),
-    LW_OFFSET_TILES(5),  LW_OFFSET_TILES(6),  LW_OFFSET_TILES(7),  LW_OFFSET_TILES(8),
-    LW_OFFSET_TILES(9),  LW_OFFSET_TILES(10), LW_OFFSET_TILES(11), LW_OFFSET_TILES(12),
-    LW_OFFSET_TILES(13), LW_OFFSET_TILES(14),
-};
 
 // A direction's problem: views, and the filter as the product's second operand.
 struct Problem {
@@ -94,10 +46,11 @@ struct Problem {
   int64_t rows() const {
     return g.batch * (backward ? g.height * g.width : g.outHeight * g.outWidth);
   }
-  // Those of the largest view.
-  int64_t viewRows() const {
-    return backward ? g.batch * ceilDiv(g.height, g.strideHeight) * ceilDiv(g.width, g.strideWidth) : rows();
-  }
+  // Backward over a stride: views write every so many pixels of the result. All of them make a group of rows,
+  // one row in each of `down` views, before the next.
+  bool scattered() const { return backward && (g.strideHeight > 1 || g.strideWidth > 1); }
+  int64_t down() const { return minOf(g.strideHeight, g.height); }
+  int64_t groups() const { return g.height == 0 ? 0 : g.batch * ceilDiv(g.height, g.strideHeight); }
   int64_t paddedColumns() const { return ceilDiv(columns, kColumns) * kColumns; }
   // Floats of one view's packed filter.
   int64_t packedSize(const View& v) const { return g.groups * v.terms() * paddedColumns(); }
@@ -107,30 +60,34 @@ struct Problem {
   }
   // Whether strips are cut row by row, from padded source rows.
   bool byRows() const {
-    return (backward ? ceilDiv(g.width, g.strideWidth) : g.outWidth) >= kLongRow && viewRows() > kBlockRows;
+    const int64_t shortest = columns <= kFewColumns ? kRowOfFew : kLongRow;
+    return scattered() || ((backward ? g.width : g.outWidth) >= shortest && rows() > kBlockRows);
   }
   // A view is one block of rows: each panel of the filter is packed where it is used, into scratch.
-  bool once(bool inScratch) const { return viewRows() <= blockRows(inScratch); }
+  bool once(bool inScratch) const { return !scattered() && rows() <= blockRows(inScratch); }
   int64_t panelsAtOnce() const { return backward ? 1 : kGroup; }
   // Patches that a part takes together or not at all.
-  int64_t unit(const View& v) const { return byRows() ? v.columns.count : 1; }
+  int64_t unit(const View& v) const { return maxOf(1, byRows() ? v.columns.count : 1); }
+  int64_t units() const { return scattered() ? groups() : view(0).patches() / unit(view(0)); }
 };
 
-// Source rows that `rows` rows of patches meet, and the length of one with its padding, in pixels.
-int64_t sourceRows(const View& v, int64_t rows) {
-  return (rows - 1) * v.rows.stride + (v.rows.taps - 1) * v.rows.spacing + 1;
-}
-int64_t sourceWidth(const View& v) {
-  return (v.columns.count - 1) * v.columns.stride + (v.columns.taps - 1) * v.columns.spacing + 1;
-}
-// Floats from one padded row to the next: an odd number of lines, so that rows lie on different L1 sets.
-int64_t sourcePitch(const View& v) { return (ceilDiv(sourceWidth(v) * v.depth, 16) | 1) * 16; }
 // Rows of the result in a block.
 int64_t rowsAtOnce(const Problem& p, const View& v, bool inScratch) {
   const int64_t most = maxOf(1, p.blockRows(inScratch) / maxOf(1, v.columns.count));
   int64_t rows = minOf(most, maxOf(1, v.rows.count));
   while (rows > 1 && sourceRows(v, rows) * sourcePitch(v) > kSourceFloats) rows--;
   return rows;
+}
+
+// Groups of rows of a scattered result in a block.
+int64_t groupsAtOnce(const Problem& p, bool inScratch) {
+  const int64_t most = maxOf(1, p.blockRows(inScratch) / maxOf(1, p.down() * p.g.width));
+  int64_t groups = minOf(most, maxOf(1, ceilDiv(p.g.height, maxOf(1, p.g.strideHeight))));
+  for (int64_t i = 0; i < p.views; i++) {
+    const View v = p.view(i);
+    while (groups > 1 && sourceRows(v, groups) * sourcePitch(v) > kSourceFloats) groups--;
+  }
+  return groups;
 }
 
 void packFilters(const Problem& p, const float* w, float* packed, int64_t part, int64_t parts) {
@@ -161,16 +118,12 @@ void packFilters(const Problem& p, const float* w, float* packed, int64_t part, 
   }
 }
 
-// What a part computes: units [rows) of all views together, columns [cols) of the result.
+// What a part computes: units [rows), columns [cols) of the result.
 struct Piece {
   Range rows, cols;
 };
 Piece pieceOf(const Problem& p, int64_t part, int64_t parts) {
-  int64_t units = 0;
-  for (int64_t i = 0; i < p.views; i++) {
-    const View v = p.view(i);
-    units += v.patches() / maxOf(1, p.unit(v));
-  }
+  const int64_t units = p.units();
   Piece piece = {{0, units}, {0, p.pitch}};
   const int64_t panels = ceilDiv(p.columns, kColumns);
   const bool fewRows = p.rows() < 4 * kRows * parts || p.once(false);
@@ -188,38 +141,13 @@ struct Target {
   Epilogue* epilogue;
 };
 
-// Copies the source rows that rows [row, row + rows) of patches meet, with zeros for padding.
-void padRows(const View& v, const float* source, int64_t image, int64_t row, int64_t rows, float* to) {
-  const int64_t width = sourceWidth(v), first = v.rows.source(row), n = sourceRows(v, rows);
-  const int64_t left = minOf(width, maxOf(0, -v.columns.offset));
-  const int64_t begin = maxOf(0, v.columns.offset);
-  const int64_t inside = maxOf(0, minOf(width - left, v.columns.size - begin));
-  const int64_t pitch = sourcePitch(v);
-  for (int64_t r = 0; r < n; r++, to += pitch) {
-    const int64_t y = first + r;
-    if (y < 0 || y >= v.rows.size) {
-      zeroFloats(to, width * v.depth);
-      continue;
-    }
-    zeroFloats(to, left * v.depth);
-    float* at = to + left * v.depth;
-    const float* from = source + ((image * v.rows.size + y) * v.columns.size + begin) * v.pitch;
-    if (v.depth == v.pitch) {
-      if (inside > 0) copyFloats(at, from, inside * v.depth);
-    } else {
-      for (int64_t x = 0; x < inside; x++) copyFloats(at + x * v.depth, from + x * v.pitch, v.depth);
-    }
-    zeroFloats(at + inside * v.depth, (width - left - inside) * v.depth);
-  }
-}
-
 // Where a block reads and writes.
 struct Block {
   const float *source, *packed;
   const float* filter;  // not packed, or null
   float *panels, *strips;  // scratch: panels of the filter, and packed strips or padded rows
   float* c;
-  int64_t ldc;
+  int64_t ldc, rowPitch;  // from pixel to pixel of the result, and from row to row
   Range cols;
 };
 
@@ -228,7 +156,7 @@ void multiplyRows(const Problem& p, const View& v, const Block& b, int64_t image
                   int64_t count) {
   const int64_t terms = v.terms(), padded = p.paddedColumns(), width = v.columns.count;
   const int64_t begin = b.cols.begin, end = p.g.groups == 1 ? b.cols.end : p.columns;
-  const int64_t nStrips = ceilDiv(width, kRows), lda = v.columns.stride * v.depth;
+  const int64_t nStrips = ceilDiv(width, rowsOfTile(end - begin)), lda = v.columns.stride * v.depth;
   const int64_t pitch = sourcePitch(v);
   for (int64_t group = 0; group < p.g.groups; group++) {
     const float* const filter = b.packed + group * terms * padded;
@@ -248,7 +176,7 @@ void multiplyRows(const Problem& p, const View& v, const Block& b, int64_t image
       for (int64_t j0 = begin; j0 < end; j0 += step) {
         for (int64_t r = 0; r < count; r++) {
           const float* const a = b.strips + r * v.rows.stride * pitch;
-          float* const c = b.c + r * width * b.ldc + group * p.columns;
+          float* const c = b.c + r * b.rowPitch + group * p.columns;
           for (int64_t strip = 0; strip < nStrips; strip++) {
             const int64_t i = width * strip / nStrips, mr = width * (strip + 1) / nStrips - i;
             for (int64_t j = j0; j < j0 + step && j < end; j += kColumns) {
@@ -308,66 +236,77 @@ void multiplyPatches(const Problem& p, const View& v, const Block& b, int64_t m,
   }
 }
 
-// `rows` finished patches of a view from patch `m` on, at c: to where they belong, and on to the epilogue.
-void finish(const Problem& p, const View& v, float* c, int64_t m, int64_t rows, Range cols, const Target& to) {
-  const int64_t n = p.pitch, width = cols.end - cols.begin, j = cols.begin;
-  if (v.dense()) {
-    if (to.epilogue) to.epilogue->apply(c + j, n, m, rows, j, width);
-    return;
-  }
-  Position position(v, m);
-  for (int64_t r = 0; r < rows; r++, position.next(v)) {
-    const int64_t y = v.rows.at + position.row * v.rows.every;
-    const int64_t x = v.columns.at + position.column * v.columns.every;
-    const int64_t row = (position.image * p.g.height + y) * p.g.width + x;
-    float* at = c + r * n + j;
-    if (to.stored) {
-      float* const own = to.stored + row * n + j;
-      for (int64_t k = 0; k < width; k++) own[k] = at[k];
-      at = own;
+// Patches [rows) of the one view, columns [cols).
+void convolveDense(const Problem& p, Block block, const Piece& piece, const Target& to) {
+  const View v = p.view(0);
+  const int64_t n = p.pitch, unit = p.unit(v), end = piece.rows.end * unit;
+  const int64_t j = piece.cols.begin, width = piece.cols.end - j;
+  const int64_t blockRows = p.blockRows(!to.stored), rowsOfBlock = rowsAtOnce(p, v, !to.stored);
+  for (int64_t m = piece.rows.begin * unit; m < end;) {
+    int64_t rows;
+    if (p.byRows()) {
+      const int64_t row = m / unit % v.rows.count;
+      rows = minOf(minOf(rowsOfBlock, v.rows.count - row) * unit, end - m);
+    } else {
+      const int64_t left = end - m;
+      rows = left / ceilDiv(left, blockRows);
     }
-    if (to.epilogue) to.epilogue->apply(at, n, row, 1, j, width);
+    block.c = to.stored ? to.stored + m * n : to.scratch;
+    block.ldc = n;
+    block.rowPitch = unit * n;
+    if (v.terms() == 0) {
+      for (int64_t r = 0; r < rows; r++) {
+        for (int64_t k = 0; k < width; k++) block.c[r * n + j + k] = 0.0f;
+      }
+    } else if (p.byRows()) {
+      multiplyRows(p, v, block, m / unit / v.rows.count, m / unit % v.rows.count, rows / unit);
+    } else {
+      multiplyPatches(p, v, block, m, rows);
+    }
+    if (to.epilogue) to.epilogue->apply(block.c + j, n, m, rows, j, width);
+    m += rows;
+  }
+}
+
+// Groups [rows) of rows of a scattered result, columns [cols).
+void convolveScattered(const Problem& p, Block block, const Piece& piece, const Target& to) {
+  const int64_t n = p.pitch, j = piece.cols.begin, width = piece.cols.end - j;
+  const int64_t perImage = ceilDiv(p.g.height, p.g.strideHeight), most = groupsAtOnce(p, !to.stored);
+  const float* const packed = block.packed;
+  for (int64_t m = piece.rows.begin; m < piece.rows.end;) {
+    const int64_t image = m / perImage, first = m % perImage;
+    const int64_t count = minOf(minOf(most, perImage - first), piece.rows.end - m);
+    const int64_t top = first * p.g.strideHeight, bottom = minOf(p.g.height, top + count * p.g.strideHeight);
+    const int64_t pixel = (image * p.g.height + top) * p.g.width;
+    float* const c = to.stored ? to.stored + pixel * n : to.scratch;
+    block.packed = packed;
+    for (int64_t i = 0; i < p.views; i++) {
+      const View v = p.view(i);
+      const int64_t rows = minOf(count, v.rows.count - first);
+      block.c = c + (v.rows.at * p.g.width + v.columns.at) * n;
+      block.ldc = v.columns.every * n;
+      block.rowPitch = v.rows.every * p.g.width * n;
+      if (v.terms() > 0) {
+        if (rows > 0) multiplyRows(p, v, block, image, first, rows);
+        block.packed += p.packedSize(v);
+        continue;
+      }
+      for (int64_t r = 0; r < rows; r++) {
+        for (int64_t x = 0; x < v.columns.count; x++) {
+          float* const at = block.c + r * block.rowPitch + x * block.ldc + j;
+          for (int64_t k = 0; k < width; k++) at[k] = 0.0f;
+        }
+      }
+    }
+    if (to.epilogue) to.epilogue->apply(c + j, n, pixel, (bottom - top) * p.g.width, j, width);
+    m += count;
   }
 }
 
 void convolve(const Problem& p, Block block, const Piece& piece, const Target& to) {
-  const int64_t n = p.pitch;
-  int64_t before = 0;  // units of earlier views
-  for (int64_t i = 0; i < p.views; i++) {
-    const View v = p.view(i);
-    const int64_t unit = maxOf(1, p.unit(v)), units = v.patches() / unit;
-    const int64_t begin = maxOf(0, piece.rows.begin - before) * unit;
-    const int64_t end = minOf(units, piece.rows.end - before) * unit;
-    const bool direct = to.stored && v.dense();
-    const int64_t blockRows = p.blockRows(!direct), rowsOfBlock = rowsAtOnce(p, v, !direct);
-    for (int64_t m = begin; m < end;) {
-      int64_t rows;
-      if (p.byRows()) {
-        const int64_t row = m / unit % v.rows.count;
-        rows = minOf(minOf(rowsOfBlock, v.rows.count - row) * unit, end - m);
-      } else {
-        const int64_t left = end - m;
-        rows = left / ceilDiv(left, blockRows);
-      }
-      float* const c = direct ? to.stored + m * n : to.scratch;
-      block.c = c;
-      block.ldc = n;
-      block.cols = piece.cols;
-      if (v.terms() == 0) {
-        for (int64_t r = 0; r < rows; r++) {
-          for (int64_t j = piece.cols.begin; j < piece.cols.end; j++) c[r * n + j] = 0.0f;
-        }
-      } else if (p.byRows()) {
-        multiplyRows(p, v, block, m / unit / v.rows.count, m / unit % v.rows.count, rows / unit);
-      } else {
-        multiplyPatches(p, v, block, m, rows);
-      }
-      finish(p, v, c, m, rows, piece.cols, to);
-      m += rows;
-    }
-    if (!block.filter) block.packed += p.packedSize(v);
-    before += units;
-  }
+  block.cols = piece.cols;
+  if (p.scattered()) convolveScattered(p, block, piece, to);
+  else convolveDense(p, block, piece, to);
 }
 
 }  // namespace
@@ -402,23 +341,27 @@ void planPatches(Call& call) {
     return at;
   };
   if (tile) take(tile->scratchBytes);
-  int64_t packed = 0, strips = 0, block = 0;
+  const bool inScratch = call.custom[0] < 0;
+  const int64_t groups = groupsAtOnce(p, inScratch);
+  int64_t packed = 0, strips = 0;
+  int64_t block = !inScratch ? 0 : p.scattered() ? groups * p.g.strideHeight * p.g.width
+                                                 : minOf(p.rows(), p.blockRows(true));
   for (int64_t i = 0; i < p.views; i++) {
     const View v = p.view(i);
     packed += p.packedSize(v);
-    if (v.patches() == 0) continue;
-    const bool inScratch = call.custom[0] < 0 || !v.dense();
-    const int64_t rows = p.byRows() ? rowsAtOnce(p, v, inScratch) * v.columns.count
-                                    : minOf(v.patches(), p.blockRows(inScratch));
-    block = maxOf(block, inScratch ? rows : 0);
-    if (v.terms() == 0) continue;
-    const int64_t kc = minOf(kBlockK, v.terms());
-    strips = maxOf(strips, p.byRows() ? sourceRows(v, rows / v.columns.count) * sourcePitch(v) + W
-                                      : (ceilDiv(rows, kRows) + 1) * kRows * packedStride(kc));
+    if (v.patches() == 0 || v.terms() == 0) continue;
+    if (p.byRows()) {
+      const int64_t rows = p.scattered() ? groups : rowsAtOnce(p, v, inScratch);
+      if (inScratch) block = maxOf(block, rows * v.columns.count);
+      strips = maxOf(strips, sourceRows(v, rows) * sourcePitch(v) + W);
+    } else {
+      const int64_t rows = minOf(v.patches(), p.blockRows(inScratch));
+      strips = maxOf(strips, (ceilDiv(rows, kRows) + 1) * kRows * packedStride(minOf(kBlockK, v.terms())));
+    }
   }
   call.custom[1] = take(strips * 4);
   call.custom[2] = take(block * p.pitch * 4);
-  const bool once = p.once(block > 0);
+  const bool once = p.once(inScratch);
   call.custom[3] = once ? take(kBlockK * p.panelsAtOnce() * kColumns * 4) : -1;
   call.scratchBytes = bytes;
   call.sharedBytes = once ? 0 : packed * 4;
@@ -446,6 +389,7 @@ void runPatches(const Call& call, const Run& run, int phase, int64_t part, int64
                        (float*)(run.scratch + maxOf(0, call.custom[3])),
                        (float*)(run.scratch + call.custom[1]),
                        nullptr,
+                       0,
                        0,
                        {0, 0}};
   Target to = {call.custom[0] >= 0 ? (float*)run.ptr[call.custom[0]] : nullptr,

@@ -30,6 +30,26 @@ LW_INLINE Range windowsOf(int64_t i, int64_t stride, int64_t pad, int64_t kernel
   return {first <= 0 ? 0 : ceilDiv(first, stride), minOf(count, last / stride + 1)};
 }
 
+// windowsOf positions 0, 1, 2 … in turn, without divisions.
+struct Windows {
+  int64_t stride, count, enter, leave;  // positions until the next window begins to cover, and one no more
+  Range range;
+  Windows(int64_t stride, int64_t pad, int64_t kernel, int64_t count)
+      : stride(stride), count(count), enter(stride - pad % stride),
+        leave(pad < kernel ? kernel - pad : stride - (pad - kernel) % stride),
+        range(windowsOf(0, stride, pad, kernel, count)) {}
+  LW_MEMBER void next() {
+    if (--enter == 0) {
+      enter = stride;
+      range.end = minOf(count, range.end + 1);
+    }
+    if (--leave == 0) {
+      leave = stride;
+      range.begin++;
+    }
+  }
+};
+
 // W lanes as int32 of an index tensor; n < W lanes touch nothing beyond.
 LW_INLINE VI loadIndex(const int32_t* p) { return load(p); }
 LW_INLINE VI loadIndex(const uint8_t* p) { return loadBytes(p); }
@@ -48,11 +68,17 @@ LW_INLINE void storeIndexPartial(I* p, VI v, int64_t n) {
   for (int64_t l = 0; l < n; l++) p[l] = (I)lanes[l];
 }
 
+// Whether a vector from any pixel of row `row` of `rows` rows of `floats` ends inside of them.
+LW_INLINE bool roomBehind(int64_t row, int64_t rows, int64_t floats) {
+  return (rows - row - 1) * floats >= W;
+}
+
 // body(i, n) with U vectors from channel i on: as many whole groups of four vectors as there are, then
-// whole vectors, the last one overlapping its neighbour. Fewer than W channels: one vector of n < W.
+// whole vectors, the last one overlapping its neighbour. Fewer than W channels: one vector that reaches into
+// the pixels behind, which are written later, where there is `room`; else one of n < W.
 template <class Four, class One, class Part>
-LW_INLINE void overChannels(int64_t c, Four four, One one, Part partial) {
-  if (c < W) return c > 0 ? partial(c) : (void)0;
+LW_INLINE void overChannels(int64_t c, bool room, Four four, One one, Part partial) {
+  if (c < W) return c == 0 ? (void)0 : room ? one(0) : partial(c);
   int64_t i = 0;
   for (; i + 4 * W <= c; i += 4 * W) four(i);
   for (; i < c; i += W) one(minOf(i, c - W));
@@ -99,13 +125,15 @@ void maxRows(const Pool& s, const float* x, float* y, I* index, Range r) {
     const int64_t image = row / s.oh;
     const Taps rows = tapsOf(row - image * s.oh, s.sh, s.top, s.kh, s.h);
     const float* from = x + image * s.h * s.w * s.c;
+    const bool room = roomBehind(row, r.end, s.ow * s.c) &&
+                      roomBehind(image * s.h + rows.start + rows.end - 1, s.n * s.h, s.w * s.c);
     for (int64_t o = 0; o < s.ow; o++) {
       const Taps cols = tapsOf(o, s.sw, s.left, s.kw, s.w);
       const int64_t to = (row * s.ow + o) * s.c;
       float* values = y + to;
       I* taps = index + to;
       overChannels(
-          s.c,
+          s.c, room,
           [&](int64_t i) __attribute__((always_inline)) {
             maxOfWindow<4, I, Indexed, false>(s, rows, cols, from + i, values + i, taps + i, 0);
           },
@@ -183,13 +211,16 @@ void maxGradientRows(const Pool& s, const float* dy, const I* index, float* dx, 
     const int64_t image = at / s.h, row = at - image * s.h;
     const Range rows = windowsOf(row, s.sh, s.top, s.kh, s.oh);
     const int64_t base = image * s.oh * s.ow * s.c;
-    for (int64_t col = 0; col < s.w; col++) {
-      const Range cols = windowsOf(col, s.sw, s.left, s.kw, s.ow);
+    const bool room = roomBehind(at, r.end, s.w * s.c) &&
+                      roomBehind(image * s.oh + rows.end - 1, s.n * s.oh, s.ow * s.c);
+    Windows across(s.sw, s.left, s.kw, s.ow);
+    for (int64_t col = 0; col < s.w; col++, across.next()) {
+      const Range cols = across.range;
       const float* from = dy + base;
       const I* taps = index + base;
       float* to = dx + (at * s.w + col) * s.c;
       overChannels(
-          s.c,
+          s.c, room,
           [&](int64_t i) __attribute__((always_inline)) {
             maxGradientOf<4, I, false>(s, row, col, rows, cols, from + i, taps + i, to + i, 0);
           },
@@ -278,12 +309,14 @@ void run_avgPool(const Call& call, const Run& run, int, int64_t part, int64_t pa
     const int64_t image = row / s.oh;
     const Taps rows = tapsOf(row - image * s.oh, s.sh, s.top, s.kh, s.h);
     const float* from = x + image * s.h * s.w * s.c;
+    const bool room = roomBehind(row, r.end, s.ow * s.c) &&
+                      roomBehind(image * s.h + rows.start + rows.end - 1, s.n * s.h, s.w * s.c);
     for (int64_t o = 0; o < s.ow; o++) {
       const Taps cols = tapsOf(o, s.sw, s.left, s.kw, s.w);
       const float count = (float)((rows.end - rows.begin) * (cols.end - cols.begin));
       float* to = y + (row * s.ow + o) * s.c;
       overChannels(
-          s.c,
+          s.c, room,
           [&](int64_t i) __attribute__((always_inline)) {
             meanOfWindow<4, false>(s, rows, cols, from + i, to + i, count, 0);
           },
@@ -308,11 +341,14 @@ void run_avgPoolGradient(const Call& call, const Run& run, int, int64_t part, in
     const int64_t image = at / s.h;
     const Range rows = windowsOf(at - image * s.h, s.sh, s.top, s.kh, s.oh);
     const float* from = dy + image * s.oh * s.ow * s.c;
-    for (int64_t col = 0; col < s.w; col++) {
-      const Range cols = windowsOf(col, s.sw, s.left, s.kw, s.ow);
+    const bool room = roomBehind(at, r.end, s.w * s.c) &&
+                      roomBehind(image * s.oh + rows.end - 1, s.n * s.oh, s.ow * s.c);
+    Windows across(s.sw, s.left, s.kw, s.ow);
+    for (int64_t col = 0; col < s.w; col++, across.next()) {
+      const Range cols = across.range;
       float* to = dx + (at * s.w + col) * s.c;
       overChannels(
-          s.c,
+          s.c, room,
           [&](int64_t i) __attribute__((always_inline)) {
             meanGradientOf<4, false>(s, rows, cols, from + i, to + i, 0);
           },

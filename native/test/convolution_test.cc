@@ -301,7 +301,7 @@ TEST_P(ConvolutionTest, StaysCloseByWinogradsAlgorithm) {
   double worst = 0, largest = 0;
   for (Shape s : all) {
     s.winograd = true;
-    for (KernelId kernel : {k_conv2d, k_conv2dInputGradient}) {
+    for (KernelId kernel : kDirections) {
       Case c(s, kernel, random);
       for (float& x : c.a) x = std::max(0.0f, x);
       const double scale = std::sqrt(2.0 / (double)s.terms(kernel));

@@ -1,6 +1,7 @@
 /** Convolution by a table of connections, as LeNet-5 had it. */
 import { ArgumentError, expected, ShapeError, show } from "../errors.js";
-import { type Conv2dOptions, conv2d } from "../ops/convolution.js";
+import { conv2d } from "../ops/convolution.js";
+import type { Conv2dOptions } from "../ops/convolutionOptions.js";
 import { add } from "../ops/elementwise.js";
 import { gather } from "../ops/gather.js";
 import { pad, reshape } from "../ops/movement.js";

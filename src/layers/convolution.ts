@@ -4,16 +4,20 @@
  */
 import { ArgumentError, expected, ShapeError } from "../errors.js";
 import {
-  type Conv2dOptions,
-  type Conv3dOptions,
   conv1d as conv1dOp,
   conv2d as conv2dOp,
-  conv2dTranspose as conv2dTransposeOp,
-  conv3d as conv3dOp,
   depthwiseConv2d as depthwiseConv2dOp,
 } from "../ops/convolution.js";
+import type {
+  Conv2dOptions,
+  Conv2dTransposeOptions,
+  Conv3dOptions,
+  Conv3dTransposeOptions,
+} from "../ops/convolutionOptions.js";
 import { add } from "../ops/elementwise.js";
 import { pad, reshape } from "../ops/movement.js";
+import { conv2dTranspose as conv2dTransposeOp } from "../ops/transposed.js";
+import { conv3d as conv3dOp, conv3dTranspose as conv3dTransposeOp } from "../ops/volume.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { Variable } from "../tensor/variable.js";
 import { type Padding, perAxis } from "../tensor/window.js";
@@ -275,6 +279,16 @@ abstract class ConvTranspose extends Convolution<TransposeDeclaration> {
     if (this.config.outputPadding !== null) this.outputPadding();
   }
 
+  /** What the op is told, its lists as long as it has axes. */
+  protected get opOptions(): object {
+    const outputPadding = this.outputPadding();
+    return {
+      ...this.windows,
+      padding: this.config.padding,
+      ...(outputPadding && { outputPadding }),
+    };
+  }
+
   /** `outputPadding` per axis; undefined where the op chooses. */
   protected outputPadding(): number[] | undefined {
     const { outputPadding } = this.config;
@@ -307,16 +321,32 @@ export class Conv2DTranspose extends ConvTranspose {
   }
 
   protected override convolve(x: Tensor): Tensor {
-    return conv2dTransposeOp(x, this.kernel, {
-      ...(this.windows as { strides: [number, number]; dilationRate: [number, number] }),
-      padding: this.config.padding as never,
-      outputPadding: this.outputPadding() as never,
-    });
+    return conv2dTransposeOp(x, this.kernel, this.opOptions as Conv2dTransposeOptions);
   }
 }
 
 /** The transpose of a convolution over images: enlarges them by `strides`. */
 export const conv2dTranspose = maker(Conv2DTranspose);
+
+/**
+ * The transpose of a convolution over [batch, depth, height, width, channels]: enlarges by `strides`.
+ *
+ * Output shape: [batch, depth · strides, height · strides, width · strides, filters] with padding "same".
+ * Weights: kernel [depth, height, width, filters, channels], bias.
+ */
+export class Conv3DTranspose extends ConvTranspose {
+  static override readonly className = "Conv3DTranspose";
+  constructor(options: ConvTransposeOptions) {
+    super(options, 3);
+  }
+
+  protected override convolve(x: Tensor): Tensor {
+    return conv3dTransposeOp(x, this.kernel, this.opOptions as Conv3dTransposeOptions);
+  }
+}
+
+/** The transpose of a convolution over volumes: enlarges them by `strides`. */
+export const conv3dTranspose = maker(Conv3DTranspose);
 
 /** The transpose of a convolution over [batch, steps, channels]. Weights: kernel [size, filters, channels], bias. */
 export class Conv1DTranspose extends ConvTranspose {

@@ -7,6 +7,7 @@ import {
   div,
   maximum,
   mul,
+  neg,
   rsqrt,
   square,
   sub,
@@ -134,9 +135,12 @@ export class BatchNormalization extends Layer<typeof batchOptions> {
       blend(this.#variance, variance);
       return output;
     }
+    // One product and one sum per element, whose factors are computed once per channel: after a
+    // convolution or a dense layer they run in its epilogue.
     const inverse = rsqrt(add(reshape(this.#variance, shape), epsilon));
-    const scaled = mul(sub(x, reshape(this.#mean, shape)), gamma ? mul(inverse, gamma) : inverse);
-    return beta ? add(scaled, beta) : scaled;
+    const scale = gamma ? mul(inverse, gamma) : inverse;
+    const centre = mul(reshape(this.#mean, shape), scale);
+    return add(mul(x, scale), beta ? sub(beta, centre) : neg(centre));
   }
 }
 

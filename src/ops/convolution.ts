@@ -1,19 +1,10 @@
 /**
  * Convolutions. One op, `conv2d`, on images [batch, height, width, channels] and filters
  * [height, width, channels / groups, filters]; its two gradients are ops as well and the gradients of
- * each other, so derivatives of any order come of these three rows. The functions bring depthwise,
- * transposed, one- and three-dimensional convolutions to them.
+ * each other, so derivatives of any order come of these three rows. The functions bring depthwise and
+ * one-dimensional convolutions to them; transposed.ts and volume.ts the others.
  */
-import { environment } from "../environment.js";
-import {
-  ArgumentError,
-  checkChoice,
-  checkInteger,
-  checkKeys,
-  expected,
-  ShapeError,
-  show,
-} from "../errors.js";
+import { checkChoice, expected, ShapeError } from "../errors.js";
 import { type Geometry, geometryInts } from "../kernels/convolution.js";
 import {
   type Shape,
@@ -23,18 +14,19 @@ import {
   windowExtent,
 } from "../tensor/shape.js";
 import type { Tensor, TensorLike } from "../tensor/tensor.js";
-import { paddingPerAxis, perAxis } from "../tensor/window.js";
-import { add } from "./elementwise.js";
-import { gemmCall } from "./matmul.js";
-import { concat, pad, reshape, slice } from "./movement.js";
 import {
-  asTensor,
-  defineOp,
-  type OpNode,
-  type ProductCall,
-  type Recorder,
-  requireDType,
-} from "./op.js";
+  type Conv1dOptions,
+  type Conv2dOptions,
+  checkChannels,
+  checkFilter,
+  keys,
+  operand,
+  type Window,
+  windowOf,
+} from "./convolutionOptions.js";
+import { gemmCall } from "./matmul.js";
+import { reshape } from "./movement.js";
+import { defineOp, type OpNode, type ProductCall, type Recorder } from "./op.js";
 
 /** What the shapes of image, filter and result don't say. */
 export interface ConvolutionAttributes {
@@ -203,7 +195,8 @@ const applyConv2d: Recorder<ConvolutionAttributes> = defineOp<ConvolutionAttribu
   samples: samples("x", "filter"),
 });
 
-const applyInputGradient: Recorder<ConvolutionAttributes> = defineOp<ConvolutionAttributes>({
+/** The op `conv2dInputGradient` on [dy, filter]. */
+export const applyInputGradient: Recorder<ConvolutionAttributes> = defineOp<ConvolutionAttributes>({
   name: "conv2dInputGradient",
   infer: (inputs, attributes) => {
     const g = inputGeometry({ inputs, attributes });
@@ -239,136 +232,6 @@ const applyFilterGradient: Recorder<ConvolutionAttributes> = defineOp<Convolutio
   samples: samples("x", "y"),
 });
 
-/** Padding of a convolution: by name, the same on every side, or per dimension [before, after]. */
-export type Padding2d =
-  | "valid"
-  | "same"
-  | number
-  | readonly [readonly [top: number, bottom: number], readonly [left: number, right: number]];
-
-/** Options of `conv2d` and `depthwiseConv2d`. */
-export interface Conv2dOptions {
-  /** Step of the window, or [vertical, horizontal]; 1 by default. */
-  readonly strides?: number | readonly [number, number];
-  /** `"valid"` (none, the default), `"same"` (⌈size/stride⌉ positions), or numbers. */
-  readonly padding?: Padding2d;
-  /** Distance of the filter's taps; 1 by default. */
-  readonly dilationRate?: number | readonly [number, number];
-  /** Groups of channels, each with filters of its own; 1 by default. */
-  readonly groups?: number;
-  /** False: never Winograd's algorithm, which is faster but differs from a sum in the 6th digit. */
-  readonly winograd?: boolean;
-}
-
-/** Options of `conv2dTranspose`. */
-export interface Conv2dTransposeOptions extends Conv2dOptions {
-  /** Rows and columns added to the result behind, below the stride: which of the sizes that a strided convolution maps to the input's is meant. */
-  readonly outputPadding?: number | readonly [number, number];
-}
-
-/** Options of `conv1d`. */
-export interface Conv1dOptions {
-  readonly strides?: number;
-  /** As in `conv2d`; `"causal"`: all in front, so that no step sees a later one. */
-  readonly padding?: "valid" | "same" | "causal" | number | readonly [number, number];
-  readonly dilationRate?: number;
-  readonly groups?: number;
-  readonly winograd?: boolean;
-}
-
-/** Options of `conv3d`. */
-export interface Conv3dOptions {
-  readonly strides?: number | readonly [number, number, number];
-  readonly padding?: "valid" | "same" | number | readonly (readonly [number, number])[];
-  readonly dilationRate?: number | readonly [number, number, number];
-  readonly groups?: number;
-  readonly winograd?: boolean;
-}
-
-const keys = ["strides", "padding", "dilationRate", "groups", "winograd"] as const;
-/** What PyTorch and ONNX call them. */
-const aliases = {
-  stride: "strides",
-  dilation: "dilationRate",
-  dilations: "dilationRate",
-  pad: "padding",
-  group: "groups",
-} as const;
-
-interface Window {
-  readonly strides: number[];
-  readonly dilations: number[];
-  readonly padding: WindowPadding[];
-  readonly groups: number;
-  readonly winograd: boolean;
-}
-
-function windowOf(where: string, options: object, rank: number, known: readonly string[]): Window {
-  checkKeys(where, options, known, aliases);
-  const {
-    strides = 1,
-    padding = "valid",
-    dilationRate = 1,
-    groups = 1,
-    winograd = true,
-  } = options as { [key: string]: unknown };
-  checkInteger(where, "groups", groups, 1);
-  if (typeof winograd !== "boolean") {
-    throw new ArgumentError(expected(where, "`winograd` to be true or false", show(winograd)));
-  }
-  return {
-    strides: perAxis(where, "strides", strides, rank, 1),
-    dilations: perAxis(where, "dilationRate", dilationRate, rank, 1),
-    padding: paddingPerAxis(where, padding, rank),
-    groups,
-    winograd: winograd && environment().winograd !== false,
-  };
-}
-
-/** A float32 tensor of a rank. */
-function operand(
-  where: string,
-  name: string,
-  value: TensorLike,
-  rank: number,
-  form: string,
-): Tensor {
-  const tensor = asTensor(where, value);
-  requireDType(where, tensor, "float32");
-  if (tensor.rank !== rank) {
-    throw new ShapeError(expected(where, `${name} ${form}`, showShape(tensor.shape)));
-  }
-  return tensor;
-}
-
-function checkFilter(where: string, filter: Tensor, taps: number): void {
-  if (filter.shape.slice(0, taps).some((size) => size === 0)) {
-    throw new ShapeError(
-      expected(where, "a filter with at least one tap", showShape(filter.shape)),
-    );
-  }
-}
-
-/** Channels of x and the filter must fit, and both must fall into the groups. */
-function checkChannels(where: string, x: Tensor, filter: Tensor, groups: number): void {
-  const channels = x.shape.at(-1)!;
-  const [own, filters] = filter.shape.slice(-2) as [number, number];
-  if (channels % groups !== 0) {
-    throw new ShapeError(`${where}: ${channels} channels do not fall into ${groups} groups`);
-  }
-  if (own !== channels / groups) {
-    const wanted =
-      `a filter for ${channels / groups} channels` +
-      (groups > 1 ? ` (${channels} channels in ${groups} groups)` : "");
-    throw new ShapeError(
-      expected(where, wanted, `${showShape(filter.shape)} for x ${showShape(x.shape)}`),
-    );
-  }
-  if (filters % groups !== 0) {
-    throw new ShapeError(`${where}: ${filters} filters do not fall into ${groups} groups`);
-  }
-}
-
 function attributesOf(
   where: string,
   image: Shape,
@@ -403,7 +266,8 @@ function attributesOf(
   };
 }
 
-function convolve(where: string, x: Tensor, filter: Tensor, window: Window): Tensor {
+/** `conv2d` of operands that were checked. */
+export function convolve(where: string, x: Tensor, filter: Tensor, window: Window): Tensor {
   return applyConv2d([x, filter], attributesOf(where, x.shape, filter.shape, window))[0]!;
 }
 
@@ -470,106 +334,6 @@ export function depthwiseConv2d(
   return convolve(where, image, grouped, { ...window, groups: channels });
 }
 
-/** Size of a transposed convolution's result, and its padding as the convolution back sees it. */
-function transposedWindow(
-  where: string,
-  dimension: string,
-  size: number,
-  taps: number,
-  stride: number,
-  dilation: number,
-  padding: WindowPadding,
-  extra: number | undefined,
-): { size: number; before: number } {
-  const extent = windowExtent(taps, dilation);
-  if (extra !== undefined && extra >= Math.max(stride, dilation)) {
-    throw new ArgumentError(
-      expected(where, `\`outputPadding\` below the stride of ${stride}`, `${extra}`),
-    );
-  }
-  const span = (size - 1) * stride + extent;
-  let result: number;
-  if (padding === "same") {
-    result = extra === undefined ? size * stride : span - 2 * Math.floor(extent / 2) + extra;
-  } else if (padding === "valid") {
-    // Keras: without outputPadding a stride above the window still covers size·stride elements.
-    result = extra === undefined ? Math.max(span, size * stride) : span + extra;
-  } else {
-    result = span - padding[0] - padding[1] + (extra ?? 0);
-  }
-  if (result < 1) {
-    throw new ShapeError(`${where}: the result would have a ${dimension} of ${result}`);
-  }
-  if (padding !== "same") return { size: result, before: padding === "valid" ? 0 : padding[0] };
-  return { size: result, before: Math.floor(Math.max(0, span - result) / 2) };
-}
-
-/**
- * The gradient of a convolution with respect to its input as an operation of its own: spreads every
- * pixel over a window (fractionally strided or "deconvolution"; Dumoulin & Visin 2016).
- *
- * @param x images, [batch, height, width, channels]
- * @param filter [height, width, filters / groups, channels]: the result's channels stand first, as in tf.js
- * @returns [batch, outHeight, outWidth, filters]; with `"same"` padding height · stride rows
- */
-export function conv2dTranspose(
-  x: TensorLike,
-  filter: TensorLike,
-  options: Conv2dTransposeOptions = {},
-): Tensor {
-  const where = "conv2dTranspose";
-  const window = windowOf(where, options, 2, [...keys, "outputPadding"]);
-  const { outputPadding } = options;
-  const extra =
-    outputPadding === undefined || outputPadding === null
-      ? undefined
-      : perAxis(where, "outputPadding", outputPadding, 2, 0);
-  const image = operand(where, "x", x, 4, "[batch, height, width, channels]");
-  const weights = operand(where, "filter", filter, 4, "[height, width, filters, channels]");
-  checkFilter(where, weights, 2);
-  if (weights.shape[3] !== image.shape[3]) {
-    throw new ShapeError(
-      expected(
-        where,
-        `a filter [height, width, filters, ${image.shape[3]}]`,
-        `${showShape(weights.shape)} for x ${showShape(image.shape)}`,
-      ),
-    );
-  }
-  if (image.shape[3]! % window.groups !== 0) {
-    throw new ShapeError(
-      `${where}: ${image.shape[3]} channels do not fall into ${window.groups} groups`,
-    );
-  }
-  const [, outHeight, outWidth] = image.shape as [number, number, number];
-  const [kernelHeight, kernelWidth] = weights.shape as [number, number];
-  const { strides, dilations, padding } = window;
-  const [rows, columns] = (
-    [
-      ["height", outHeight, kernelHeight],
-      ["width", outWidth, kernelWidth],
-    ] as const
-  ).map(([name, size, taps], d) =>
-    transposedWindow(where, name, size, taps, strides[d]!, dilations[d]!, padding[d]!, extra?.[d]),
-  );
-  return applyInputGradient([image, weights], {
-    height: rows!.size,
-    width: columns!.size,
-    outHeight,
-    outWidth,
-    kernelHeight,
-    kernelWidth,
-    strideHeight: strides[0]!,
-    strideWidth: strides[1]!,
-    padTop: rows!.before,
-    padLeft: columns!.before,
-    dilationHeight: dilations[0]!,
-    dilationWidth: dilations[1]!,
-    groups: window.groups,
-    winograd: window.winograd,
-  })[0]!;
-}
-
 /**
  * Slides filters over sequences.
  *
@@ -605,63 +369,4 @@ export function conv1d(x: TensorLike, filter: TensorLike, options: Conv1dOptions
     },
   );
   return reshape(result, [batch, result.shape[2]!, filters]);
-}
-
-/**
- * Slides filters over volumes: the sum over the filter's depth of two-dimensional convolutions.
- *
- * @param x volumes, [batch, depth, height, width, channels]
- * @param filter [depth, height, width, channels / groups, filters]
- * @returns [batch, outDepth, outHeight, outWidth, filters]
- */
-export function conv3d(x: TensorLike, filter: TensorLike, options: Conv3dOptions = {}): Tensor {
-  const where = "conv3d";
-  const window = windowOf(where, options, 3, keys);
-  const volume = operand(where, "x", x, 5, "[batch, depth, height, width, channels]");
-  const weights = operand(where, "filter", filter, 5, "[depth, height, width, channels, filters]");
-  checkFilter(where, weights, 3);
-  checkChannels(where, volume, weights, window.groups);
-  const [batch, depth, height, width, channels] = volume.shape as [
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  const [taps, ...filterShape] = weights.shape as [number, ...number[]];
-  const [stride, ...strides] = window.strides as [number, ...number[]];
-  const [dilation, ...dilations] = window.dilations as [number, ...number[]];
-  const planes = slideWindow(where, "depth", depth, taps, stride, dilation, window.padding[0]!);
-  const flat = { ...window, strides, dilations, padding: window.padding.slice(1) };
-  // Pad the depth so that every tap meets planes.count planes, `stride` apart.
-  const reach = (planes.count - 1) * stride + windowExtent(taps, dilation);
-  const behind = Math.max(0, reach - planes.before - depth);
-  const padded =
-    planes.before + behind === 0
-      ? volume
-      : pad(volume, [
-          [0, 0],
-          [planes.before, behind],
-          [0, 0],
-          [0, 0],
-          [0, 0],
-        ]);
-  let total: Tensor | undefined;
-  for (let tap = 0; tap < taps; tap++) {
-    const at = Array.from({ length: planes.count }, (_, i) => tap * dilation + i * stride);
-    const plane = (p: number): Tensor =>
-      slice(padded, [0, p, 0, 0, 0], [batch, 1, height, width, channels]);
-    const met =
-      stride === 1
-        ? slice(padded, [0, at[0]!, 0, 0, 0], [batch, at.length, height, width, channels])
-        : concat(at.map(plane), 1);
-    const part = convolve(
-      where,
-      reshape(met, [batch * planes.count, height, width, channels]),
-      reshape(slice(weights, [tap, 0, 0, 0, 0], [1, ...filterShape]), filterShape),
-      flat,
-    );
-    total = total ? add(total, part) : part;
-  }
-  return reshape(total!, [batch, planes.count, ...total!.shape.slice(1)]);
 }

@@ -47,6 +47,38 @@ describe("fusion", () => {
     expect(kernels(batched)).toEqual(["gemm"]);
   });
 
+  test("a batch norm that predicts runs in the epilogue of the convolution before it", () => {
+    const { layers } = lw;
+    const model = lw.sequential([
+      layers.conv2d({ filters: 4, kernelSize: 3, inputShape: [8, 8, 3], useBias: false }),
+      layers.batchNormalization(),
+      layers.activation({ activation: "relu" }),
+      layers.conv2d({ filters: 5, kernelSize: 1 }),
+      layers.batchNormalization({ scale: false }),
+    ]);
+    const program = compiled([input("x", [2, 8, 8, 3])], (x) => [model.apply(x!) as lw.Tensor]);
+    const products = program.calls.filter(({ kernel }) => kernel !== "map");
+    expect(products.map(({ kernel }) => kernel)).toEqual(["conv2d", "gemm"]);
+    // Maps are left for what has one value per channel; an element takes a product and a sum.
+    for (const { kernel, tile } of program.calls) {
+      if (kernel === "map") expect(sizeOf(tile!.dims)).toBeLessThanOrEqual(5);
+    }
+    const ops = products.map(({ tile }) => tile!.instructions.map(({ op }) => op));
+    expect(ops).toEqual([
+      ["mul", "add", "relu"],
+      ["add", "mul", "add"], // with the bias
+    ]);
+  });
+
+  test("local response normalisation runs in the epilogue of its product", () => {
+    const program = compiled([input("x", [2, 5, 5, 16])], (x) => [
+      lw.localResponseNormalization(x!, { depthRadius: 2, bias: 2, alpha: 1e-4, beta: 0.75 }),
+    ]);
+    // The squares, then their sums with all that follows.
+    expect(kernels(program)).toEqual(["map", "gemm"]);
+    expect(program.calls[1]!.tile!.results).toHaveLength(1);
+  });
+
   test("transposes of operands become the product's flags", () => {
     const program = compiled([input("x", [4, 8]), input("w", [3, 4])], (x, w) => [
       x!.transpose().matMul(w!.transpose()),

@@ -398,7 +398,7 @@ const convolutionReference =
                   terms[at[wanted]]!++;
                 }
             }
-    const winograd = call.ints[16] === 1 && taps === 3 && tapColumns === 3 && wanted !== "w";
+    const winograd = call.ints[16] === 1 && taps === 3 && tapColumns === 3;
     if (winograd) {
       // By Winograd's algorithm the error follows the sums around an element, not its own: 100 halves of
       // an ULP of the largest term, by the root of the number of terms (measured: at most 30).
@@ -407,7 +407,8 @@ const convolutionReference =
         for (let i = 0; i < numbers.length; i++) most = Math.max(most, Math.abs(numbers[i]!));
         return most;
       };
-      const count = 9 * (wanted === "y" ? channels : filters);
+      const pixels = batch * outHeight * outWidth;
+      const count = wanted === "w" ? pixels : 9 * (wanted === "y" ? channels : filters);
       const bound = 100 * eps * Math.sqrt(count) * largest(a) * largest(b);
       return withEpilogue(call, { values, allowed: magnitudes.fill(bound) }, rest, context);
     }

@@ -83,6 +83,14 @@ const convolutions: readonly LayerSample[] = [
     weights: { kernel: [3, 3, 2, 3], bias: [2] },
   },
   {
+    title: "conv3dTranspose",
+    make: () =>
+      layers.conv3dTranspose({ filters: 2, kernelSize: [2, 3, 2], strides: 2, padding: "same" }),
+    inputs: [volume],
+    output: [8, 6, 10, 2],
+    weights: { kernel: [2, 3, 2, 2, 2], bias: [2] },
+  },
+  {
     title: "connectedConv2d",
     make: () =>
       layers.connectedConv2d({

@@ -98,7 +98,52 @@ onEachBackend("convolution", () => {
       close("gradient", (winograd) =>
         lw.conv2dTranspose(x, drawn(2, [3, 3, 40, 33]), { padding: "same", winograd }),
       );
+      // Sums over all pixels, not over 300 terms: the same tolerance for means.
+      close("filter's gradient", (winograd) =>
+        lw
+          .grad((w) => lw.sum(lw.square(lw.conv2d(x, w, { padding: "same", winograd }))))(
+            lw.mul(filter, 0.01),
+          )
+          .div(size ** 2),
+      );
     }
+  });
+});
+
+onEachBackend("conv3dTranspose", () => {
+  // ⟨conv3d(x, w), y⟩ = ⟨x, conv3dTranspose(y, w)⟩ where the sizes are each other's.
+  test.each([
+    ["valid", [5, 6, 7], {}, {}],
+    ["strided", [6, 5, 8], { strides: [2, 1, 3] }, { outputPadding: [1, 0, 0] }],
+    ["same", [4, 6, 5], { padding: "same", strides: [2, 2, 1] }, {}],
+    ["stride above the window", [8, 5, 5], { strides: [4, 1, 1] }, { outputPadding: [1, 0, 0] }],
+    ["dilated", [7, 5, 4], { dilationRate: [2, 2, 1] }, {}],
+    ["padded and grouped", [4, 4, 4], { padding: [[1, 0], [1, 1], [0, 1]], groups: 2 }, {}], // biome-ignore format: a row
+  ] as const)("%s", (_, size, options, more) => {
+    const groups = (options as { groups?: number }).groups ?? 1;
+    const x = drawn(1, [2, ...size, 4]);
+    const w = drawn(2, [3, 2, 2, 4 / groups, 6]);
+    const there = lw.conv3d(x, w, options);
+    const y = drawn(3, [...there.shape]);
+    const back = lw.conv3dTranspose(y, w, { ...options, ...more });
+    expect(back.shape).toEqual(x.shape);
+    const left = lw.sum(lw.mul(there, y)).item();
+    const right = lw.sum(lw.mul(x, back)).item();
+    // Some thousand terms of size 1.
+    expect(Math.abs(left - right)).toBeLessThan(1e-3);
+  });
+
+  test("gradients", () => {
+    expectGradient(
+      (x, w) => lw.conv3dTranspose(x, w, { strides: [2, 1, 2], padding: "same" }),
+      [drawn(1, [1, 2, 3, 2, 2]), drawn(2, [3, 2, 2, 3, 2])],
+    );
+  });
+
+  test("errors name it", () => {
+    expect(() => lw.conv3dTranspose(lw.zeros([1, 2, 2, 2, 3]), lw.zeros([2, 2, 2, 4, 5]))).toThrow(
+      "conv3dTranspose: expected a filter [depth, height, width, filters, 3], got [2, 2, 2, 4, 5] for x [1, 2, 2, 2, 3]",
+    );
   });
 });
 

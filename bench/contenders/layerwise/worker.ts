@@ -6,6 +6,7 @@ import { createInterface } from "node:readline";
 import type { Reply, Request } from "../../lib/spec.js";
 import { inferenceContender } from "./inference.js";
 import { kernelContender } from "./kernels.js";
+import { networkContender } from "./networks.js";
 import { machine } from "./probes.js";
 import { rbmContender } from "./rbm.js";
 import { latenessContender, memoryContender } from "./runtime.js";
@@ -26,6 +27,8 @@ async function setup(request: Request & { op: "setup" }): Promise<Measured> {
       return trainContender(spec, data!);
     case "rbm":
       return rbmContender(spec, data!);
+    case "network":
+      return networkContender(spec, data!);
     case "kernel":
       return kernelContender(spec);
     case "inference":
