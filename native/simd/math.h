@@ -42,9 +42,10 @@ LW_INLINE VF exp(VF x) {
   VF r = fma(n, set1(-0.693359375f), x);
   r = fma(n, set1(2.12194440e-4f), r);
   VF y = fma(expTail(r), r * r, r) + 1.0f;
-  // Times 2ⁿ: shifted left, all but n has left the word. Where n does not fit, x decides below.
+  // Times 2ⁿ: shifted left, all but n has left the word. Where n does not fit, x decides below; so it does where
+  // it is NaN, whose low bits would change the exponent.
   y = (VF)((VI)y + ((VI)t << 23));
-  y = x > 88.7228394f ? infinity() : y;
+  y = x <= 88.7228394f ? y : x + infinity();
   return (VF)((VI)y & ~(VI)(x < -87.3365479f));
 }
 
@@ -108,8 +109,7 @@ LW_INLINE VF tanh(VF x) {
   VF small = fma(p * s, x, x);
   VF capped = size > 10.0f ? set1(10.0f) : size;  // tanh(10) rounds to 1
   VF large = 1.0f - 2.0f / (exp(capped + capped) + 1.0f);
-  VF y = size < 0.625f ? small : copySign(large, x);
-  return x != x ? x : y;
+  return size < 0.625f ? small : copySign(large, x);
 }
 
 // 1/(1 + e⁻ˣ): 3 ULP on [−86, ∞].
@@ -117,8 +117,7 @@ LW_INLINE VF sigmoid(VF x) { return 1.0f / (exp(-x) + 1.0f); }
 
 // ln(1 + eˣ) = max(x, 0) + ln(1 + e^−|x|): 3 ULP on [−86, ∞].
 LW_INLINE VF softplus(VF x) {
-  VF y = (x > 0.0f ? x : zero()) + log1p(exp(-abs(x)));
-  return x != x ? x : y;
+  return (x > 0.0f ? x : zero()) + log1p(exp(-abs(x)));
 }
 
 // erf: 1–2 ULP. Odd polynomial up to 475/512, beyond it 1 − e^p(|x|) (both minimax, after N. Juffa).
@@ -141,8 +140,7 @@ LW_INLINE VF erf(VF x) {
   q = fma(q, t, set1(-1.28717512e-1f));
   q = fma(q, t, -t);
   VF large = copySign(1.0f - exp(q), x);
-  VF y = abs(x) > 0.927734375f ? large : small;
-  return x != x ? x : y;
+  return abs(x) > 0.927734375f ? large : small;
 }
 
 #if defined(__FMA__) || defined(__aarch64__)

@@ -3,7 +3,7 @@
  * Shares no code with `src`; shapes are computed here independently too.
  */
 import { coveringWindows, pixelsRead } from "../helpers/imageReference.js";
-import { exactInstructions, philox } from "../helpers/reference.js";
+import { exactInstructions, philox, philoxBits } from "../helpers/reference.js";
 
 /** A dense row-major array. */
 export interface Nd {
@@ -490,4 +490,11 @@ export const references: Readonly<Record<string, Reference>> = {
       }),
     ];
   },
+  randomBelow: ([seed, step], { shape, opId, stream, threshold }) => [
+    build(shape as number[], (index) => {
+      const i = flatOf(shape as number[], index);
+      const [s, t] = [seed!.data[0]!, step!.data[0]!];
+      return philoxBits(s, t, opId as number, stream as number, i) < (threshold as number) ? 1 : 0;
+    }),
+  ],
 };
