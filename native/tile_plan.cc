@@ -71,12 +71,13 @@ bool hasVariants(int op) {
   return strcmp(lanes, "F_FF") == 0 || strcmp(lanes, "B_FF") == 0 || strcmp(lanes, "X_IXX") == 0;
 }
 
-// One or two instructions of the CPU; the others are polynomials, calls or random bits.
+// One or two instructions of the CPU, or a byte of Philox, which costs no more than a pass over memory; the others
+// are polynomials, calls or whole words of random bits.
 bool isSimple(int op) {
   switch (op) {
     case i_neg: case i_abs: case i_square: case i_sqrt: case i_relu: case i_add: case i_sub: case i_mul:
     case i_div: case i_minimum: case i_maximum: case i_equal: case i_notEqual: case i_less:
-    case i_lessEqual: case i_select: case i_notBool: case i_toFloat:
+    case i_lessEqual: case i_select: case i_notBool: case i_toFloat: case i_philoxBelow:
       return true;
     default:
       return false;

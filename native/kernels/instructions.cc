@@ -198,29 +198,49 @@ void run_philox(SIGNATURE) {
                    [&](uint32_t counter, int32_t* out) { philoxBlock(stream, counter, out); });
 }
 
-// A byte decides for most lanes, so a counter makes 16. Where it is the threshold's byte, the same byte of the
-// counter that ends in 1 decides, then in 2, and in 3.
+// Bytes as signed numbers, which all instruction sets compare.
+LW_INLINE VB signedBytes(VI words) { return (VB)words ^ ((int8_t)-128 - (VB){}); }
+LW_INLINE VB highByte(uint32_t threshold) { return (int8_t)(threshold >> 24 ^ 0x80) - (VB){}; }
+
+// Where a byte is the threshold's, the same byte of the counter that ends in 1 decides, then in 2, and in 3.
+// `rest` is what of the threshold is left; nothing is below 0.
+__attribute__((noinline)) void decideTies(const Stream& stream, uint32_t counter, uint32_t rest, VB below[4],
+                                         VB open[4]) {
+  for (uint32_t last = 1; rest != 0; last++, rest <<= 8) {
+    const VB limit = highByte(rest);
+    VI words[4];
+    VB ties = {};
+    philoxWords(stream, counter, last, words);
+    for (int v = 0; v < 4; v++) {
+      const VB byte = signedBytes(words[v]);
+      below[v] |= open[v] & (byte < limit);
+      open[v] &= byte == limit;
+      ties |= open[v];
+    }
+    if (!anyLane((VI)ties)) return;
+  }
+}
+
+// A byte decides for most lanes, so a counter makes 16.
 template <int>
 void run_philoxBelow(SIGNATURE) {
   const Stream stream = streamOf(pa, pb, op);
-  const uint32_t threshold = op.k2;
-  const VB flip = (int8_t)-128 - (VB){};  // bytes as signed numbers, which all instruction sets compare
+  const VB limit = highByte(op.k2);
+  const uint32_t rest = op.k2 << 8;
   drawLanes<16 * W>((int32_t*)dst, n, index, [&](uint32_t counter, int32_t* out) {
     VI words[4];
-    VB below[4] = {}, open[4];
-    for (int v = 0; v < 4; v++) open[v] = ~(VB){};
-    uint32_t rest = threshold;  // of the threshold; nothing is below 0
-    for (uint32_t last = 0; rest != 0; last++, rest <<= 8) {
-      const VB limit = (int8_t)(rest >> 24 ^ 0x80) - (VB){};
-      VB ties = {};
-      philoxWords(stream, counter, last, words);
-      for (int v = 0; v < 4; v++) {
-        const VB byte = (VB)words[v] ^ flip;
-        below[v] |= open[v] & (byte < limit);
-        open[v] &= byte == limit;
-        ties |= open[v];
-      }
-      if (!anyLane((VI)ties)) break;
+    VB below[4], ties = {};
+    philoxWords(stream, counter, 0, words);
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; v++) {
+      const VB byte = signedBytes(words[v]);
+      below[v] = byte < limit;
+      ties |= byte == limit;
+    }
+    if (rest != 0 && anyLane((VI)ties)) {
+      VB open[4];
+      for (int v = 0; v < 4; v++) open[v] = signedBytes(words[v]) == limit;
+      decideTies(stream, counter, rest, below, open);
     }
     uint8_t bytes[16 * W];
     for (int v = 0; v < 4; v++) store((int32_t*)bytes + v * W, (VI)(below[v] & 1));

@@ -26,7 +26,7 @@ struct Function {
   float low = -std::numeric_limits<float>::infinity(), high = std::numeric_limits<float>::infinity();
 };
 
-double rsqrtOf(double x) { return x == 0 ? INFINITY : 1 / std::sqrt(x); }
+double rsqrtOf(double x) { return 1 / std::sqrt(x); }
 double reciprocalOf(double x) { return 1 / x; }
 double sigmoidOf(double x) { return 1 / (1 + std::exp(-x)); }
 double softplusOf(double x) { return std::log1p(std::exp(-std::abs(x))) + (x > 0 ? x : 0.0); }
