@@ -61,7 +61,10 @@ struct TileInput {
 // stands for its first. Two instructions in a row whose value in between nobody else reads run as one
 // pair: second(first(a, b), c), with both roundings, so a pair gives the same bits.
 enum FirstId : int32_t { kFirstAdd, kFirstSub, kFirstRsub, kFirstMul, kFirstDiv, kFirstSquare, kFirstSqrt, kFirsts };
-enum SecondId : int32_t { kSecondAdd, kSecondSub, kSecondRsub, kSecondMul, kSecondDiv, kSecondRdiv, kSeconds };
+// kSecondKeep: c != 0 ? first : 0, c integer lanes that are not uniform.
+enum SecondId : int32_t {
+  kSecondAdd, kSecondSub, kSecondRsub, kSecondMul, kSecondDiv, kSecondRdiv, kSecondKeep, kSeconds
+};
 enum : int32_t { kUniformFirst = 1, kUniformSecond = 2 };     // of an instruction with two arguments
 enum : int32_t { kUniformChosen = 1, kUniformOther = 2 };     // of select
 enum : int32_t { kPairUniformB = 1, kPairUniformC = 2 };      // of a pair
@@ -76,7 +79,7 @@ constexpr int32_t kTileFunctions = functionOfPair(kFirsts - 1, kSeconds - 1, kMa
 struct TileOp {
   int16_t function, dst, a, b, c;
   int16_t unused;
-  uint32_t k0, k1;  // constant bits; philox: key word, counter word
+  uint32_t k0, k1, k2;  // constant bits; philox: key word, counter word; philoxBelow: threshold
 };
 
 enum : int32_t {

@@ -31,7 +31,7 @@ const char* laneName(Lane lane) { return lane == kFloat ? "float" : "integer"; }
 struct Value {
   int op = -1;  // −1: an input
   int args[3] = {-1, -1, -1};
-  uint32_t k0 = 0, k1 = 0;
+  uint32_t k0 = 0, k1 = 0, k2 = 0;
   bool uniform = false;
   bool column = false;  // the same in every row, but not uniform
   bool needed = false;
@@ -71,16 +71,24 @@ bool hasVariants(int op) {
   return strcmp(lanes, "F_FF") == 0 || strcmp(lanes, "B_FF") == 0 || strcmp(lanes, "X_IXX") == 0;
 }
 
-// One or two instructions of the CPU; the others are polynomials, calls or random bits.
+// One or two instructions of the CPU, or a byte of Philox, which costs no more than a pass over memory; the others
+// are polynomials, calls or whole words of random bits.
 bool isSimple(int op) {
   switch (op) {
     case i_neg: case i_abs: case i_square: case i_sqrt: case i_relu: case i_add: case i_sub: case i_mul:
     case i_div: case i_minimum: case i_maximum: case i_equal: case i_notEqual: case i_less:
-    case i_lessEqual: case i_select: case i_notBool: case i_toFloat:
+    case i_lessEqual: case i_select: case i_notBool: case i_toFloat: case i_philoxBelow:
       return true;
     default:
       return false;
   }
+}
+
+// A choice between a value and 0, by lanes that differ: a pair's second, of what its first computes.
+bool keepsFirst(const std::vector<Value>& values, const Value& value) {
+  if (value.op != i_select || values[(size_t)value.args[0]].uniform) return false;
+  const Value& other = values[(size_t)value.args[2]];
+  return other.op == i_constFloat && other.k0 == 0;
 }
 
 // Joins instructions into pairs: one pass over the lanes instead of two.
@@ -88,9 +96,11 @@ void findPairs(std::vector<Value>& values, int nInputs) {
   for (size_t v = (size_t)nInputs; v < values.size(); v++) {
     Value& value = values[v];
     if (!value.needed || value.uniform) continue;
+    const bool keeps = keepsFirst(values, value);
     for (int argument = 0; argument < 2 && value.first < 0; argument++) {
       const int f = value.args[argument];
-      if (f < nInputs || secondIdOf(value.op, argument) < 0) continue;
+      const int secondId = keeps && argument == 1 ? kSecondKeep : secondIdOf(value.op, argument);
+      if (f < nInputs || secondId < 0) continue;
       Value& first = values[(size_t)f];
       const int firstId = firstIdOf(first.op);
       if (firstId < 0 || first.uses != 1 || first.uniform || first.first >= 0 ||
@@ -102,7 +112,7 @@ void findPairs(std::vector<Value>& values, int nInputs) {
       if (swap && firstId == kFirstDiv) continue;
       value.first = f;
       value.firstId = swap && firstId == kFirstSub ? kFirstRsub : firstId;
-      value.secondId = secondIdOf(value.op, argument);
+      value.secondId = secondId;
       if (swap) std::swap(first.args[0], first.args[1]);
       if (argument == 1) std::swap(value.args[0], value.args[1]);  // the first is argument 0 now
       first.pairedBy = (int)v;
@@ -262,7 +272,7 @@ std::string TilePlanner::build() {
     Value value;
     value.op = instruction.op;
     const char* wanted = row.lanes + 2;
-    const bool takesConstant = wanted[0] == 'K', isPhilox = wanted[0] == 'P';
+    const bool takesConstant = wanted[0] == 'K', isPhilox = wanted[0] == 'P' || wanted[0] == 'T';
     const int arity = takesConstant ? 0 : isPhilox ? 2 : (int)strlen(wanted);
     bool uniform = true, column = true;
     Lane any = kNone;
@@ -282,7 +292,7 @@ std::string TilePlanner::build() {
     }
     if (takesConstant || isPhilox) {
       const int64_t index = instruction.args[takesConstant ? 0 : 2];
-      const int64_t count = isPhilox ? 2 : 1;
+      const int64_t count = wanted[0] == 'T' ? 3 : isPhilox ? 2 : 1;
       if (index < 0 || index + count > (int64_t)floats.size()) {
         return where + " takes constant " + text(index) + " of " + text((int64_t)floats.size());
       }
@@ -298,7 +308,8 @@ std::string TilePlanner::build() {
           }
         }
         value.k0 = wrapWord(x);
-        if (isPhilox) value.k1 = wrapWord(floats[index + 1]);
+        if (count > 1) value.k1 = wrapWord(floats[index + 1]);
+        if (count > 2) value.k2 = wrapWord(floats[index + 2]);
       }
     }
     if (isPhilox) {
@@ -394,7 +405,7 @@ std::string TilePlanner::build() {
       const int x = select ? reads[1] : reads[0], y = select ? reads[2] : reads[1];
       value.mask = (isUniform(x) ? 1 : 0) | (isUniform(y) ? 2 : 0);
       if (select && isUniform(reads[0])) spread[(size_t)reads[0]] = true;
-    } else if (value.op != i_philox) {  // which reads one lane of its seeds
+    } else if (value.op != i_philox && value.op != i_philoxBelow) {  // which read one lane of their seeds
       for (int arg : reads) {
         if (isUniform(arg)) spread[(size_t)arg] = true;
       }
@@ -439,6 +450,7 @@ std::string TilePlanner::build() {
     op.c = slotOf(reads[2]);
     op.k0 = value.k0;
     op.k1 = value.k1;
+    op.k2 = value.k2;
     (value.uniform ? uniformOps : value.column ? columnOps : ops).push_back(op);
   }
 

@@ -6,6 +6,8 @@
  *   npm run test:native -- --arch aarch64                  cross-compiled, under qemu (NEON)
  *   npm run test:native -- --prebuilt                      with the kernels of the built addon itself
  *   npm run test:native -- --only gemm,tile                suites by name
+ *   npm run test:native -- --exhaustive                    elementary functions of all 2³² floats (with
+ *                                                          --prebuilt: about an hour of one core)
  *
  * Builds are kept in native/build. Needs cmake and GoogleTest, and says so.
  */
@@ -20,6 +22,7 @@ const { values } = parseArgs({
     arch: { type: "string", default: "" },
     prebuilt: { type: "boolean", default: false },
     only: { type: "string", default: "" },
+    exhaustive: { type: "boolean", default: false },
   },
 });
 if (!/^(|[a-z]+(,[a-z]+)*)$/.test(values.sanitize) || !["", "aarch64"].includes(values.arch)) {
@@ -50,5 +53,11 @@ const variables = { LAYERWISE_TESTS: "ON", LAYERWISE_SANITIZE: values.sanitize }
 if (values.prebuilt) variables.LAYERWISE_PREBUILT = join(root, "build/Release");
 if (values.arch) variables.CMAKE_TOOLCHAIN_FILE = `cmake/${values.arch}.cmake`;
 build(folder, variables, "layerwise-test");
+if (values.exhaustive) {
+  run(join(root, folder, "layerwise-test"), ["--gtest_brief=1", "--gtest_filter=*AccuracyTest.*"], {
+    env: { ...process.env, LAYERWISE_EXHAUSTIVE: "1" },
+  });
+  process.exit(0);
+}
 const filter = values.only ? ["-R", `^(${values.only.replaceAll(",", "|")})$`] : [];
 run("ctest", ["--test-dir", folder, "--output-on-failure", "--no-tests=error", ...filter]);

@@ -112,6 +112,7 @@ LW_INLINE auto argumentPartial(const T* p, int64_t i, int64_t rest) {
     for (int64_t i = 0; i < n; i++) memcpy((int32_t*)dst + i, &op.k0, 4); \
   }
 #define DEFINE_I_P(name, expression)
+#define DEFINE_B_T(name, expression)
 
 #define INSTRUCTION(name, lanes, expression) DEFINE_##lanes(name, expression)
 #include "../elementwise.def"
@@ -121,8 +122,9 @@ LW_INLINE auto argumentPartial(const T* p, int64_t i, int64_t rest) {
 // halves is ignored and may be anything.
 LW_INLINE VL wideProduct(VL a, VL multiplier) { return mulEven((VU)a, (VU)multiplier); }
 
-// Four words a counter, in order: counter i's in 128 bits of their own.
-LW_INLINE void storeWords(VL c0, VL c1, VL c2, VL c3, int32_t* out) {
+// The words of W / 2 counters, one in each 64-bit lane of c0..c3, put in order: counter i's four in 128 bits
+// of their own.
+LW_INLINE void inOrder(VL c0, VL c1, VL c2, VL c3, VI& first, VI& second) {
   const VL low = 0xffffffffull - (VL){};
   const VL a = (c0 & low) | c1 << 32, b = (c2 & low) | c3 << 32;
   VI pick0 = {}, pick1 = {};  // interleaves 64-bit lanes: the first and the second half
@@ -131,14 +133,24 @@ LW_INLINE void storeWords(VL c0, VL c1, VL c2, VL c3, int32_t* out) {
     pick0[l] = from;
     pick1[l] = from + W / 2;
   }
-  store(out, __builtin_shuffle((VI)a, (VI)b, pick0));
-  store(out + W, __builtin_shuffle((VI)a, (VI)b, pick1));
+  first = __builtin_shuffle((VI)a, (VI)b, pick0);
+  second = __builtin_shuffle((VI)a, (VI)b, pick1);
+}
+
+// What names a stream of random numbers, beside the counter.
+struct Stream {
+  uint32_t seed, keyWord, counterWord, step;
+};
+LW_INLINE Stream streamOf(const void* seed, const void* step, const TileOp& op) {
+  Stream s{0, op.k0, op.k1, 0};
+  memcpy(&s.seed, seed, 4);
+  memcpy(&s.step, step, 4);
+  return s;
 }
 
 // Philox 4×32-10 (Salmon et al., SC 2011) for W counters at once, 4·W words: two vectors of counters,
 // one in each 64-bit lane, so that a product's halves need no shuffling.
-LW_INLINE void philoxBlock(uint32_t counter, uint32_t word1, uint32_t step, uint32_t seed,
-                           uint32_t keyWord, int32_t* out) {
+LW_INLINE void philoxWords(const Stream& stream, uint32_t counter, uint32_t lastWord, VI words[4]) {
   VL lane = {};
   for (int l = 0; l < W / 2; l++) lane[l] = (uint64_t)l;
   const VL m0 = 0xd2511f53ull - (VL){}, m1 = 0xcd9e8d57ull - (VL){};
@@ -146,11 +158,11 @@ LW_INLINE void philoxBlock(uint32_t counter, uint32_t word1, uint32_t step, uint
   VL c0[2] = {lane + counter, lane + (counter + W / 2)};
   VL c1[2], c2[2], c3[2];
   for (int v = 0; v < 2; v++) {
-    c1[v] = (uint64_t)word1 - (VL){};
-    c2[v] = (uint64_t)step - (VL){};
-    c3[v] = (VL){};
+    c1[v] = (uint64_t)stream.counterWord - (VL){};
+    c2[v] = (uint64_t)stream.step - (VL){};
+    c3[v] = (uint64_t)lastWord - (VL){};
   }
-  VL k0 = (uint64_t)seed - (VL){}, k1 = (uint64_t)keyWord - (VL){};
+  VL k0 = (uint64_t)stream.seed - (VL){}, k1 = (uint64_t)stream.keyWord - (VL){};
 #pragma GCC unroll 10
   for (int round = 0; round < 10; round++) {
 #pragma GCC unroll 2
@@ -164,34 +176,95 @@ LW_INLINE void philoxBlock(uint32_t counter, uint32_t word1, uint32_t step, uint
     k0 += 0x9e3779b9ull - (VL){};
     k1 += 0xbb67ae85ull - (VL){};
   }
-  for (int v = 0; v < 2; v++) storeWords(c0[v], c1[v], c2[v], c3[v], out + v * 2 * W);
+  for (int v = 0; v < 2; v++) inOrder(c0[v], c1[v], c2[v], c3[v], words[2 * v], words[2 * v + 1]);
 }
 
-template <int>
-void run_philox(SIGNATURE) {
-  uint32_t seed, step;
-  memcpy(&seed, pa, 4);
-  memcpy(&step, pb, 4);
-  int32_t* d = (int32_t*)dst;
+LW_INLINE void philoxBlock(const Stream& stream, uint32_t counter, int32_t* out) {
+  VI words[4];
+  philoxWords(stream, counter, 0, words);
+  for (int v = 0; v < 4; v++) store(out + v * W, words[v]);
+}
+
+// Runs `block`, which writes `kLanes` lanes for W counters, over n lanes from linear index `index` on.
+template <int kLanes, class Block>
+LW_INLINE void drawLanes(int32_t* d, int64_t n, int64_t index, Block block) {
+  constexpr int kPerCounter = kLanes / W;
   int64_t i = 0;
-  // A counter makes four lanes; a tile may begin inside one.
-  const int64_t skip = index & 3;
-  int32_t block[4 * W];
-  uint32_t counter = (uint32_t)(index >> 2);
+  // A counter makes several lanes; a tile may begin inside one.
+  const int64_t skip = index & (kPerCounter - 1);
+  int32_t lanes[kLanes];
+  uint32_t counter = (uint32_t)(index / kPerCounter);
   while (i < n) {
-    if ((i > 0 || skip == 0) && n - i >= 4 * W) {
-      philoxBlock(counter, op.k1, step, seed, op.k0, d + i);
-      i += 4 * W;
+    if ((i > 0 || skip == 0) && n - i >= kLanes) {
+      block(counter, d + i);
+      i += kLanes;
     } else {
-      philoxBlock(counter, op.k1, step, seed, op.k0, block);
+      block(counter, lanes);
       const int64_t from = i == 0 ? skip : 0;
-      int64_t count = 4 * W - from;
+      int64_t count = kLanes - from;
       if (count > n - i) count = n - i;
-      memcpy(d + i, block + from, count * 4);
+      memcpy(d + i, lanes + from, count * 4);
       i += count;
     }
     counter += W;
   }
+}
+
+template <int>
+void run_philox(SIGNATURE) {
+  const Stream stream = streamOf(pa, pb, op);
+  drawLanes<4 * W>((int32_t*)dst, n, index,
+                   [&](uint32_t counter, int32_t* out) { philoxBlock(stream, counter, out); });
+}
+
+// Bytes as signed numbers, which all instruction sets compare.
+LW_INLINE VB signedBytes(VI words) { return (VB)words ^ ((int8_t)-128 - (VB){}); }
+LW_INLINE VB highByte(uint32_t threshold) { return (int8_t)(threshold >> 24 ^ 0x80) - (VB){}; }
+
+// Where a byte is the threshold's, the same byte of the counter that ends in 1 decides, then in 2, and in 3.
+// `rest` is what of the threshold is left; nothing is below 0.
+__attribute__((noinline)) void decideTies(const Stream& stream, uint32_t counter, uint32_t rest, VB below[4],
+                                         VB open[4]) {
+  for (uint32_t last = 1; rest != 0; last++, rest <<= 8) {
+    const VB limit = highByte(rest);
+    VI words[4];
+    VB ties = {};
+    philoxWords(stream, counter, last, words);
+    for (int v = 0; v < 4; v++) {
+      const VB byte = signedBytes(words[v]);
+      below[v] |= open[v] & (byte < limit);
+      open[v] &= byte == limit;
+      ties |= open[v];
+    }
+    if (!anyLane((VI)ties)) return;
+  }
+}
+
+// A byte decides for most lanes, so a counter makes 16.
+template <int>
+void run_philoxBelow(SIGNATURE) {
+  const Stream stream = streamOf(pa, pb, op);
+  const VB limit = highByte(op.k2);
+  const uint32_t rest = op.k2 << 8;
+  drawLanes<16 * W>((int32_t*)dst, n, index, [&](uint32_t counter, int32_t* out) {
+    VI words[4];
+    VB below[4], ties = {};
+    philoxWords(stream, counter, 0, words);
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; v++) {
+      const VB byte = signedBytes(words[v]);
+      below[v] = byte < limit;
+      ties |= byte == limit;
+    }
+    if (rest != 0 && anyLane((VI)ties)) {
+      VB open[4];
+      for (int v = 0; v < 4; v++) open[v] = signedBytes(words[v]) == limit;
+      decideTies(stream, counter, rest, below, open);
+    }
+    uint8_t bytes[16 * W];
+    for (int v = 0; v < 4; v++) store((int32_t*)bytes + v * W, (VI)(below[v] & 1));
+    for (int i = 0; i < 16 * W; i += W) store(out + i, loadBytes(bytes + i));
+  });
 }
 
 template <int First>
@@ -211,7 +284,8 @@ LW_INLINE VF secondOf(VF x, VF c) {
   else if constexpr (Second == kSecondRsub) return c - x;
   else if constexpr (Second == kSecondMul) return x * c;
   else if constexpr (Second == kSecondDiv) return x / c;
-  else return c / x;
+  else if constexpr (Second == kSecondRdiv) return c / x;
+  else return (VF)((VI)x & ((VI)c != 0));
 }
 
 template <int First, int Second, int Mask>
@@ -241,6 +315,7 @@ void runPair(SIGNATURE) {
 #define VARIANTS_F_K ONLY
 #define VARIANTS_I_K ONLY
 #define VARIANTS_I_P ONLY
+#define VARIANTS_B_T ONLY
 #define VARIANTS_F_FF EITHER
 #define VARIANTS_B_FF EITHER
 #define VARIANTS_X_IXX(name) run_##name<0>, run_##name<1>, run_##name<2>, run_##name<3>
@@ -248,7 +323,8 @@ void runPair(SIGNATURE) {
   runPair<first, second, 0>, runPair<first, second, 1>, runPair<first, second, 2>, runPair<first, second, 3>
 #define PAIRS(first)                                                                   \
   PAIR(first, kSecondAdd), PAIR(first, kSecondSub), PAIR(first, kSecondRsub),          \
-      PAIR(first, kSecondMul), PAIR(first, kSecondDiv), PAIR(first, kSecondRdiv)
+      PAIR(first, kSecondMul), PAIR(first, kSecondDiv), PAIR(first, kSecondRdiv),          \
+      PAIR(first, kSecondKeep)
 
 const InstructionFunction kInstructions[kTileFunctions] = {
 #define INSTRUCTION(name, lanes, expression) VARIANTS_##lanes(name),

@@ -2,8 +2,8 @@
 // as GCC/Clang vector extensions, so that + - * / < & ?: work on them. What the extensions lack comes
 // from vec_<isa>.h, one per instruction set, and must offer:
 //   W, kFma; fma, sqrt, floor, ceil, roundEven, trunc; loadPartial, storePartial (n < W lanes, nothing
-//   beyond is touched); loadBytes (W bytes as int32 lanes), storeBytes (lanes of 0 to 255 as bytes); mulEven
-//   (products of the even lanes as 64 bits); transpose4 (W×4 → 4×W).
+//   beyond is touched); loadBytes (W bytes as int32 lanes), storeBytes (lanes of 0 to 255 as bytes); anyLane
+//   (whether a bit is set); mulEven (products of the even lanes as 64 bits); transpose4 (W×4 → 4×W).
 // Included in the instruction set's own namespace only.
 #pragma once
 
@@ -39,6 +39,7 @@ typedef float VF __attribute__((vector_size(W * 4)));
 typedef int32_t VI __attribute__((vector_size(W * 4)));
 typedef uint32_t VU __attribute__((vector_size(W * 4)));
 typedef uint64_t VL __attribute__((vector_size(W * 4)));
+typedef int8_t VB __attribute__((vector_size(W * 4)));
 // The same without an alignment demand, for loads and stores.
 typedef float VFu __attribute__((vector_size(W * 4), aligned(4), may_alias));
 typedef int32_t VIu __attribute__((vector_size(W * 4), aligned(4), may_alias));

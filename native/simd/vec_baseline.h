@@ -54,6 +54,9 @@ LW_INLINE void storeBytes(uint8_t* p, VI v) {
   const int32_t bytes = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
   memcpy(p, &bytes, 4);
 }
+LW_INLINE bool anyLane(VI v) {
+  return _mm_movemask_epi8(_mm_cmpeq_epi8((__m128i)v, _mm_setzero_si128())) != 0xffff;
+}
 LW_INLINE VL mulEven(VU a, VU b) { return (VL)_mm_mul_epu32((__m128i)a, (__m128i)b); }
 
 // dst[k·dstStride + i] = src[i·srcStride + k] for i < 4, k < 4.

@@ -38,6 +38,7 @@ LW_INLINE void storeBytes(uint8_t* p, VI v) {
   const uint32_t bytes = vget_lane_u32(vreinterpret_u32_u8(vmovn_u16(vcombine_u16(words, words))), 0);
   memcpy(p, &bytes, 4);
 }
+LW_INLINE bool anyLane(VI v) { return vmaxvq_u32((uint32x4_t)v) != 0; }
 LW_INLINE VL mulEven(VU a, VU b) {
   return (VL)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b));
 }

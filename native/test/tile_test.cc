@@ -165,8 +165,9 @@ TEST_P(TileTest, WorksInPlace) {
 }
 
 // Philox 4×32-10 as in the paper's figure, one counter at a time.
-uint32_t philoxWord(uint32_t seed, uint32_t k1, uint32_t k2, uint32_t step, uint32_t index) {
-  uint32_t c[4] = {index >> 2, k2, step, 0}, key[2] = {seed, k1};
+uint32_t philoxWord(uint32_t seed, uint32_t k1, uint32_t k2, uint32_t step, uint32_t index,
+                    uint32_t last = 0) {
+  uint32_t c[4] = {index >> 2, k2, step, last}, key[2] = {seed, k1};
   for (int round = 0; round < 10; round++) {
     const uint64_t p0 = (uint64_t)0xd2511f53u * c[0], p1 = (uint64_t)0xcd9e8d57u * c[2];
     const uint32_t next[4] = {(uint32_t)(p1 >> 32) ^ c[1] ^ key[0], (uint32_t)p1,
@@ -192,6 +193,55 @@ TEST_P(TileTest, DrawsPhilox) {
     const auto got = run(builder, {bytesOf(std::vector<int32_t>{12345}),
                                    bytesOf(std::vector<int32_t>{3}), Bytes((size_t)n * 4)});
     expectEqual(got[2], want);
+  }
+}
+
+// The bits that philoxBelow compares: a byte, and the same byte under counters that end in 1, 2 and 3.
+uint32_t philoxBits(uint32_t seed, uint32_t k1, uint32_t k2, uint32_t step, uint32_t index) {
+  uint32_t bits = 0;
+  for (uint32_t last = 0; last < 4; last++) {
+    bits = bits << 8 | (philoxWord(seed, k1, k2, step, index / 4, last) >> 8 * (index % 4) & 0xff);
+  }
+  return bits;
+}
+
+TEST_P(TileTest, ChoosesByPhilox) {
+  for (int64_t n : {1, 3, 15, 16, 17, 63, 130, 517, 2000}) {
+    for (int64_t at : {0, 6, 77}) {
+      for (uint32_t more : {0u, 1u}) {
+        // Element `at` ties in three bytes and is decided by the last.
+        const uint32_t threshold = philoxBits(12345, 7, 9, 3, (uint32_t)at) + more;
+        ProgramBuilder builder;
+        const int seed = builder.bind(kInt32, {1}, Access::kRead);
+        const int step = builder.bind(kInt32, {1}, Access::kRead);
+        const int x = builder.bind(kFloat32, {n}, Access::kRead);
+        const int kept = builder.bind(kBool, {n}, Access::kWrite);
+        const int y = builder.bind(kFloat32, {n}, Access::kWrite);
+        const Tile tile{{n},
+                        {{0}, {0}, {1}},
+                        {{i_philoxBelow, 3, {0, 1}, {7, 9, (double)threshold}},
+                         {i_constFloat, 4, {}, {0}},
+                         {i_constFloat, 5, {}, {1.25}},
+                         {i_mul, 6, {2, 5}},
+                         {i_select, 7, {3, 6, 4}}},
+                        {3, 7}};
+        builder.call(k_map, {seed, step, x}, {kept, y}, {}, {}, &tile);
+        Random random(7);
+        std::vector<float> values = random.floats(n);
+        std::vector<uint8_t> want;
+        std::vector<float> scaled;
+        for (int64_t i = 0; i < n; i++) {
+          want.push_back(philoxBits(12345, 7, 9, 3, (uint32_t)i) < threshold);
+          if (!want.back()) values[(size_t)i] = INFINITY;  // dropped all the same
+          scaled.push_back(want.back() ? values[(size_t)i] * 1.25f : 0);
+        }
+        const auto got = run(builder, {bytesOf(std::vector<int32_t>{12345}),
+                                       bytesOf(std::vector<int32_t>{3}), bytesOf(values),
+                                       Bytes((size_t)n), Bytes((size_t)n * 4)});
+        expectEqual(got[3], want);
+        expectEqual(got[4], scaled);
+      }
+    }
   }
 }
 

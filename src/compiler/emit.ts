@@ -254,7 +254,7 @@ class TileBuilder {
   readonly #instructions: {
     op: string;
     args: number[];
-    constant?: number | readonly [number, number];
+    constant?: number | readonly number[];
   }[] = [];
 
   constructor(unit: Unit, view: readonly number[], collapses: boolean, product?: Value) {
@@ -292,11 +292,8 @@ class TileBuilder {
       this.#virtual.set(output, args[0]!);
       return;
     }
-    const [first, second] = constants ?? [];
     const index = this.#instructions.push(
-      first === undefined
-        ? { op, args }
-        : { op, args, constant: second === undefined ? first : ([first, second] as const) },
+      constants ? { op, args, constant: constants } : { op, args },
     );
     this.#virtual.set(output, index - 1);
   }
@@ -341,7 +338,7 @@ function assignRegisters(
   instructions: readonly {
     op: string;
     args: number[];
-    constant?: number | readonly [number, number];
+    constant?: number | readonly number[];
   }[],
   results: readonly number[],
 ): Pick<TileProgram, "registers" | "instructions" | "results"> {

@@ -6,7 +6,7 @@
  */
 import type { TypedArray } from "../tensor/dtype.js";
 import { type InstructionName, instructions } from "./instructions.js";
-import { philoxLane } from "./philox.js";
+import { positional } from "./philox.js";
 import { constantsOf, isIdentity, type TileProgram } from "./tile.js";
 
 /** Lines of one loop level: before the next inner loop, and after it. */
@@ -65,10 +65,10 @@ export function loopNest(tile: TileProgram): LoopNest {
     let expression: string;
     if (row.constant === "float" || row.constant === "int") {
       expression = literal(row.scalar(constants[0]!));
-    } else if (op === "philox") {
+    } else if (positional.has(op)) {
       level = rank;
-      scope.set(`philox${n}`, philoxLane());
-      expression = `philox${n}(${[...args.map((arg) => arg.name), ...constants, "at"].join(", ")})`;
+      scope.set(`${op}${n}`, positional.get(op)!());
+      expression = `${op}${n}(${[...args.map((arg) => arg.name), ...constants, "at"].join(", ")})`;
     } else if ("inline" in row) {
       const names = args.map((arg) => arg.name);
       expression = row.inline.replace(/\b[abc]\b/g, (letter) => names["abc".indexOf(letter)]!);

@@ -11,7 +11,7 @@ const { fround, floor, abs } = Math;
 export type Lane = "f" | "i" | "any";
 
 /** What an instruction carries beside its arguments. */
-export type ConstantKind = "none" | "float" | "int" | "pair";
+export type ConstantKind = "none" | "float" | "int" | "pair" | "triple";
 
 /** One instruction: its lanes and its meaning. */
 export interface Instruction {
@@ -158,8 +158,9 @@ export const instructions = {
   toInt: row(["f"], "i", (a) => saturateInt(a!)),
   constFloat: { ...row([], "f", (c) => fround(c!)), constant: "float" },
   constInt: { ...row([], "i", (c) => c! | 0), constant: "int" },
-  // The one instruction that depends on the position in the domain; `philox.ts` computes it.
+  // These two depend on the position in the domain; `philox.ts` computes them.
   philox: { ...row(["i", "i"], "i", () => NaN), constant: "pair" },
+  philoxBelow: { ...row(["i", "i"], "i", () => NaN), constant: "triple" },
   bitsToUniform: row(["i"], "f", (a) => (a! >>> 8) * 2 ** -24, "(a >>> 8) * 5.960464477539063e-8"),
 } as const satisfies Record<string, Instruction>;
 

@@ -4,7 +4,7 @@
  */
 import type { DType, TypedArray } from "../tensor/dtype.js";
 import { type InstructionName, instructions } from "./instructions.js";
-import { philoxLane } from "./philox.js";
+import { positional } from "./philox.js";
 import { constantsOf, type TileProgram } from "./tile.js";
 
 /** Called with the linear index in the domain and the registers after the last instruction. */
@@ -19,8 +19,7 @@ export function interpretTile(
   const registers = new Array<number>(tile.registers).fill(0);
   const steps = tile.instructions.map((instruction) => {
     const { op, dst, args } = instruction;
-    const philox: (...values: number[]) => number = philoxLane() as (...v: number[]) => number;
-    const scalar = op === "philox" ? philox : instructions[op as InstructionName].scalar;
+    const scalar = positional.get(op)?.() ?? instructions[op as InstructionName].scalar;
     return { dst, args, scalar, constants: constantsOf(instruction) };
   });
   return (inputs, visit) => {

@@ -55,20 +55,75 @@ export type PhiloxLane = (
   index: number,
 ) => number;
 
-/** A `philox` instruction that remembers its last block, since four neighbours share one. */
-export function philoxLane(): PhiloxLane {
+/** Gives a counter's words, and remembers the last: neighbours share one. */
+function rememberedWords(): (
+  block: number,
+  seed: number,
+  step: number,
+  keyWord: number,
+  counterWord: number,
+) => Int32Array {
   const words = new Int32Array(4);
-  let block = -1;
+  let lastBlock = -1;
   let lastSeed = 0;
   let lastStep = 0;
-  return (seed, step, keyWord, counterWord, index) => {
-    const wanted = index >>> 2;
-    if (wanted !== block || seed !== lastSeed || step !== lastStep) {
-      philox4x32([wanted, counterWord, step, 0], [seed, keyWord], words);
-      block = wanted;
+  return (block, seed, step, keyWord, counterWord) => {
+    if (block !== lastBlock || seed !== lastSeed || step !== lastStep) {
+      philox4x32([block, counterWord, step, 0], [seed, keyWord], words);
+      lastBlock = block;
       lastSeed = seed;
       lastStep = step;
     }
-    return words[index & 3]!;
+    return words;
   };
 }
+
+/** A `philox` instruction: four neighbours share a counter. */
+export function philoxLane(): PhiloxLane {
+  const wordsOf = rememberedWords();
+  return (seed, step, keyWord, counterWord, index) =>
+    wordsOf(index >>> 2, seed, step, keyWord, counterWord)[index & 3]!;
+}
+
+/** The byte of the words that belongs to `index`, low ones first. */
+function byteOf(words: Int32Array, index: number): number {
+  return (words[(index & 15) >>> 2]! >>> (8 * (index & 3))) & 0xff;
+}
+
+/** The `philoxBelow` instruction at linear index `index` of the domain. */
+export type PhiloxBelowLane = (
+  seed: number,
+  step: number,
+  keyWord: number,
+  counterWord: number,
+  threshold: number,
+  index: number,
+) => number;
+
+/**
+ * A `philoxBelow` instruction: 16 neighbours share a counter, and a byte decides for each; where it is the
+ * threshold's, the same byte of the next counter.
+ */
+export function philoxBelowLane(): PhiloxBelowLane {
+  const wordsOf = rememberedWords();
+  const more = new Int32Array(4);
+  return (seed, step, keyWord, counterWord, threshold, index) => {
+    const block = index >>> 4;
+    let words = wordsOf(block, seed, step, keyWord, counterWord);
+    for (let last = 0, rest = threshold; rest !== 0; last++, rest <<= 8) {
+      if (last > 0) {
+        philox4x32([block, counterWord, step, last], [seed, keyWord], more);
+        words = more;
+      }
+      const byte = byteOf(words, index);
+      if (byte !== rest >>> 24) return byte < rest >>> 24 ? 1 : 0;
+    }
+    return 0;
+  };
+}
+
+/** The instructions that depend on the position in the domain, by name; their last argument is the index. */
+export const positional: ReadonlyMap<string, () => (...values: number[]) => number> = new Map([
+  ["philox", philoxLane as () => (...values: number[]) => number],
+  ["philoxBelow", philoxBelowLane as () => (...values: number[]) => number],
+]);

@@ -3,7 +3,8 @@
  * that one is well-formed. docs/program.md is the specification; `codegen.ts` makes loops of them.
  */
 import type { DType } from "../tensor/dtype.js";
-import { findInstruction, type Lane } from "./instructions.js";
+import { type ConstantKind, findInstruction, type Lane } from "./instructions.js";
+import { positional } from "./philox.js";
 
 /** One instruction: `dst = op(args…)` on 32-bit lanes. */
 export interface TileInstruction {
@@ -13,8 +14,11 @@ export interface TileInstruction {
   readonly dst: number;
   /** Registers read, in order. */
   readonly args: readonly number[];
-  /** The value of `constFloat` and `constInt`; for `philox` two uint32: key word and counter word. */
-  readonly constant?: number | readonly [number, number];
+  /**
+   * The value of `constFloat` and `constInt`; for `philox` two uint32: key word and counter word; for
+   * `philoxBelow` the threshold as a third.
+   */
+  readonly constant?: number | readonly number[];
 }
 
 /** A chain of element-wise instructions over one row-major domain. */
@@ -32,6 +36,14 @@ export interface TileProgram {
 
 /** Limits of a tile program, the same on both sides. */
 export const tileLimits = { rank: 8, registers: 64, instructions: 512 } as const;
+
+const constantCounts: Readonly<Record<ConstantKind, number>> = {
+  none: 0,
+  float: 1,
+  int: 1,
+  pair: 2,
+  triple: 3,
+};
 
 /** Ends a check with a message; the caller knows which call it is about. */
 export type Fail = (message: string) => never;
@@ -112,11 +124,11 @@ export function checkTile(
     if (!Number.isInteger(dst) || dst < inputs.length || dst >= registers) {
       fail(`${where} writes register ${dst}, allowed are ${inputs.length} to ${registers - 1}`);
     }
-    const wanted = row.constant === "none" ? 0 : row.constant === "pair" ? 2 : 1;
+    const wanted = constantCounts[row.constant];
     if (constantsOf(instruction).length !== wanted) {
       fail(`${where} carries ${wanted} constants, got ${constantsOf(instruction).length}`);
     }
-    if (instruction.op === "philox") {
+    if (positional.has(instruction.op)) {
       for (const register of args) {
         if (strides[register]?.some((stride, d) => stride !== 0 && dims[d] !== 1) !== false) {
           fail(`${where} wants seed and step as tile inputs with all strides 0`);

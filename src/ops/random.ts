@@ -1,4 +1,7 @@
-/** Random tensors. One op with an instruction (`randomBits`); every distribution is a formula on it. */
+/**
+ * Random tensors. Two ops with an instruction: `randomBits`, of which every distribution is a formula, and
+ * `randomBelow`, a choice with a fixed probability for a quarter of the cost.
+ */
 import { ArgumentError, checkInteger, checkNumber, expected } from "../errors.js";
 import type { DType } from "../tensor/dtype.js";
 import { drawSeed, type RandomSource, randomSource } from "../tensor/random.js";
@@ -7,6 +10,7 @@ import { checkShape, type Shape } from "../tensor/shape.js";
 import { leaf, type Tensor } from "../tensor/tensor.js";
 import { Variable } from "../tensor/variable.js";
 import { erfinv } from "./composed.js";
+import { fill } from "./creation.js";
 import { add, cast, cos, floor, less, log, mul, neg, sqrt, sub } from "./elementwise.js";
 import { defineOp } from "./op.js";
 
@@ -51,6 +55,27 @@ const applyToUniform = defineOp<object>({
   ],
 });
 
+const applyBelow = defineOp<RandomAttributes & { readonly threshold: number }>({
+  name: "randomBelow",
+  infer: (_inputs, { shape }) => [{ shape, dtype: "bool" }],
+  lowering: {
+    kind: "elementwise",
+    instruction: () => "philoxBelow",
+    constants: ({ opId, stream, threshold }) => [opId, stream, threshold],
+  },
+  gradient: "none",
+  samples: [
+    {
+      inputs: [
+        { shape: [], dtype: "int32", values: [42] },
+        { shape: [], dtype: "int32", values: [7] },
+      ],
+      attributes: { shape: [5, 7], opId: 3, stream: 1, threshold: 0xb0000000 },
+      differentiable: false,
+    },
+  ],
+});
+
 /** Uniform in [0, 1) from a source; `stream` tells several draws of one op apart. */
 export function uniformFrom(
   source: RandomSource,
@@ -78,9 +103,16 @@ export function truncatedNormalFrom(source: RandomSource, shape: Shape): Tensor 
   return mul(erfinv(mul(u, inside)), Math.SQRT2);
 }
 
-/** 1 with probability `p`, else 0, as a bool tensor. */
+/**
+ * 1 with probability `p`, else 0, as a bool tensor. A number is rounded to a multiple of 2⁻³²; the
+ * probabilities of a tensor meet uniforms of 24 bits.
+ */
 export function bernoulliFrom(source: RandomSource, shape: Shape, p: Tensor | number): Tensor {
-  return less(uniformFrom(source, shape), p);
+  if (typeof p !== "number") return less(uniformFrom(source, shape), p);
+  if (p >= 1) return fill(shape, 1, "bool");
+  const threshold = Math.min(2 ** 32 - 1, Math.max(0, Math.round(p * 2 ** 32)));
+  const attributes = { shape: [...shape], opId: source.nextOpId(), stream: 0, threshold };
+  return applyBelow([source.seed, source.step], attributes)[0]!;
 }
 
 /** How often each owner has drawn outside of a model's run, `nobody` where there is no seed. */

@@ -262,4 +262,23 @@ describe("memory plan", () => {
     );
     expect(large).toEqual([]);
   });
+
+  test("what a variable's old value makes is kept, not the old value: the update stays in place", () => {
+    const v = zeros("v", [64, 128]);
+    const program = compiled([input("x", [64, 128])], (x) => {
+      const doubled = v.read().mul(2);
+      const fresh = v.read().sub(x!.mul(doubled.sum()));
+      v.assign(fresh);
+      return [doubled.mul(fresh.square().sum())];
+    });
+    // Reading v again in the last map would need its old value beside the new one, and a copy at the end.
+    expect(kernels(program)).not.toContain("copy");
+    const written = program.calls.flatMap((call) => call.outputs);
+    const places = written.map((index) => program.tensors[index]!.place);
+    expect(places.filter(({ kind }) => kind === "binding").length).toBe(2);
+    const large = program.tensors.filter(
+      ({ place, shape }) => place.kind === "arena" && sizeOf(shape) >= 64 * 128,
+    );
+    expect(large.length).toBe(1);
+  });
 });

@@ -145,6 +145,8 @@ export const exactInstructions: Readonly<Record<string, (...x: number[]) => numb
   bitsToUniform: (x) => Math.floor((x! < 0 ? x! + 2 ** 32 : x!) / 256) / 2 ** 24,
   philox: (seed, step, key, counter, index) =>
     philox([Math.floor(index! / 4), counter!, step!, 0], [seed!, key!])[index! % 4]!,
+  philoxBelow: (seed, step, key, counter, threshold, index) =>
+    philoxBits(seed!, step!, key!, counter!, index!) < threshold! ? 1 : 0,
 };
 for (const unary of ["negInt", "absInt"]) {
   const binary = exactInstructions[unary]!;
@@ -171,7 +173,26 @@ export function philox(counter: readonly number[], key: readonly number[]): numb
   return [c0, c1, c2, c3].map((x) => Number(BigInt.asIntN(32, x)));
 }
 
-const integerResults = /^(.*Int|is.*|equal|notEqual|less|lessEqual|notBool|philox)$/;
+/**
+ * The 32 bits of `philoxBelow` at `index`: the high byte from the 16 that a counter gives, low ones first; the
+ * others from the same place under the counters that end in 1, 2 and 3.
+ */
+export function philoxBits(
+  seed: number,
+  step: number,
+  key: number,
+  counter: number,
+  index: number,
+): number {
+  const bytes = [0, 1, 2, 3].map((last) => {
+    const words = philox([Math.floor(index / 16), counter, step, last], [seed, key]);
+    const word = BigInt.asUintN(32, BigInt(words[Math.floor((index % 16) / 4)]!));
+    return Number((word >> BigInt(8 * (index % 4))) & 0xffn);
+  });
+  return bytes.reduce((bits, byte) => bits * 256 + byte, 0);
+}
+
+const integerResults = /^(.*Int|is.*|equal|notEqual|less|lessEqual|notBool|philox|philoxBelow)$/;
 
 /** Rounds a lane as the tile machine does: float lanes to float32, integer lanes not at all. */
 function lane(op: string, value: number): number {

@@ -34,7 +34,7 @@ export function tileOf(
   dims: readonly number[],
   strides: readonly (readonly number[])[],
   build: (
-    emit: (op: string, args?: readonly number[], constant?: number | [number, number]) => number,
+    emit: (op: string, args?: readonly number[], constant?: number | readonly number[]) => number,
   ) => readonly number[],
 ): TileProgram {
   const instructions: TileProgram["instructions"][number][] = [];

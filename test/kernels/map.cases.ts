@@ -1,5 +1,6 @@
 /** Cases of `map`: domains and strides of every kind, conversions at the border, chains, in place. */
 import { bytes, integers, normal, random, uniform } from "../helpers/random.js";
+import { philoxBits } from "../helpers/reference.js";
 import { f32, i32, identity, type KernelCase, out, sizeOf, tileOf } from "./case.js";
 
 type Emit = Parameters<Parameters<typeof tileOf>[2]>[0];
@@ -314,6 +315,31 @@ const philox: KernelCase[] = [[7], [1030], [3, 35], [5, 4, 103]].map((dims) => (
   outputs: [out(sizeOf(dims), "int32"), out(sizeOf(dims), "int32"), out(sizeOf(dims))],
 }));
 
+/**
+ * Choices by a byte, and by more where that is the threshold's: thresholds at and just above the 32 bits of
+ * element 5 decide it both ways by the last one. What dropout makes of them follows.
+ */
+const below: KernelCase[] = [[7], [1030], [3, 35], [5, 4, 103]].flatMap((dims) => {
+  const bits = philoxBits(-123456789, 42, 9, 11, 5);
+  return [0, bits, bits + 1, 0x80000000, 0xffffffff].map((threshold) => ({
+    name: `philoxBelow ${threshold} over [${dims}]`,
+    call: {
+      kernel: "map" as const,
+      ints: [],
+      floats: [],
+      tile: tileOf(dims, [dims.map(() => 0), dims.map(() => 0), identity(dims)], (emit) => {
+        const keep = emit("philoxBelow", [0, 1], [9, 11, threshold]);
+        const nothing = emit("constFloat", [], 0);
+        const factor = emit("constFloat", [], 1.25);
+        const scaled = emit("mul", [2, factor]);
+        return [keep, emit("select", [keep, scaled, nothing])];
+      }),
+    },
+    inputs: [i32([-123456789]), i32([42]), f32([...normal(3, sizeOf(dims) - 1), NaN])],
+    outputs: [out(sizeOf(dims), "bool"), out(sizeOf(dims))],
+  }));
+});
+
 /** Registers are rewritten when dead, and an instruction may write one of its arguments. */
 const reuse: KernelCase = {
   name: "registers rewritten, with another type too",
@@ -355,6 +381,7 @@ export const mapCases: readonly KernelCase[] = [
   adam(5003),
   ...conversions,
   ...philox,
+  ...below,
   reuse,
   ...inPlace,
 ];

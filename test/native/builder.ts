@@ -133,7 +133,7 @@ export class ProgramBuilder {
         registers = Math.max(registers, dst + 1);
         const words = [opId, dst, args[0] ?? -1, args[1] ?? -1, args[2] ?? -1];
         if (constant) {
-          words[op === "philox" ? 4 : 2] = own.length;
+          words[op.startsWith("philox") ? 4 : 2] = own.length;
           own.push(...constant);
         }
         return words;

@@ -11,7 +11,7 @@ import {
   sequenceOuterReference,
   sequenceProductReference,
 } from "../helpers/recurrentReference.js";
-import { exactInstructions, philox } from "../helpers/reference.js";
+import { exactInstructions, philox, philoxBits } from "../helpers/reference.js";
 
 /** A dense row-major array. */
 export interface Nd {
@@ -566,4 +566,11 @@ export const references: Readonly<Record<string, Reference>> = {
     const data = sequenceOuterReference(ints, [x!.data, y!.data, lengths!.data]);
     return [{ shape: ints.slice(2), data }];
   },
+  randomBelow: ([seed, step], { shape, opId, stream, threshold }) => [
+    build(shape as number[], (index) => {
+      const i = flatOf(shape as number[], index);
+      const [s, t] = [seed!.data[0]!, step!.data[0]!];
+      return philoxBits(s, t, opId as number, stream as number, i) < (threshold as number) ? 1 : 0;
+    }),
+  ],
 };

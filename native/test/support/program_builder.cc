@@ -72,7 +72,7 @@ void ProgramBuilder::call(KernelId kernel, const std::vector<int>& inputs,
     for (const Instruction& i : tile->instructions) {
       int32_t args[3] = {-1, -1, -1};
       for (size_t a = 0; a < i.args.size(); a++) args[a] = i.args[a];
-      if (!i.constants.empty()) args[i.op == i_philox ? 2 : 0] = (int32_t)own.size();
+      if (!i.constants.empty()) args[i.op == i_philox || i.op == i_philoxBelow ? 2 : 0] = (int32_t)own.size();
       own.insert(own.end(), i.constants.begin(), i.constants.end());
       encoded.insert(encoded.end(), {i.op, i.dst, args[0], args[1], args[2]});
     }

@@ -163,7 +163,7 @@ class Generator {
       Instruction instruction{row.id, (int)t.lanes.size(), {}, {}};
       const char* wanted = row.lanes + 2;
       DType any = r_.chance(0.5) ? kFloat32 : kInt32;
-      if (*wanted == 'P') continue;  // seeds are uniform inputs: see philox()
+      if (*wanted == 'P' || *wanted == 'T') continue;  // seeds are uniform inputs: see philox()
       if (*wanted == 'K') {
         instruction.constants = {row.id == i_constFloat ? r_.uniform() : (double)r_.below(9)};
       } else {
@@ -194,9 +194,21 @@ class Generator {
     const int seed = (int)t.lanes.size() - 1;
     t.tile.instructions.push_back({i_constInt, seed, {}, {(double)r_.below(1000)}});
     t.lanes.push_back(kInt32);
-    t.tile.instructions.push_back({i_philox, seed + 1, {seed, seed}, {7, 9}});
-    t.lanes.push_back(kFloat32);
-    t.tile.instructions.push_back({i_bitsToUniform, seed + 2, {seed + 1}, {}});
+    if (r_.chance(0.5)) {
+      t.tile.instructions.push_back({i_philox, seed + 1, {seed, seed}, {7, 9}});
+      t.lanes.push_back(kFloat32);
+      t.tile.instructions.push_back({i_bitsToUniform, seed + 2, {seed + 1}, {}});
+      return;
+    }
+    const double threshold = r_.pick({0.0, 65535.0, 3e9, 4294967295.0});
+    t.tile.instructions.push_back({i_philoxBelow, seed + 1, {seed, seed}, {7, 9, threshold}});
+    // What dropout makes of it: x·scale or 0.
+    const int x = anyRegister(t, kFloat32);
+    if (x < 0) return;
+    t.lanes.insert(t.lanes.end(), 3, kFloat32);
+    t.tile.instructions.push_back({i_constFloat, seed + 2, {}, {0}});
+    t.tile.instructions.push_back({i_mul, seed + 3, {x, x}, {}});
+    t.tile.instructions.push_back({i_select, seed + 4, {seed + 1, seed + 3, seed + 2}, {}});
   }
 
   // A register for a result and a dtype it can be stored as.
