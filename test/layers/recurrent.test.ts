@@ -126,7 +126,7 @@ describe("directions", () => {
 describe("cells", () => {
   /** Counts steps in its state and puts out the sum of its inputs. */
   class Counter extends Layer {
-    static override readonly className = "Counter";
+    static override readonly className: string = "Counter";
     protected override inputSpec = { arity: "several", rank: 2 } as const;
     readonly stateSize = [1, 2];
     call([input, count, total]: Tensor[]): Tensor[] {
