@@ -100,7 +100,7 @@ function makeNames(): { texts: string[]; labels: ArrayLike<number>; classNames: 
 }
 
 const { texts, labels, classNames } =
-  dir === undefined ? makeNames() : await lw.data.names({ dir: join(dir, "names") });
+  dir === undefined ? makeNames() : await lw.datasets.names({ dir: join(dir, "names") });
 const characters = new lw.data.CharTokenizer().fit(texts);
 
 function surnames(): Data {
@@ -263,7 +263,11 @@ for (const [name, one] of Object.entries(cases)) {
 
   const model = one.model(classes);
   model.compile(compileOptions(0.003));
-  const { history } = await model.fit(bucketed(train, one), { epochs: one.epochs, verbose: 0 });
+  const { history } = await model.fit(bucketed(train, one), {
+    epochs: one.epochs,
+    validationData: inOrder(test, one),
+    verbose: 0,
+  });
   const table = confusion(test, (await model.predict(inOrder(test, one))) as lw.Tensor);
 
   const learnt = new Array<number>(classes).fill(0);
@@ -278,7 +282,6 @@ for (const [name, one] of Object.entries(cases)) {
       [`bidirectional, ${model.countParams()} weights`, ...scores(table)],
     ],
   );
-  console.log(`Accuracy in training: ${(100 * history.accuracy!.at(-1)!).toFixed(1)} %`);
   figures.push(
     lw.plot.heatMap({
       title: `${name}: what the bidirectional network answers`,
@@ -296,6 +299,16 @@ for (const [name, one] of Object.entries(cases)) {
           table[row]!.reduce((a, b) => a + b, 0),
         ),
     }),
+    lw.plot.lineChart({
+      title: `${name}: accuracy`,
+      width: 460,
+      height: 340,
+      xLabel: "epoch",
+      series: [
+        { label: "training, with dropout", y: history.accuracy! },
+        { label: "test", y: history.val_accuracy!, dashed: true },
+      ],
+    }),
   );
 }
-saveFigure("17-sequence-classification", lw.plot.panels(figures));
+saveFigure("17-sequence-classification", lw.plot.panels(figures, { columns: 2 }));
