@@ -11,108 +11,19 @@
  * DIR. Without it both are generated: frames that move in a direction of the speaker's own, names of the
  * syllables of languages that do not exist. `--only speakers` and `--only surnames` choose one.
  */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { gunzipSync } from "node:zlib";
 import * as lw from "layerwise";
+import {
+  type Data,
+  frameSize,
+  generated,
+  type Labelled,
+  speakers,
+  surnames,
+} from "./labelled-sequences.js";
 import { option, printTable, quick, saveFigure } from "./shared.js";
 
 lw.setRandomSeed(1);
-const dir = option("data");
-if (dir === undefined) console.log("No --data DIR: speakers and names are generated.");
-
-/** A sequence and its class; frames are [time, 12], names int32 [time]. */
-type Labelled = [steps: lw.Tensor, label: number];
-interface Data {
-  readonly train: Labelled[];
-  readonly test: Labelled[];
-  readonly classNames: readonly string[];
-}
-const random = (count: number) => lw.randomUniform([count]).dataSync();
-/** Fisher and Yates' shuffle. */
-function shuffled<T>(items: readonly T[]): T[] {
-  const [out, draws] = [[...items], random(items.length)];
-  for (let i = out.length - 1; i > 0; i--) {
-    const j = Math.floor(draws[i]! * (i + 1));
-    [out[i], out[j]] = [out[j]!, out[i]!];
-  }
-  return out;
-}
-
-/* ---- speakers -------------------------------------------------------------------------------------- */
-
-const frameSize = 12;
-
-function readSpeakers(directory: string, part: string): Labelled[] {
-  const text = gunzipSync(readFileSync(join(directory, `ae.${part}.gz`))).toString();
-  const labels = readFileSync(join(directory, `labels.${part}.txt`), "utf8")
-    .trim()
-    .split(/\s+/);
-  return text
-    .trim()
-    .split(/\r?\n\s*\r?\n/)
-    .map((block, i) => {
-      const values = Float32Array.from(block.trim().split(/\s+/), Number);
-      return [lw.tensor(values, [values.length / frameSize, frameSize]), Number(labels[i]) - 1];
-    });
-}
-
-/** From where to where frames move is the speaker's; the mean frame of all is nearly the same. */
-function makeSpeakers(count: number): Labelled[] {
-  const directions = lw.randomNormal([9, frameSize], 0, 0.4, "float32", 7).dataSync();
-  return Array.from({ length: count }, (_, i) => {
-    const speaker = i % 9;
-    const time = 7 + Math.floor(random(1)[0]! * 20);
-    const frames = lw.randomNormal([time, frameSize], 0, 0.4).dataSync();
-    const values = frames.map((noise, k) => {
-      const moved = (2 * Math.floor(k / frameSize)) / (time - 1) - 1;
-      return moved * directions[speaker * frameSize + (k % frameSize)]! + noise;
-    });
-    return [lw.tensor(values, [time, frameSize]), speaker];
-  });
-}
-
-function speakers(): Data {
-  const directory = join(dir ?? "", "japanese-vowels");
-  const classNames = Array.from({ length: 9 }, (_, i) => `speaker ${i + 1}`);
-  return dir === undefined
-    ? { train: makeSpeakers(270), test: makeSpeakers(370), classNames }
-    : {
-        train: readSpeakers(directory, "train"),
-        test: readSpeakers(directory, "test"),
-        classNames,
-      };
-}
-
-/* ---- surnames -------------------------------------------------------------------------------------- */
-
-function makeNames(): { texts: string[]; labels: ArrayLike<number>; classNames: string[] } {
-  const syllables = { Avian: "la ri no ve", Borean: "al ir on ev", Carian: "kra sto vu mi" };
-  const parts = Object.values(syllables).map((text) => text.split(" "));
-  const labels = Array.from({ length: 1200 }, (_, i) => i % parts.length);
-  const texts = labels.map((label) =>
-    Array.from(
-      random(2 + Math.floor(random(1)[0]! * 3)),
-      (u) => parts[label]![Math.floor(u * 4)],
-    ).join(""),
-  );
-  return { texts, labels, classNames: Object.keys(syllables) };
-}
-
-const { texts, labels, classNames } =
-  dir === undefined ? makeNames() : await lw.datasets.names({ dir: join(dir, "names") });
-const characters = new lw.data.CharTokenizer().fit(texts);
-
-function surnames(): Data {
-  const all = shuffled(
-    texts.map((name, i): Labelled => {
-      const ids = characters.encode(name);
-      return [lw.tensor(ids, [ids.length], "int32"), labels[i]!];
-    }),
-  );
-  const tests = Math.floor(all.length / 5);
-  return { test: all.slice(0, tests), train: all.slice(tests), classNames };
-}
+if (generated) console.log("No --data DIR: speakers and names are generated.");
 
 /* ---- models ---------------------------------------------------------------------------------------- */
 
@@ -137,27 +48,29 @@ const bucketed = (data: readonly Labelled[], { boundaries, batchSize, needsLengt
 const inOrder = (data: readonly Labelled[], { needsLengths }: Case) =>
   lw.data.fromIterable(data).paddedBatch(256, { lengths: lengthOf }).map(arranged(needsLengths));
 
-function framesModel(classes: number): lw.Model {
+function framesModel({ classNames }: Data): lw.Model {
   const frames = lw.input({ shape: [null, frameSize] });
   const lengths = lw.input({ shape: [], dtype: "int32" });
   const masked = lw.layers.applyMask().apply([frames, lengths]);
   const read = lw.layers.bidirectional({ layer: lw.layers.lstm({ units: 32 }) }).apply(masked);
   const dropped = lw.layers.dropout({ rate: 0.3 }).apply(read);
-  const outputs = lw.layers.dense({ units: classes, activation: "softmax" }).apply(dropped);
+  const outputs = lw.layers
+    .dense({ units: classNames.length, activation: "softmax" })
+    .apply(dropped);
   return lw.model({ inputs: [frames, lengths], outputs });
 }
 
-function namesModel(classes: number): lw.Model {
+function namesModel({ classNames, vocabulary }: Data): lw.Model {
   return lw.sequential([
     lw.layers.embedding({
-      inputDim: characters.vocabulary.length,
+      inputDim: vocabulary!,
       outputDim: 24,
       maskZero: true,
       inputShape: [null],
     }),
     lw.layers.bidirectional({ layer: lw.layers.gru({ units: quick ? 16 : 48 }) }),
     lw.layers.dropout({ rate: 0.3 }),
-    lw.layers.dense({ units: classes, activation: "softmax" }),
+    lw.layers.dense({ units: classNames.length, activation: "softmax" }),
   ]);
 }
 
@@ -179,8 +92,8 @@ function counts(data: readonly Labelled[]): lw.Tensor {
 }
 
 interface Case {
-  readonly data: () => Data;
-  readonly model: (classes: number) => lw.Model;
+  readonly data: () => Data | Promise<Data>;
+  readonly model: (data: Data) => lw.Model;
   readonly needsLengths: boolean;
   readonly boundaries: readonly number[];
   readonly batchSize: number;
@@ -246,7 +159,8 @@ const figures: string[] = [];
 const only = option("only");
 for (const [name, one] of Object.entries(cases)) {
   if (only !== undefined && only !== name) continue;
-  const { train, test, classNames } = one.data();
+  const data = await one.data();
+  const { train, test, classNames } = data;
   const classes = classNames.length;
   console.log(`\n${name}: ${train.length} sequences to learn from, ${test.length} to test\n`);
 
@@ -261,7 +175,7 @@ for (const [name, one] of Object.entries(cases)) {
   });
   const linearTable = confusion(test, (await linear.predict(one.unordered(test))) as lw.Tensor);
 
-  const model = one.model(classes);
+  const model = one.model(data);
   model.compile(compileOptions(0.003));
   const { history } = await model.fit(bucketed(train, one), {
     epochs: one.epochs,
@@ -290,7 +204,7 @@ for (const [name, one] of Object.entries(cases)) {
       values: table,
       rowLabel: "class",
       columnLabel: "answer",
-      cell: classes > 10 ? 34 : 44,
+      cell: classes > 10 ? 38 : 44,
       // Classes differ much in size: a cell is as dark as its share of its class.
       shade: (value, row) =>
         value /
