@@ -140,7 +140,7 @@ const checks: Record<string, (out: string) => void> = {
   "16-forecast": (out) => {
     expect(out).toContain("the series is generated");
     const error = (name: string) => Number(row(out, name)[1]);
-    for (const name of ["linear model", "GRU"]) {
+    for (const name of ["linear model", "GRU", "linear + GRU"]) {
       expect(error(name)).toBeLessThan(error("last value"));
       // The further ahead, the harder.
       expect(Number(row(out, name)[5])).toBeGreaterThan(Number(row(out, name)[3]));
