@@ -137,6 +137,31 @@ const checks: Record<string, (out: string) => void> = {
     expect(error("fine-tuned")).toBeLessThan(error("PCA, 10 components"));
     expect(error("fine-tuned")).toBeLessThan(error("from random weights") - 5);
   },
+  "16-forecast": (out) => {
+    expect(out).toContain("the series is generated");
+    const error = (name: string) => Number(row(out, name)[1]);
+    for (const name of ["linear model", "GRU", "linear + GRU"]) {
+      expect(error(name)).toBeLessThan(error("last value"));
+      // The further ahead, the harder.
+      expect(Number(row(out, name)[5])).toBeGreaterThan(Number(row(out, name)[3]));
+    }
+  },
+  "17-sequence-classification": (out) => {
+    // The mean of the generated frames says nothing of the speaker, their order does.
+    expect(share(row(out, "logistic regression, mean frame")[1])).toBeLessThan(30);
+    expect(share(row(out, "bidirectional, 12105 weights")[1])).toBeGreaterThan(85);
+    expect(share(row(out, "logistic regression, counts")[1])).toBeGreaterThan(85);
+    expect(share(row(out, "bidirectional, 4491 weights")[1])).toBeGreaterThan(85);
+  },
+  "19-long-memory": (out) => {
+    const [adding, recall] = out.split("recall, ");
+    expect(Number(row(adding!, "simpleRNN")[1])).toBeGreaterThan(0.1);
+    expect(Number(row(adding!, "gru")[1])).toBeLessThan(0.1);
+    expect(Number(row(recall!, "lstm, chrono")[1])).toBeGreaterThan(0.9);
+    // A new GRU passes on half of its state; one that has learnt to add looks at all steps alike.
+    expect(Number(row(adding!, "gru")[2])).toBeLessThan(0.01);
+    expect(Number(row(adding!, "gru")[3])).toBeGreaterThan(0.1);
+  },
   "22-resnet-cifar": (out) => {
     // Three short epochs of generated digits.
     expect(share(/Test accuracy: ([\d.]+ %)/.exec(out)?.[1])).toBeGreaterThan(60);
