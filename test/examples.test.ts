@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { randomNumbers, sample } from "../examples/sampling.js";
 import { elementsOf } from "./plot/markup.js";
 
 const root = new URL("../", import.meta.url);
@@ -166,6 +167,38 @@ const checks: Record<string, (out: string) => void> = {
     // Three short epochs of generated digits.
     expect(share(/Test accuracy: ([\d.]+ %)/.exec(out)?.[1])).toBeGreaterThan(60);
   },
+  "18-text-generation": (out) => {
+    // Characters at random are at ln 53 = 3.97, those by their frequencies at 3.1.
+    const last = /epoch 12: ([\d.]+) in training, ([\d.]+) in validation/.exec(out)!.map(Number);
+    expect(last[1]).toBeLessThan(2.4);
+    expect(last[2]).toBeLessThan(3);
+    // Three texts of 80 characters after the prompt.
+    const texts = [...out.matchAll(/likeliest ──|temperature [\d.]+ ──/g)];
+    expect(texts).toHaveLength(3);
+    for (const [, text] of out.matchAll(/── temperature.* ──\n([^─]*)\n── .* ms per character/g)) {
+      expect(text).toHaveLength("Shall I ".length + 80);
+    }
+  },
+  "20-tiny-transformer": (out) => {
+    for (const name of ["transformer", "LSTM"]) {
+      const [, , , training, validation] = row(out, name).map(Number);
+      expect(training).toBeLessThan(2.9);
+      expect(validation).toBeLessThan(3.1);
+    }
+  },
+  "21-word-language-model": (out) => {
+    const perplexities = [...out.matchAll(/epoch \d: ([\d.]+) in training/g)].map(([, p]) =>
+      Number(p),
+    );
+    expect(perplexities).toHaveLength(4);
+    expect(perplexities.at(-1)).toBeLessThan(0.7 * perplexities[0]!);
+    // All words alike would be at the size of the vocabulary.
+    const vocabulary = Number(/a vocabulary of (\d+)/.exec(out)![1]);
+    for (const cell of row(out, "small").slice(3)) {
+      expect(Number(cell)).toBeGreaterThan(1);
+      expect(Number(cell)).toBeLessThan(vocabulary / 2);
+    }
+  },
 };
 
 const names = readdirSync(new URL("examples/", root))
@@ -199,5 +232,40 @@ describe("the examples", () => {
       /^There is no example "no-such"; the examples are 01-perceptron, /,
     );
     expect(run("mlp").stderr).toContain("fits several examples: 02-xor-mlp, 08-mnist-mlp;");
+  });
+});
+
+describe("the choice of the next token", () => {
+  const scores = [0, 3, 1, 2];
+  const counts = (temperature: number, topK?: number) => {
+    const random = randomNumbers(1);
+    const drawn = new Array<number>(4).fill(0);
+    for (let i = 0; i < 20_000; i++) {
+      drawn[sample(scores, { temperature, ...(topK && { topK }) }, random)]! += 1 / 20_000;
+    }
+    return drawn;
+  };
+  const softmax = (kept: readonly number[], temperature: number) => {
+    const weights = scores.map((score, i) =>
+      kept.includes(i) ? Math.exp(score / temperature) : 0,
+    );
+    const sum = weights.reduce((a, b) => a + b);
+    return weights.map((weight) => weight / sum);
+  };
+
+  it("follows softmax(scores / temperature), among the likeliest k", () => {
+    for (const [temperature, k, kept] of [
+      [1, undefined, [0, 1, 2, 3]],
+      [0.5, undefined, [0, 1, 2, 3]],
+      [2, 2, [1, 3]],
+      [1, 1, [1]],
+    ] as const) {
+      // Five standard deviations of a share of 20 000 draws.
+      counts(temperature, k).forEach((share, i) => {
+        const wanted = softmax(kept, temperature)[i]!;
+        expect(Math.abs(share - wanted)).toBeLessThan(5 * Math.sqrt(wanted / 20_000) + 1e-9);
+      });
+    }
+    expect(counts(0)[1]).toBeCloseTo(1);
   });
 });
