@@ -1,7 +1,9 @@
 /**
- * A classifier of digits from data to accuracy: the usual first network. Without arguments it learns
- * generated digits, which need no download; `--data DIR` takes the four IDX files of MNIST, and
- * `--data download` gets them once (11.6 MB) into the cache.
+ * A classifier of digits from data to accuracy: the usual first network. Two hidden layers of 512 units, each
+ * with batch normalisation, ReLU and dropout, learn by Adam at a rate that falls along a cosine.
+ *
+ * Without arguments it learns generated digits, which need no download; `--data DIR` takes the four IDX files
+ * of MNIST, and `--data download` gets them once (11.6 MB) into the cache.
  */
 import * as lw from "layerwise";
 import { option, quick, saveFigure } from "./shared.js";

@@ -1,8 +1,10 @@
 /**
- * A residual network with augmentation. Without arguments it learns generated digits; `--data DIR` takes
- * the four IDX files of Fashion-MNIST, `--data download` gets them once (30 MB) into the cache. `--depth N`
- * chooses 20, 32, 44, 56 or 110 layers. Flips and shifts are layers of the model: they run in the training
- * step, on the CPUs that train, and are not there when it predicts.
+ * A residual network with augmentation (He et al. 2016). Each block adds to its input what it has learnt, so
+ * gradients reach the first of its twenty layers unhindered. Flips and shifts are layers of the model: they run in
+ * the training step, on the CPUs that train, and are not there when it predicts.
+ *
+ * Without arguments it learns generated digits; `--data DIR` takes the four IDX files of Fashion-MNIST,
+ * `--data download` gets them once (30 MB) into the cache. `--depth N` chooses 20, 32, 44, 56 or 110 layers.
  */
 import * as lw from "layerwise";
 import { option, quick, saveFigure } from "./shared.js";

@@ -1,6 +1,6 @@
 /** Several charts in one figure. */
 import { ArgumentError } from "../errors.js";
-import { px, svg, text } from "./svg.js";
+import { px, svg, text, unescapeText } from "./svg.js";
 
 /** Options of {@link panels}. */
 export interface PanelsOptions {
@@ -40,5 +40,11 @@ export function panels(charts: readonly string[], options: PanelsOptions = {}): 
     width = Math.max(width, x);
     y += height;
   }
-  return svg(width, y, title, parts.join(""));
+  return svg(width, y, title || charts.map(labelOf).filter(Boolean).join("; "), parts.join(""));
+}
+
+/** What a chart says of itself to those who don't see it. */
+function labelOf(chart: string): string {
+  const label = /^<svg [^>]*aria-label="([^"]*)"/.exec(chart)?.[1] ?? "";
+  return unescapeText(label);
 }
