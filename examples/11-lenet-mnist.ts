@@ -6,7 +6,7 @@
  * under those pictures are the network's answers.
  *
  * Without arguments it learns generated digits; `--data DIR` takes the four IDX files of MNIST, `--data
- * download` gets them once (11.6 MB) into the cache. `--original` builds the network of 1998, with its
+ * download` gets them once (11.6 MB) into the cache. `--epochs N` sets the length. `--original` builds the network of 1998, with its
  * table of connections, trainable subsampling and tanh.
  */
 import * as lw from "layerwise";
@@ -23,7 +23,7 @@ const model = lw.models.lenet5({
   variant: process.argv.includes("--original") ? "original" : "modern",
 });
 model.summary();
-const epochs = quick ? 4 : 12;
+const epochs = Number(option("epochs") ?? (quick ? 4 : 12));
 const batchSize = quick ? 32 : 128;
 model.compile({
   optimizer: lw.optimizers.adam({

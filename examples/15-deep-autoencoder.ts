@@ -187,7 +187,7 @@ saveFigure(
 
 /** Test digits in the plane of the first two principal components of what stands for them. */
 function scatter(title: string, x: lw.Tensor): string {
-  const count = Math.min(600, x.shape[0]!);
+  const count = Math.min(400, x.shape[0]!);
   const some = x.slice([0, 0], [count, x.shape[1]!]);
   const plane = some.sub(some.mean(0)).matMul(components(x, 2)).arraySync() as [number, number][];
   const labels = digits.test.y.dataSync();
@@ -202,8 +202,26 @@ function scatter(title: string, x: lw.Tensor): string {
     })),
   });
 }
+/** Share of test digits whose nearest other test digit, by Euclidean distance, has the same label. */
+function alike(x: lw.Tensor): number {
+  const squares = x.square().sum(1, true);
+  const distances = squares.add(squares.transpose()).sub(x.matMul(x, false, true).mul(2));
+  const itself = lw.eye(x.shape[0]!).mul(1e9);
+  const nearest = distances.add(itself).argMin(1);
+  const { y } = digits.test;
+  return y.gather(nearest).equal(y).cast("float32").mean().item();
+}
 // The encoder shares its weights with the autoencoder that was fine-tuned.
 const codes = await encoder.predict(test);
+console.log("\nTest digits whose nearest neighbour is the same digit:\n");
+printTable(
+  ["by", "same digit"],
+  Object.entries({
+    "784 pixels": test,
+    [`${code} principal components`]: test.sub(mean).matMul(basis),
+    [`codes of ${code} numbers`]: codes,
+  }).map(([name, x]) => [name, `${(100 * alike(x)).toFixed(1)} %`]),
+);
 saveFigure(
   "15-deep-autoencoder-codes",
   lw.plot.panels([scatter("Pixels", test), scatter(`Codes of ${code} numbers`, codes)], {

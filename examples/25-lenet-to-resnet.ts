@@ -5,9 +5,11 @@
  * enlarged to 64×64, since its first strides leave nothing of 28×28.
  *
  * Every network has the same samples, epochs and schedule. The table has what each costs and what it
- * reaches; with so few samples the order says little about the networks and much about the sizes. What it
- * does show: multiply-adds and parameters are different things. Most of AlexNet's and VGG's parameters are in
- * the dense layers at their ends; GoogLeNet and ResNet end in a mean over the picture and need few.
+ * reaches; with so few samples and epochs the order says nothing about the networks at their own sizes. What
+ * it does show: parameters and multiply-adds are different things. ResNet-20 has about as many parameters as
+ * LeNet-5, and uses each of them for many more pixels. (As published, most of AlexNet's 61 million and
+ * VGG-11's 133 million parameters are in the dense layers at their ends; GoogLeNet, with 7 million, and
+ * ResNet end in a mean over the picture.)
  *
  * `--data DIR` takes the four IDX files of Fashion-MNIST (`--data download` gets them once, 30 MB), else the
  * pictures are generated digits.
@@ -16,7 +18,7 @@ import * as lw from "layerwise";
 import { option, printTable, quick, saveFigure } from "./shared.js";
 
 const data = option("data");
-const [samples, held] = quick ? [256, 100] : [6000, 2000];
+const [samples, held] = quick ? [256, 100] : [3000, 1000];
 const all =
   data === undefined
     ? lw.datasets.digits({ train: samples, test: held })
@@ -28,7 +30,7 @@ const take = ({ x, y }: { x: lw.Tensor; y: lw.Tensor }, count: number) => ({
 const [train, test] = [take(all.train, samples), take(all.test, held)];
 
 const { models, layers } = lw;
-const inputShape = [28, 28, 1];
+const inputShape = [28, 28, 1] as const;
 /** A network behind a layer that enlarges its pictures. */
 function enlarged(side: number, network: lw.Model): lw.Model {
   const x = lw.input({ shape: inputShape });
@@ -71,7 +73,7 @@ const networks: Record<string, () => lw.Model> = {
   "ResNet-20": () => models.resnet({ depth: 20, inputShape, width: thin / 2 }),
 };
 
-const epochs = quick ? 1 : 8;
+const epochs = quick ? 1 : 6;
 const batchSize = quick ? 32 : 64;
 const rows: (string | number)[][] = [];
 const series: lw.plot.Series[] = [];

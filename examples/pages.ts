@@ -9,7 +9,7 @@ export interface Page {
   /** Name of the file, without `.ts`. */
   readonly name: string;
   readonly title: string;
-  /** Arguments of the run that the page shows; none with `--quick`. */
+  /** Arguments of the run that the page shows, which make it a matter of minutes; none with `--quick`. */
   readonly args?: readonly string[];
 }
 
@@ -31,28 +31,36 @@ export const pages: Readonly<Record<string, readonly Page[]>> = {
     { name: "05-optimizers", title: "Optimizers" },
     { name: "06-vanishing-gradients", title: "Vanishing gradients" },
     { name: "07-overfitting", title: "Overfitting and dropout" },
-    { name: "08-mnist-mlp", title: "A deep network reads MNIST", args: real },
+    { name: "08-mnist-mlp", title: "A deep network reads MNIST", args: [...real, "--epochs", "4"] },
   ],
   Pictures: [
-    { name: "11-lenet-mnist", title: "LeNet-5, its feature maps and Grad-CAM", args: real },
+    {
+      name: "11-lenet-mnist",
+      title: "LeNet-5, its feature maps and Grad-CAM",
+      args: [...real, "--epochs", "4"],
+    },
     { name: "25-lenet-to-resnet", title: "From LeNet to ResNet", args: real },
-    { name: "12-resnet-fashion", title: "A residual network with augmentation" },
+    {
+      name: "12-resnet-fashion",
+      title: "A residual network with augmentation",
+      args: ["--epochs", "4"],
+    },
   ],
   "Learning without labels": [
     {
       name: "13-rbm-mnist",
       title: "Restricted Boltzmann machines: filters and samples",
-      args: "--hidden 256 --epochs 12 --betas 2000".split(" "),
+      args: "--hidden 256 --epochs 10 --betas 1000".split(" "),
     },
     {
       name: "14-dbn-mnist",
       title: "Deep belief networks against random weights",
-      args: "--pretrain 6 --epochs 10".split(" "),
+      args: "--pretrain 12 --epochs 5".split(" "),
     },
     {
       name: "15-deep-autoencoder",
       title: "A deep autoencoder and its codes",
-      args: "--pretrain 6 --epochs 20".split(" "),
+      args: "--pretrain 8 --epochs 20".split(" "),
     },
   ],
   Services: [{ name: "10-http-service", title: "A model behind an HTTP server" }],

@@ -33,9 +33,11 @@ async function run(name: string, args: readonly string[]): Promise<string> {
   return text;
 }
 
-/** Text as a block; one that is longer than a screen is folded. */
+/** Text as a block; one that is longer than a screen is folded. How long epochs took is left out. */
 function block(text: string): string {
-  const body = text.replace(/^\n+|\s+$/g, "");
+  const body = text
+    .replaceAll(/^(Epoch \d+\/\d+ - \d+\/\d+) - \S+ - \S+\/step/gm, "$1")
+    .replace(/^\n+|\s+$/g, "");
   if (body === "") return "";
   const lines = body.split("\n").length;
   const fenced = `\`\`\`text\n${body}\n\`\`\`\n`;
@@ -68,9 +70,9 @@ async function makePage({ name, title, args = [] }: Page, quick: boolean, out: s
     prose(name),
     results(output, out).trimEnd(),
     "---",
-    `[examples/${name}.ts](../../examples/${name}.ts) · this is its ${quick ? "quick" : "full"} size, ` +
-      `\`${command}\`, on ${[backend, isa].filter(Boolean).join(" ")} · ` +
-      `\`npm run gallery -- ${name}\` makes this page anew · [all pages](README.md)`,
+    `[examples/${name}.ts](../../examples/${name}.ts) · made by \`${command}\`, backend ` +
+      `${[backend, isa].filter(Boolean).join(" ")} · \`npm run gallery -- ${name}\` makes this page ` +
+      "anew · [all pages](README.md)",
   ];
   writeFileSync(join(out, `${name}.md`), `${text.join("\n\n")}\n`);
 }

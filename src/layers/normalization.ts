@@ -63,6 +63,7 @@ const batchOptions = {
   movingVarianceInitializer: initializer("ones"),
 };
 
+/** Options of {@link batchNormalization}. */
 export type BatchNormalizationOptions = LayerOptions & OptionsOf<typeof batchOptions>;
 
 /**
@@ -270,6 +271,7 @@ const responseOptions = {
   beta: number({ min: 0 }, 0.5),
 };
 
+/** Options of {@link localResponseNormalization}. */
 export type LocalResponseNormalizationOptions = LayerOptions & OptionsOf<typeof responseOptions>;
 
 /**
