@@ -4,7 +4,8 @@
  * the training step, on the CPUs that train, and are not there when it predicts.
  *
  * Without arguments it learns generated digits; `--data DIR` takes the four IDX files of Fashion-MNIST,
- * `--data download` gets them once (30 MB) into the cache. `--depth N` chooses 20, 32, 44, 56 or 110 layers, `--epochs N` the length.
+ * `--data download` gets them once (30 MB) into the cache. `--depth N` chooses 20, 32, 44, 56 or 110 layers,
+ * `--epochs N` the length.
  */
 import * as lw from "layerwise";
 import { option, quick, saveFigure } from "./shared.js";

@@ -33,17 +33,18 @@ async function run(name: string, args: readonly string[]): Promise<string> {
   return text;
 }
 
-/** Text as a block; one that is longer than a screen is folded. How long epochs took is left out. */
+/** Text as a block; of one that is longer than a screen, the last lines stay in sight. How long epochs took is left out. */
 function block(text: string): string {
   const body = text
     .replaceAll(/^(Epoch \d+\/\d+ - \d+\/\d+) - \S+ - \S+\/step/gm, "$1")
     .replace(/^\n+|\s+$/g, "");
   if (body === "") return "";
-  const lines = body.split("\n").length;
-  const fenced = `\`\`\`text\n${body}\n\`\`\`\n`;
-  return lines > 40
-    ? `<details>\n<summary>${lines} lines of output</summary>\n\n${fenced}\n</details>\n`
-    : fenced;
+  const fenced = (lines: readonly string[]) => `\`\`\`text\n${lines.join("\n")}\n\`\`\`\n`;
+  const lines = body.split("\n");
+  if (lines.length <= 30) return fenced(lines);
+  const [before, last] = [lines.slice(0, -10), lines.slice(-10)];
+  const summary = `<summary>${before.length} lines of output before these</summary>`;
+  return `<details>\n${summary}\n\n${fenced(before)}\n</details>\n\n${fenced(last)}`;
 }
 
 /** What an example printed, with its figures in their places. */
