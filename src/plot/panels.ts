@@ -14,7 +14,8 @@ export interface PanelsOptions {
  *
  * @throws ArgumentError for a text that none of the charts here made.
  * @example
- * panels([lineChart({ series: a }), lineChart({ series: b })], { title: "Before and after" });
+ * const chart = (y: number[]) => lw.plot.lineChart({ series: [{ label: "loss", y }] });
+ * lw.plot.panels([chart([3, 2]), chart([2, 1])], { title: "Before and after" });
  */
 export function panels(charts: readonly string[], options: PanelsOptions = {}): string {
   const { title = "", columns = Math.max(1, charts.length) } = options;
