@@ -132,7 +132,7 @@ saveFigure(
   lw.plot.panels([
     lw.plot.lineChart({ title: "Test error in % while fine-tuning", xLabel: "epoch", series }),
     lw.plot.imageGrid({
-      title: "Samples of the network, learnt without labels",
+      title: "Samples, learnt without labels",
       images,
       imageWidth: 28,
       imageHeight: 28,

@@ -4,7 +4,7 @@
  */
 import { ArgumentError, expected } from "../errors.js";
 import { pngDataUri } from "../formats/png.js";
-import { type ChartOptions, px, svg, text, textWidth } from "./svg.js";
+import { type ChartOptions, px, svg, text, titleWidth } from "./svg.js";
 
 /** One picture of an {@link imageGrid}. */
 export interface GridImage {
@@ -57,7 +57,7 @@ export function imageGrid(options: ImageGridOptions): string {
   });
   const width = Math.max(
     22 + Math.min(columns, Math.max(1, images.length)) * stepX,
-    title ? textWidth(title) * 1.2 + 32 : 0,
+    title ? titleWidth(title) + 32 : 0,
   );
   return svg(width, top + rows * stepY + 6, title, parts.join(""));
 }

@@ -128,6 +128,11 @@ export function textWidth(content: string): number {
   return sum;
 }
 
+/** Width of a chart's title, which is larger and bold. */
+export function titleWidth(content: string): number {
+  return textWidth(content) * 1.35;
+}
+
 /** A number as an axis shows it. */
 export function formatTick(value: number): string {
   if (value === 0) return "0";
