@@ -24,10 +24,11 @@ function lossAt(w: number, b: number): number {
   return sum / samples;
 }
 
+// In the order of drawing: the stochastic path would hide the others.
 const methods = [
-  { label: "batch (200)", batchSize: Number.POSITIVE_INFINITY },
-  { label: "mini-batch (20)", batchSize: 20 },
   { label: "stochastic (1)", batchSize: 1 },
+  { label: "mini-batch (20)", batchSize: 20 },
+  { label: "batch (200)", batchSize: Number.POSITIVE_INFINITY },
 ];
 const runs = [];
 for (const { label, batchSize } of methods) {
@@ -78,10 +79,7 @@ const plane = lw.plot.planeChart({
     values: surface,
     levels: [0.02, 0.1, 0.3, 0.7, 1.4, 2.5, 4, 6, 9, 13].map((above) => lowest + above),
   },
-  // The stochastic path is drawn first, or it would hide the others.
-  paths: runs
-    .map(({ label, path }, i) => ({ label, points: path.slice(0, 201), color: i }))
-    .reverse(),
+  paths: runs.map(({ label, path }) => ({ label, points: path.slice(0, 201) })),
 });
 const curves = lw.plot.lineChart({
   title: "Loss on all samples",

@@ -2,6 +2,11 @@
  * Every optimizer in the library, raced twice from the same start: down a curved valley (Rosenbrock's,
  * flattened), where the path shows its character, and on a small network that learns digits. Each has a
  * learning rate that suits it; with equal rates the comparison would say nothing, for their units differ.
+ *
+ * The valley's floor is flat and curved. Plain descent creeps along it; momentum (Polyak 1964) gathers speed and
+ * swings from side to side, Nesterov's (1983) brakes in time. Adagrad, Adadelta, RMSprop and the Adam family give
+ * each parameter a step of its own from the gradients so far. Lion (Chen et al. 2023) takes the sign of its
+ * momentum: all its steps have one length, so it walks back and forth around the lowest point.
  */
 import * as lw from "layerwise";
 import { printTable, quick, saveFigure } from "./shared.js";
@@ -135,4 +140,6 @@ for (const [group, racers] of Object.entries(groups)) {
 }
 
 printTable(["optimizer", "rate", "valley", "rate", "network loss", "test accuracy"], rows);
-saveFigure("05-optimizers", lw.plot.panels(charts.flat(), { columns: 2 }));
+for (const [i, what] of ["valley", "height", "loss"].entries()) {
+  saveFigure(`05-optimizers-${what}`, lw.plot.panels(charts[i]!, { columns: 2 }));
+}

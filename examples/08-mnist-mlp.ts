@@ -1,7 +1,9 @@
 /**
- * A classifier of digits from data to accuracy: the usual first network. Without arguments it learns
- * generated digits, which need no download; `--data DIR` takes the four IDX files of MNIST, and
- * `--data download` gets them once (11.6 MB) into the cache.
+ * A classifier of digits from data to accuracy: the usual first network. Two hidden layers of 512 units, each
+ * with batch normalisation, ReLU and dropout, learn by Adam at a rate that falls along a cosine.
+ *
+ * Without arguments it learns generated digits, which need no download; `--data DIR` takes the four IDX files
+ * of MNIST, and `--data download` gets them once (11.6 MB) into the cache. `--epochs N` sets the length.
  */
 import * as lw from "layerwise";
 import { option, quick, saveFigure } from "./shared.js";
@@ -26,7 +28,7 @@ const model = lw.sequential([
   lw.layers.dense({ units: 10, activation: "softmax" }),
 ]);
 model.summary();
-const epochs = quick ? 3 : 12;
+const epochs = Number(option("epochs") ?? (quick ? 3 : 12));
 const batchSize = quick ? 32 : 128;
 const steps = epochs * Math.ceil(train.x.shape[0]! / batchSize);
 model.compile({

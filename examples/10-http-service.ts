@@ -2,6 +2,7 @@
  * A model behind an HTTP server, under load: many connections on this machine ask for one digit each.
  * `model.server` joins what comes together into one run, compared with one `predict` per request; a
  * short queue then shows what overload looks like: 503 with Retry-After instead of ever longer waits.
+ * Times are those of the machine that ran it, with whatever else that had to do.
  */
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";

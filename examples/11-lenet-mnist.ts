@@ -1,10 +1,15 @@
 /**
- * LeNet-5 reads digits. Without arguments it learns generated ones; `--data DIR` takes the four IDX files
- * of MNIST, `--data download` gets them once (11.6 MB) into the cache. `--original` builds the network of
- * 1998, with its table of connections, trainable subsampling and tanh. `--epochs N`, `--train N` (samples)
- * and `--seed N` say how long it learns, from what and from which start; `--weights FILE` keeps what was
- * learnt. Small turns, changes of size and shifts are layers that act while it trains. The figure shows its
- * filters, what they find in a digit, and which part of a digit speaks for its class (Grad-CAM).
+ * LeNet-5 reads digits (LeCun et al. 1998): two convolutions with pooling, then three dense layers. The figure
+ * shows the filters of the first convolution, what both convolutions make of one digit, and which part of a
+ * digit speaks for the class that the network gives it: Grad-CAM (Selvaraju et al. 2017), the maps of the last
+ * convolution weighted by the mean gradient of the class's score, here drawn over the picture. The digits
+ * under those pictures are the network's answers.
+ *
+ * Small turns, changes of size and shifts are layers that act while it trains. Without arguments it learns
+ * generated digits; `--data DIR` takes the four IDX files of MNIST, `--data download` gets them once (11.6 MB)
+ * into the cache. `--original` builds the network of 1998, with its table of connections, trainable
+ * subsampling and tanh. `--epochs N`, `--train N` (samples) and `--seed N` say how long it learns, from what
+ * and from which start; `--weights FILE` keeps what was learnt.
  */
 import * as lw from "layerwise";
 import { option, quick, saveFigure, some } from "./shared.js";

@@ -1,10 +1,12 @@
 /**
- * A residual network with augmentation. Without arguments it learns generated digits; `--data DIR` takes
- * the four IDX files of Fashion-MNIST, `--data download` gets them once (30 MB) into the cache. `--depth N`
- * chooses He's networks of 20, 32, 44, 56 or 110 layers instead of a compact one of `--widths A,B,C`
- * channels; `--epochs N` says how long it learns, `--weights FILE` keeps what was learnt. Flips and shifts
- * are layers of the model: they run in the training step, on the CPUs that train, and are not there when it
- * predicts.
+ * A residual network with augmentation (He et al. 2016). Each block adds to its input what it has learnt, so
+ * gradients reach the first of its layers unhindered. Flips and shifts are layers of the model: they run in
+ * the training step, on the CPUs that train, and are not there when it predicts.
+ *
+ * Without arguments it learns generated digits; `--data DIR` takes the four IDX files of Fashion-MNIST,
+ * `--data download` gets them once (30 MB) into the cache. `--depth N` chooses He's networks of 20, 32, 44, 56
+ * or 110 layers instead of a compact one of `--widths A,B,C` channels; `--epochs N` says how long it learns,
+ * `--weights FILE` keeps what was learnt.
  */
 import * as lw from "layerwise";
 import { compileResidual, residualNetwork, withClasses } from "./residual.js";

@@ -1,7 +1,10 @@
 /**
  * A restricted Boltzmann machine of digits: how it learns by contrastive divergence and by persistent
  * chains, its filters, samples and completions, and an estimate of its log-likelihood by annealed
- * importance sampling. `--data DIR` takes the four IDX files of MNIST (`--data download` gets them), else
+ * importance sampling. The machine with the best reconstructions need not be the best model: compare their order
+ * with that of the likelihoods. The figure's filters and samples are those of the last machine.
+ *
+ * `--data DIR` takes the four IDX files of MNIST (`--data download` gets them), else
  * the digits are generated. `--hidden N`, `--epochs N` and `--betas N` set the sizes, `--only pcd` learns
  * one machine of the table; `--network FILE` keeps it and takes it up again.
  *

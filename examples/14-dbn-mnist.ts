@@ -1,6 +1,8 @@
 /**
  * A deep belief network, 784-500-500-2000: learnt without labels, then fine-tuned with all or few of
- * them. After Hinton, Osindero & Teh (2006); beside it stands the same network from random weights.
+ * them. After Hinton, Osindero & Teh (2006); beside it stands the same network from random weights. What was
+ * learnt without labels helps most where there are few of them.
+ *
  * `--data DIR` takes the four IDX files of MNIST (`--data download` gets them), else the digits are
  * generated. `--pretrain N` and `--epochs N` set the lengths; `--network FILE` keeps what was pre-trained
  * and takes it up again; `--only ROW` fine-tunes one row of the table, such as "all, pre-trained".
@@ -131,7 +133,7 @@ saveFigure(
   lw.plot.panels([
     lw.plot.lineChart({ title: "Test error in % while fine-tuning", xLabel: "epoch", series }),
     lw.plot.imageGrid({
-      title: "Samples of the network, learnt without labels",
+      title: "Samples, learnt without labels",
       images,
       imageWidth: 28,
       imageHeight: 28,

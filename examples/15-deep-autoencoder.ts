@@ -1,7 +1,10 @@
 /**
  * A deep autoencoder, 784-1000-500-250-30 and back: pre-trained as a stack of Boltzmann machines,
  * unrolled, and fine-tuned. After Hinton & Salakhutdinov (2006); beside it stand principal components of
- * the same number, and the same network from random weights. `--data DIR` takes the four IDX files of
+ * the same number, and the same network from random weights. The codes know nothing of labels; the last figure
+ * colours them by digit.
+ *
+ * `--data DIR` takes the four IDX files of
  * MNIST (`--data download` gets them), else the digits are generated. `--pretrain N` and `--epochs N`
  * set the lengths, `--train N` the number of samples; `--network FILE` keeps what was pre-trained; `--only ROW`
  * trains one row of the table.
@@ -48,11 +51,12 @@ function orthonormal(columns: Float64Array[]): Float64Array[] {
   return columns;
 }
 
-/** The first principal components, [784, count], by iteration of a subspace of the covariance. */
+/** The first principal components of x [n, size] as [size, count], by iteration of a subspace. */
 function components(x: lw.Tensor, count: number): lw.Tensor {
+  const size = x.shape[1]!;
   const centred = x.sub(x.mean(0));
   const covariance = centred.matMul(centred, true).mul(1 / x.shape[0]!);
-  let basis = lw.randomNormal([784, count], 0, 1, "float32", 1);
+  let basis = lw.randomNormal([size, count], 0, 1, "float32", 1);
   for (let step = 0; step < 60; step++) {
     const rows = covariance.matMul(basis).transpose().arraySync() as number[][];
     const q = orthonormal(rows.map((row) => Float64Array.from(row)));
@@ -119,7 +123,7 @@ function random(): lw.Sequential {
 }
 
 const network = await pretrained();
-const unrolled = network.toAutoencoder().autoencoder;
+const { autoencoder: unrolled, encoder } = network.toAutoencoder();
 rows.push(["pre-trained", squaredError(test, await unrolled.predict(test)).toFixed(2)]);
 const series: { label: string; y: number[]; dashed?: boolean }[] = [];
 let best: lw.Model = unrolled;
@@ -178,4 +182,50 @@ saveFigure(
     ],
     { columns: 1 },
   ),
+);
+
+/* ---- the codes ------------------------------------------------------------------------------------- */
+
+/** Test digits in the plane of the first two principal components of what stands for them. */
+function scatter(title: string, x: lw.Tensor): string {
+  const count = Math.min(400, x.shape[0]!);
+  const some = x.slice([0, 0], [count, x.shape[1]!]);
+  const plane = some.sub(some.mean(0)).matMul(components(x, 2)).arraySync() as [number, number][];
+  const labels = digits.test.y.dataSync();
+  return lw.plot.planeChart({
+    title,
+    width: 480,
+    height: 500,
+    ...lw.plot.rangesOf(plane),
+    points: Array.from({ length: 10 }, (_, digit) => ({
+      label: String(digit),
+      points: plane.filter((_, i) => labels[i] === digit),
+    })),
+  });
+}
+/** Share of test digits whose nearest other test digit, by Euclidean distance, has the same label. */
+function alike(x: lw.Tensor): number {
+  const squares = x.square().sum(1, true);
+  const distances = squares.add(squares.transpose()).sub(x.matMul(x, false, true).mul(2));
+  const itself = lw.eye(x.shape[0]!).mul(1e9);
+  const nearest = distances.add(itself).argMin(1);
+  const { y } = digits.test;
+  return y.gather(nearest).equal(y).cast("float32").mean().item();
+}
+// The encoder shares its weights with the autoencoder that was fine-tuned.
+const codes = await encoder.predict(test);
+console.log("\nTest digits whose nearest neighbour is the same digit:\n");
+printTable(
+  ["by", "same digit"],
+  Object.entries({
+    "784 pixels": test,
+    [`${code} principal components`]: test.sub(mean).matMul(basis),
+    [`codes of ${code} numbers`]: codes,
+  }).map(([name, x]) => [name, `${(100 * alike(x)).toFixed(1)} %`]),
+);
+saveFigure(
+  "15-deep-autoencoder-codes",
+  lw.plot.panels([scatter("Pixels", test), scatter(`Codes of ${code} numbers`, codes)], {
+    title: "Test digits by their first two principal components",
+  }),
 );

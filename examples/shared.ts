@@ -1,4 +1,4 @@
-/** What the examples share: the --quick flag, and saving a figure to examples/out/. */
+/** What the examples share: the --quick flag, tables, and saving a figure. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -19,9 +19,9 @@ export function some<T extends { x: Tensor; y: Tensor }>(train: T): { x: Tensor;
   return { x: train.x.slice([0], [count]), y: train.y.slice([0], [count]) };
 }
 
-/** Writes a figure and says where. */
+/** Writes a figure to examples/out/, or to the folder after `--out`, and says where. */
 export function saveFigure(name: string, svg: string): void {
-  const directory = join(fileURLToPath(new URL(".", import.meta.url)), "out");
+  const directory = option("out") ?? fileURLToPath(new URL("out", import.meta.url));
   mkdirSync(directory, { recursive: true });
   const path = join(directory, `${name}.svg`);
   writeFileSync(path, svg);

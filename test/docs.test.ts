@@ -1,16 +1,32 @@
-/** The guides run: the snippets of each, one after the other, are one program. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+/** The README and every guide run: their snippets are programs, and what comments say of lines is true. */
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import ts from "typescript";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
 import { encodePng } from "../src/formats/png.js";
-import * as lw from "../src/index.js";
+import { runSnippet, snippetsOf, typeErrors } from "./helpers/snippets.js";
 
+const root = fileURLToPath(new URL("../", import.meta.url));
+const pages = [
+  "README.md",
+  "CONTRIBUTING.md",
+  ...readdirSync(join(root, "docs"))
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => `docs/${name}`),
+];
 const before = process.cwd();
 let folder: string;
 
-/** The files that the guide speaks of. */
+/** The files that the guides speak of. */
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "layerwise-docs-"));
   const species = ["Iris-setosa", "Iris-versicolor", "Iris-virginica"];
@@ -34,48 +50,51 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** Runs the snippets of a guide, one after the other; gives the named variables. */
-async function runGuide(name: string, results: string): Promise<Record<string, unknown>> {
-  const text = readFileSync(new URL(`../docs/${name}.md`, import.meta.url), "utf8");
-  const snippets = Array.from(text.matchAll(/^```ts\n(.*?)^```$/gms), (match) => match[1]!);
-  expect(snippets.length).toBeGreaterThan(4);
-  const source = snippets.join("").replace('import * as lw from "layerwise";', "");
-  const { outputText } = ts.transpileModule(source, {
-    compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext },
-  });
-  const AsyncFunction = (async () => {}).constructor as new (
-    ...names: string[]
-  ) => (library: typeof lw) => Promise<Record<string, unknown>>;
-  const run = new AsyncFunction(
-    "lw",
-    `${outputText.replace(/^export .*$/gm, "")}\nreturn { ${results} };`,
-  );
-  return run(lw);
-}
+const read = (page: string): string => readFileSync(join(root, page), "utf8");
 
-test("docs/data.md", async () => {
-  const { accuracy, classNames, words, windows, batches, tokens } = await runGuide(
-    "data",
-    "accuracy, classNames, words, windows, batches, tokens",
-  );
-  expect(accuracy).toBeGreaterThanOrEqual(0);
-  expect(classNames).toEqual(["circle", "square"]);
-  // What the comments of the snippets say.
-  const tokenizer = words as lw.data.WordTokenizer;
-  expect(tokenizer.vocabulary.slice(0, 4)).toEqual(["<pad>", "<unk>", "to", "be"]);
-  expect((windows as lw.Dataset<unknown>).size).toBe(76);
-  expect((batches as lw.Dataset<unknown>).size).toBe(5);
-  expect(lw.data.padSequences(tokens as Int32Array[], { padding: "post" }).shape).toEqual([2, 6]);
+describe.each(pages)("%s", (page) => {
+  const { programs, omitted, excerpts } = snippetsOf(read(page));
+
+  if (programs.length > 0) {
+    it.each(programs)("runs from line $line", async (program) => {
+      await runSnippet(program);
+    });
+  }
+
+  it("says why a block is not run", () => {
+    for (const { reason } of omitted) expect(reason.length).toBeGreaterThan(10);
+  });
+
+  it("quotes files as they are", () => {
+    const changed = excerpts.filter(({ path, text }) => !read(path).includes(text.trimEnd()));
+    expect(changed).toEqual([]);
+  });
+
+  it("has links that lead somewhere", () => {
+    const links = [...read(page).matchAll(/\]\((?!\w+:|#)([^)#]+)(?:#[^)]*)?\)/g)];
+    const lost = links
+      .map(([, path]) => path!)
+      .filter((path) => !existsSync(join(root, dirname(page), path)));
+    expect(lost).toEqual([]);
+  });
 });
 
-test("docs/sequences.md", async () => {
-  const { last, model, written, smooth, transformer } = await runGuide(
-    "sequences",
-    "last, model, written, smooth, transformer",
+test("the snippets are sound TypeScript", () => {
+  const programs = new Map(
+    pages.flatMap((page) =>
+      snippetsOf(read(page)).programs.map((program) => {
+        const name = page.replace(/\W/g, "-");
+        return [`${name}-${program.line}`, program] as const;
+      }),
+    ),
   );
-  expect((last as lw.Tensor).shape).toEqual([4, 8]);
-  expect((model as lw.Model).outputs[0]!.shape).toEqual([null, 2]);
-  expect(written).toHaveLength(11);
-  expect((smooth as lw.Tensor).shape).toEqual([4, 10, 3]);
-  expect((transformer as lw.Model).outputs[0]!.shape.slice(0, 2)).toEqual([null, null]);
+  expect(programs.size).toBeGreaterThan(8);
+  expect(typeErrors(programs, root)).toEqual([]);
+});
+
+test("docs/README.md lists every guide", () => {
+  const index = read("docs/README.md");
+  for (const page of pages.filter((name) => name.startsWith("docs/"))) {
+    if (page !== "docs/README.md") expect(index).toContain(`](${page.slice("docs/".length)})`);
+  }
 });

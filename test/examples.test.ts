@@ -1,24 +1,45 @@
-/** Every example runs at its small size, draws its figure, and shows what its header says. */
+/**
+ * Every example makes its page of the gallery at its small size, draws its figures, and shows what its
+ * header says; and the pages that are kept are those of the examples as they are.
+ */
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { allPages, prose } from "../examples/pages.js";
 import { randomNumbers, sample } from "../examples/sampling.js";
 import { elementsOf } from "./plot/markup.js";
 
-const root = new URL("../", import.meta.url);
-const runner = fileURLToPath(new URL("scripts/example.ts", root));
+const root = fileURLToPath(new URL("../", import.meta.url));
 
-function run(...argv: string[]) {
+function run(script: "example" | "gallery", ...argv: string[]) {
+  const path = join(root, "scripts", `${script}.ts`);
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
-    ["--import", "tsx", runner, ...argv],
-    {
-      cwd: fileURLToPath(root),
-      encoding: "utf8",
-    },
+    ["--import", "tsx", path, ...argv],
+    { cwd: root, encoding: "utf8" },
   );
   return { status, stdout, stderr };
+}
+
+/** What an example printed, out of its page. */
+function printed(page: string): string {
+  return Array.from(page.matchAll(/^```text\n(.*?)^```$/gms), (match) => match[1]!).join("");
+}
+
+/** Names of the figures that a page shows. */
+function figuresOf(page: string): string[] {
+  return Array.from(page.matchAll(/^!\[.+\]\((.*\.svg)\)$/gm), (match) => match[1]!);
+}
+
+function checkFigure(path: string): void {
+  const svg = readFileSync(path, "utf8");
+  const elements = elementsOf(svg.replace(/<style>.*?<\/style>/gs, ""));
+  expect(elements.filter((name) => ["path", "image", "rect"].includes(name))).not.toEqual([]);
+  expect(svg).not.toMatch(/NaN|undefined|Infinity/);
+  expect(svg).toContain("prefers-color-scheme:dark");
 }
 
 /** The cells of a printed table's row, by the row's first cell; cells are two spaces apart. */
@@ -133,6 +154,31 @@ const checks: Record<string, (out: string) => void> = {
     expect(share(row(out, "all, pre-trained")[2])).toBeLessThan(30);
     expect(share(row(out, "100, pre-trained")[2])).toBeLessThan(share(row(out, "100, random")[2]));
   },
+  "23-losses": (out) => {
+    const slope = (name: string) => Math.abs(Number(row(out, name)[1]) - 1.5);
+    expect(slope("absolute error")).toBeLessThan(slope("squared error") / 3);
+    // 20 is a score at which 1 − σ rounds to 0 in float32.
+    expect(out).toMatch(/^ +20 +Infinity +20 +1$/m);
+  },
+  "24-backpropagation": (out) => {
+    const rows = [...out.matchAll(/^\S+ +(-?[\d.]+) +(-?[\d.]+) +(-?[\d.]+) +[\de-]+$/gm)];
+    expect(rows).toHaveLength(13);
+    for (const [, hand, auto, difference] of rows) {
+      expect(Number(auto)).toBeCloseTo(Number(hand), 6);
+      expect(Number(difference)).toBeCloseTo(Number(hand), 6);
+    }
+    const ends = [...out.matchAll(/→ ([\d.]+)/g)].map(([, value]) => Number(value));
+    expect(ends).toHaveLength(2);
+    expect(ends[0]).toBeCloseTo(ends[1]!, 3);
+  },
+  "25-lenet-to-resnet": (out) => {
+    // Parameters of the paper, with a dense layer as the output; and of today's.
+    expect(row(out, "LeNet-5, 1998")[1]).toBe("60,850");
+    expect(row(out, "LeNet-5, today")[1]).toBe("61,706");
+    for (const name of ["AlexNet", "VGG-11", "GoogLeNet", "ResNet-20"]) {
+      expect(share(row(out, name)[4])).toBeGreaterThan(0);
+    }
+  },
   "15-deep-autoencoder": (out) => {
     const error = (name: string) => Number(row(out, name)[1]);
     expect(error("fine-tuned")).toBeLessThan(error("PCA, 10 components"));
@@ -201,37 +247,91 @@ const checks: Record<string, (out: string) => void> = {
   },
 };
 
-const names = readdirSync(new URL("examples/", root))
+const names = readdirSync(join(root, "examples"))
   .filter((file) => /^\d\d-/.test(file))
-  .map((file) => file.replace(/\.ts$/, ""));
+  .map((file) => file.replace(/\.ts$/, ""))
+  .sort();
 
 describe("the examples", () => {
-  it("are all checked here", () => {
-    expect(Object.keys(checks)).toEqual(names.sort());
+  let out: string;
+  beforeAll(() => {
+    out = mkdtempSync(join(tmpdir(), "layerwise-gallery-"));
+  });
+  afterAll(() => rmSync(out, { recursive: true }));
+
+  it("are all checked here, and all have a page", () => {
+    expect(Object.keys(checks).sort()).toEqual(names);
+    expect(allPages.map(({ name }) => name).sort()).toEqual(names);
   });
 
   it.each(Object.entries(checks))("%s", (name, check) => {
-    const figure = new URL(`examples/out/${name}.svg`, root);
-    rmSync(figure, { force: true });
-    const { status, stdout, stderr } = run(name, "--quick");
+    const { status, stderr } = run("gallery", name, "--quick", "--out", out);
     expect(status, stderr).toBe(0);
-    check(stdout);
-    const svg = readFileSync(figure, "utf8");
-    const elements = elementsOf(svg.replace(/<style>.*?<\/style>/gs, ""));
-    expect(elements.filter((name) => name === "path" || name === "image")).not.toEqual([]);
-    expect(svg).not.toMatch(/NaN|undefined|Infinity/);
+    const page = readFileSync(join(out, `${name}.md`), "utf8");
+    check(printed(page));
+    const figures = figuresOf(page);
+    expect(figures).not.toEqual([]);
+    for (const figure of figures) checkFigure(join(out, figure));
+  });
+
+  it("make an index", () => {
+    expect(run("gallery", "--index", "--out", out)).toMatchObject({ status: 0 });
+    const index = readFileSync(join(out, "README.md"), "utf8");
+    for (const { name, title } of allPages) {
+      expect(index).toContain(`<a href="${name}.md"><img src="${name}`);
+      expect(index).toContain(title);
+    }
   });
 
   it("are listed, found by word, and asked for when none or several match", () => {
-    const { status, stdout } = run();
+    const { status, stdout } = run("example");
     expect(status).toBe(0);
     for (const name of names) expect(stdout).toMatch(new RegExp(`^${name} {2,}[A-Z]`, "m"));
-    const unknown = run("no-such");
+    const unknown = run("example", "no-such");
     expect(unknown).toMatchObject({ status: 2, stdout: "" });
     expect(unknown.stderr).toMatch(
       /^There is no example "no-such"; the examples are 01-perceptron, /,
     );
-    expect(run("mlp").stderr).toContain("fits several examples: 02-xor-mlp, 08-mnist-mlp;");
+    expect(run("example", "mlp").stderr).toContain(
+      "fits several examples: 02-xor-mlp, 08-mnist-mlp;",
+    );
+  });
+
+  it("draw to examples/out when they are run by themselves", () => {
+    const figure = join(root, "examples/out/01-perceptron.svg");
+    rmSync(figure, { force: true });
+    const { status, stdout } = run("example", "perceptron", "--quick");
+    expect(status).toBe(0);
+    checks["01-perceptron"]!(stdout);
+    expect(stdout).toContain("Figure: ");
+    checkFigure(figure);
+  });
+});
+
+describe("docs/gallery", () => {
+  const gallery = join(root, "docs/gallery");
+
+  it.each(allPages)("$name is the page of its example", ({ name, title, args = [] }) => {
+    const page = readFileSync(join(gallery, `${name}.md`), "utf8");
+    // Made anew with `npm run gallery` after a change of the example's header.
+    expect(page.startsWith(`# ${title}\n\n${prose(name)}\n\n`)).toBe(true);
+    const command = ["npm run example --", name, ...args].join(" ");
+    expect(/made by `(.*?)`/.exec(page)?.[1]).toBe(command);
+    const figures = figuresOf(page);
+    expect(figures).not.toEqual([]);
+    for (const figure of figures) checkFigure(join(gallery, figure));
+  });
+
+  it("holds nothing else, and stays small", () => {
+    const figures = allPages.flatMap(({ name }) =>
+      figuresOf(readFileSync(join(gallery, `${name}.md`), "utf8")),
+    );
+    const pages = allPages.map(({ name }) => `${name}.md`);
+    const files = readdirSync(gallery);
+    expect(files.sort()).toEqual(["README.md", ...pages, ...figures].sort());
+    // A clone carries them.
+    const bytes = files.reduce((sum, file) => sum + statSync(join(gallery, file)).size, 0);
+    expect(bytes).toBeLessThan(4e6);
   });
 });
 

@@ -31,8 +31,9 @@ interface Compiled<R> {
  * and must not look at values. Variables it assigns are updated by each call.
  *
  * @example
+ * const w = lw.variable(3);
  * const step = lw.compile((x) => w.assign(w.add(x)).mul(2));
- * step(1).arraySync();
+ * step(1).arraySync(); // 8
  */
 export function compile<R extends TensorTree>(fn: (...args: Tensor[]) => R): CompiledFunction<R> {
   if (typeof fn !== "function")

@@ -49,6 +49,7 @@ export interface PaddedBatchOptions<T = unknown> extends BatchOptions {
   readonly lengths?: ((element: T) => number) | undefined;
 }
 
+/** The shape a field is filled up to, or one for each field in the element's structure. */
 export type PaddedShapes =
   | readonly (number | null)[]
   | readonly PaddedShapes[]

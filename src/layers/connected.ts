@@ -54,6 +54,7 @@ const connectedOptions = {
   biasConstraint: constraint(),
 };
 
+/** Options of {@link connectedConv2d}. */
 export type ConnectedConv2DOptions = LayerOptions & OptionsOf<typeof connectedOptions>;
 
 /**

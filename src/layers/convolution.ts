@@ -148,6 +148,7 @@ const convOptions = {
 };
 type ConvDeclaration = typeof convOptions;
 
+/** Options of {@link conv2d} and {@link conv3d}. */
 export type ConvOptions = LayerOptions & OptionsOf<ConvDeclaration>;
 
 /** An op as `call` uses it, its lists as long as it has axes, which was checked before. */
@@ -204,6 +205,7 @@ const conv1dOptions = {
   padding: padding("causal"),
 };
 
+/** Options of {@link conv1d}, which may be causal. */
 export type Conv1DOptions = LayerOptions & OptionsOf<typeof conv1dOptions>;
 
 /**
@@ -268,6 +270,7 @@ const transposeOptions = {
 };
 type TransposeDeclaration = typeof transposeOptions;
 
+/** Options of {@link conv1dTranspose} and {@link conv2dTranspose}. */
 export type ConvTransposeOptions = LayerOptions & OptionsOf<TransposeDeclaration>;
 
 /** A convolution the other way round: each element is spread over a window. */
@@ -395,6 +398,7 @@ const depthwiseOptions = {
 };
 type DepthwiseDeclaration = typeof depthwiseOptions;
 
+/** Options of {@link depthwiseConv1d} and {@link depthwiseConv2d}. */
 export type DepthwiseConvOptions = LayerOptions & OptionsOf<DepthwiseDeclaration>;
 
 /** x convolved channel by channel; `kernel` has a window for each channel, times the multiplier. */
@@ -495,6 +499,7 @@ const separableOptions = {
 };
 type SeparableDeclaration = typeof separableOptions;
 
+/** Options of {@link separableConv1d} and {@link separableConv2d}. */
 export type SeparableConvOptions = LayerOptions & OptionsOf<SeparableDeclaration>;
 
 /** A depthwise convolution, then one of windows of size 1 that mixes the channels (Chollet 2017). */

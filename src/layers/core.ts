@@ -39,6 +39,7 @@ const denseOptions = {
   biasConstraint: constraint(),
 };
 
+/** Options of {@link dense}. */
 export type DenseOptions = LayerOptions & OptionsOf<typeof denseOptions>;
 
 /**
@@ -86,6 +87,7 @@ export const dense = maker(Dense);
 
 const activationOptions = { activation: activationOption() };
 
+/** Options of {@link activation}. */
 export type ActivationLayerOptions = LayerOptions & OptionsOf<typeof activationOptions>;
 
 /** Applies an activation. Output shape: as the input. */

@@ -76,6 +76,7 @@ const batchOptions = {
   movingVarianceInitializer: initializer("ones"),
 };
 
+/** Options of {@link batchNormalization}. */
 export type BatchNormalizationOptions = LayerOptions & OptionsOf<typeof batchOptions>;
 
 /**
@@ -319,6 +320,7 @@ const responseOptions = {
   beta: number({ min: 0 }, 0.5),
 };
 
+/** Options of {@link localResponseNormalization}. */
 export type LocalResponseNormalizationOptions = LayerOptions & OptionsOf<typeof responseOptions>;
 
 /**

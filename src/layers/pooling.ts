@@ -21,6 +21,7 @@ const poolOptions = {
   dataFormat: dataFormat(),
 };
 
+/** Options of pooling over windows. */
 export type PoolingOptions = LayerOptions & OptionsOf<typeof poolOptions>;
 
 /** One value per window and channel. The classes below say of how many axes, and which value. */
@@ -116,6 +117,7 @@ const globalOptions = {
   keepDims: boolean(false),
 };
 
+/** Options of pooling over all positions. */
 export type GlobalPoolingOptions = LayerOptions & OptionsOf<typeof globalOptions>;
 
 /** One value per channel. Output shape: [batch, channels], or with `keepDims` the input's rank. */

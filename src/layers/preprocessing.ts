@@ -52,6 +52,7 @@ const normalizationOptions = {
   invert: boolean(false),
 };
 
+/** Options of {@link normalization}. */
 export type NormalizationOptions = LayerOptions & OptionsOf<typeof normalizationOptions>;
 
 /**
@@ -176,6 +177,7 @@ const resizingOptions = {
   cropToAspectRatio: boolean(false),
 };
 
+/** Options of {@link resizing}. */
 export type ResizingOptions = LayerOptions & OptionsOf<typeof resizingOptions>;
 
 /** Images [batch, height, width, channels] of any dtype in another size, as float32. */

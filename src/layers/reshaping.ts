@@ -17,6 +17,7 @@ const paddingOptions = (axes: number) => ({
 });
 type PaddingDeclaration = ReturnType<typeof paddingOptions>;
 
+/** Options of zero padding. */
 export type ZeroPaddingOptions = LayerOptions & OptionsOf<PaddingDeclaration>;
 
 /** Zeros around the input. */
@@ -78,6 +79,7 @@ const croppingOptions = (axes: number, fallback: Sides) => ({
 });
 type CroppingDeclaration = ReturnType<typeof croppingOptions>;
 
+/** Options of cropping. */
 export type CroppingOptions = LayerOptions & OptionsOf<CroppingDeclaration>;
 
 /** The input without its edges. */

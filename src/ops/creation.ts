@@ -11,10 +11,12 @@ export function fill(shape: Shape, value: number | boolean, dtype?: DType): Tens
   return filled("fill", shape, value, dtype ?? (typeof value === "boolean" ? "bool" : "float32"));
 }
 
+/** A tensor of zeros, float32 if no dtype is given. */
 export function zeros(shape: Shape, dtype: DType = "float32"): Tensor {
   return filled("zeros", shape, 0, dtype);
 }
 
+/** A tensor of ones, float32 if no dtype is given. */
 export function ones(shape: Shape, dtype: DType = "float32"): Tensor {
   return filled("ones", shape, 1, dtype);
 }

@@ -1,5 +1,5 @@
 /** Heat maps of small matrices, such as confusion matrices, with the numbers in the cells. */
-import { type ChartOptions, escapeText, px, svg, text, textWidth } from "./svg.js";
+import { type ChartOptions, escapeText, px, svg, text, textWidth, titleWidth } from "./svg.js";
 
 /** Options of {@link heatMap}. */
 export interface HeatMapOptions extends Omit<ChartOptions, "width" | "height"> {
@@ -28,10 +28,7 @@ export function heatMap(options: HeatMapOptions): string {
   const upright = widest(columns) > cell - 4;
   const left = 16 + (rowLabel ? 20 : 0) + widest(rows) + 8;
   const top = (title ? 38 : 14) + (columnLabel ? 20 : 0) + (upright ? widest(columns) + 8 : 20);
-  const width = Math.max(
-    left + columns.length * cell + 16,
-    title ? textWidth(title) * 1.2 + 32 : 0,
-  );
+  const width = Math.max(left + columns.length * cell + 16, title ? titleWidth(title) + 32 : 0);
   const height = top + rows.length * cell + 16;
   const parts: string[] = [];
   if (title) parts.push(text(16, 24, title, { className: "lw-text lw-title" }));

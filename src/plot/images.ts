@@ -4,7 +4,7 @@
  */
 import { ArgumentError, expected } from "../errors.js";
 import { pngDataUri } from "../formats/png.js";
-import { type ChartOptions, px, svg, text } from "./svg.js";
+import { type ChartOptions, px, svg, text, titleWidth } from "./svg.js";
 
 /** One picture of an {@link imageGrid}. */
 export interface GridImage {
@@ -55,7 +55,10 @@ export function imageGrid(options: ImageGridOptions): string {
       );
     }
   });
-  const width = 22 + Math.min(columns, Math.max(1, images.length)) * stepX;
+  const width = Math.max(
+    22 + Math.min(columns, Math.max(1, images.length)) * stepX,
+    title ? titleWidth(title) + 32 : 0,
+  );
   return svg(width, top + rows * stepY + 6, title, parts.join(""));
 }
 

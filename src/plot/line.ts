@@ -40,7 +40,7 @@ export interface LineChartOptions extends ChartOptions {
  * line.
  *
  * @example
- * lineChart({ title: "Loss", series: [{ label: "train", y: [0.9, 0.4, 0.2] }], yScale: "log" });
+ * lw.plot.lineChart({ title: "Loss", series: [{ label: "train", y: [0.9, 0.4, 0.2] }], yScale: "log" });
  */
 export function lineChart(options: LineChartOptions): string {
   const { title = "", width = 640, height = 340, series, xScale, yScale } = options;

@@ -1,6 +1,6 @@
 /** Several charts in one figure. */
 import { ArgumentError } from "../errors.js";
-import { px, svg, text } from "./svg.js";
+import { px, svg, text, unescapeText } from "./svg.js";
 
 /** Options of {@link panels}. */
 export interface PanelsOptions {
@@ -14,7 +14,8 @@ export interface PanelsOptions {
  *
  * @throws ArgumentError for a text that none of the charts here made.
  * @example
- * panels([lineChart({ series: a }), lineChart({ series: b })], { title: "Before and after" });
+ * const chart = (y: number[]) => lw.plot.lineChart({ series: [{ label: "loss", y }] });
+ * lw.plot.panels([chart([3, 2]), chart([2, 1])], { title: "Before and after" });
  */
 export function panels(charts: readonly string[], options: PanelsOptions = {}): string {
   const { title = "", columns = Math.max(1, charts.length) } = options;
@@ -40,5 +41,11 @@ export function panels(charts: readonly string[], options: PanelsOptions = {}): 
     width = Math.max(width, x);
     y += height;
   }
-  return svg(width, y, title, parts.join(""));
+  return svg(width, y, title || charts.map(labelOf).filter(Boolean).join("; "), parts.join(""));
+}
+
+/** What a chart says of itself to those who don't see it. */
+function labelOf(chart: string): string {
+  const label = /^<svg [^>]*aria-label="([^"]*)"/.exec(chart)?.[1] ?? "";
+  return unescapeText(label);
 }

@@ -27,10 +27,26 @@ export function escapeText(text: string): string {
   );
 }
 
+/** What {@link escapeText} was given, but for characters that XML can't hold. */
+export function unescapeText(text: string): string {
+  return text
+    .replaceAll("&#39;", "'")
+    .replaceAll("&quot;", '"')
+    .replaceAll("&gt;", ">")
+    .replaceAll("&lt;", "<")
+    .replaceAll("&amp;", "&");
+}
+
 /** Series colours, told apart with any colour vision (after Okabe and Ito 2008). */
 export const seriesColors = {
-  light: ["#0072b2", "#d55e00", "#009e73", "#b8528f", "#a87400", "#3a9bd9", "#6f4fb3", "#5f6770"],
-  dark: ["#58b4f0", "#ff8f4d", "#35c99b", "#ec93c4", "#e8b84a", "#9ad4f7", "#b7a0f2", "#aab2bd"],
+  light: [
+    ...["#0072b2", "#d55e00", "#009e73", "#b8528f", "#a87400"],
+    ...["#3a9bd9", "#6f4fb3", "#5f6770", "#8c1c2c", "#6d8b00"],
+  ],
+  dark: [
+    ...["#58b4f0", "#ff8f4d", "#35c99b", "#ec93c4", "#e8b84a"],
+    ...["#9ad4f7", "#b7a0f2", "#aab2bd", "#ff7285", "#c3d94e"],
+  ],
 } as const;
 
 export const paper = { light: "#ffffff", dark: "#14181d" } as const;
@@ -97,9 +113,24 @@ export function text(x: number, y: number, content: string, options: TextOptions
   );
 }
 
-/** Width of 12-pixel text, near enough to place things by. */
+/** Characters that are much narrower or wider than most, by their width in 12-pixel DejaVu Sans. */
+const widths: readonly (readonly [RegExp, number])[] = [
+  [/[iljI.,:;'|!]/, 3.6],
+  [/[ ftr()[\]/-]/, 4.7],
+  [/[mwMW%@−]/, 10.6],
+  [/[A-Z]/, 8.3],
+];
+
+/** Width of 12-pixel text, near enough to place things by. DejaVu Sans is wider than other fonts. */
 export function textWidth(content: string): number {
-  return content.length * 7.2;
+  let sum = 0;
+  for (const c of content) sum += widths.find(([set]) => set.test(c))?.[1] ?? 7.4;
+  return sum;
+}
+
+/** Width of a chart's title, which is larger and bold. */
+export function titleWidth(content: string): number {
+  return textWidth(content) * 1.35;
 }
 
 /** A number as an axis shows it. */

@@ -653,19 +653,27 @@ export function lambdaCallback(hooks: CallbackHooks): CallbackHooks {
   return hooks;
 }
 
+/** The losses and metrics of each epoch, which `fit` returns as well. */
 export const history = (): History => new History();
+/** Ends training when a value no longer improves. */
 export const earlyStopping = (options?: EarlyStoppingOptions): EarlyStopping =>
   new EarlyStopping(options);
+/** Makes `fit` end quietly, where it would throw at a NaN. */
 export const terminateOnNaN = (): TerminateOnNaN => new TerminateOnNaN();
+/** Sets the learning rate of each epoch to `schedule(epoch, present rate)`. */
 export const learningRateScheduler = (
   schedule: (epoch: number, rate: number) => number,
 ): LearningRateScheduler => new LearningRateScheduler(schedule);
+/** Lowers the learning rate when a value no longer improves. */
 export const reduceLROnPlateau = (options?: ReduceLROnPlateauOptions): ReduceLROnPlateau =>
   new ReduceLROnPlateau(options);
+/** Appends a line per epoch to a CSV file. */
 export const csvLogger = (
   path: string,
   options?: { separator?: string; append?: boolean },
 ): CsvLogger => new CsvLogger(path, options);
+/** Saves the model after each epoch, or after each best one; `{epoch}` and names of values in the path are replaced. */
 export const modelCheckpoint = (path: string, options?: ModelCheckpointOptions): ModelCheckpoint =>
   new ModelCheckpoint(path, options);
+/** Uses the moving averages of the parameters (`useEma`) for validation. */
 export const swapEmaWeights = (): SwapEmaWeights => new SwapEmaWeights();

@@ -38,6 +38,16 @@ describe("panels", () => {
     expect(elementsOf(figure.replace(/<style>.*?<\/style>/s, ""))[0]).toBe("svg");
   });
 
+  it("says what it shows: its title, or those of its charts", () => {
+    const charts = ['Loss of < 1 & "more"', "Accuracy"].map((title) =>
+      lineChart({ title, series: [{ label: "a", y: [1, 2] }] }),
+    );
+    const label = (figure: string) => /^<svg [^>]*aria-label="([^"]*)"/.exec(figure)?.[1];
+    expect(label(panels(charts))).toBe("Loss of &lt; 1 &amp; &quot;more&quot;; Accuracy");
+    expect(label(panels(charts, { title: "Both" }))).toBe("Both");
+    expect(label(panels([line, plane]))).toBeUndefined();
+  });
+
   it("refuses what is no chart", () => {
     expect(() => panels(["<svg>"])).toThrow(ArgumentError);
   });

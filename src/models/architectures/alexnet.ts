@@ -26,6 +26,7 @@ const alexnetOptions = {
   dropout: number({ min: 0, max: 1 }, 0.5),
 };
 
+/** Options of {@link alexnet}. */
 export type AlexnetOptions = OptionsOf<typeof alexnetOptions>;
 
 /**

@@ -38,6 +38,7 @@ const googlenetOptions = {
   dropout: number({ min: 0, max: 1 }, 0.4),
 };
 
+/** Options of {@link googlenet}. */
 export type GooglenetOptions = OptionsOf<typeof googlenetOptions>;
 
 /**

@@ -25,6 +25,7 @@ const lenet5Options = {
   variant: choice(["modern", "original"], "modern"),
 };
 
+/** Options of {@link lenet5}. */
 export type Lenet5Options = OptionsOf<typeof lenet5Options>;
 
 /**

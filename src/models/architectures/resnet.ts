@@ -35,6 +35,7 @@ const resnetOptions = {
   width: nullable(integer({ min: 1 })),
 };
 
+/** Options of {@link resnet}. */
 export type ResnetOptions = OptionsOf<typeof resnetOptions>;
 
 /**

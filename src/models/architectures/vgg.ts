@@ -34,6 +34,7 @@ const vggOptions = {
   dropout: number({ min: 0, max: 1 }, 0.5),
 };
 
+/** Options of {@link vgg}. */
 export type VggOptions = OptionsOf<typeof vggOptions>;
 
 /**
