@@ -45,7 +45,11 @@ export const pages: Readonly<Record<string, readonly Page[]>> = {
       title: "A residual network with augmentation",
       args: ["--epochs", "4"],
     },
-    { name: "22-resnet-cifar", title: "A compact residual network for colour pictures", args: ["--epochs", "4"] },
+    {
+      name: "22-resnet-cifar",
+      title: "A compact residual network for colour pictures",
+      args: ["--epochs", "4"],
+    },
   ],
   Sequences: [
     { name: "16-forecast", title: "Forecasts of a time series" },
