@@ -118,6 +118,26 @@ TEST_P(ReduceTest, FindsMoments) {
   }
 }
 
+TEST_P(ReduceTest, FindsAVarianceBelowTheMeansRounding) {
+  // Neighbouring floats in turns: their mean lies between them and is rounded by as much as they deviate.
+  for (int64_t inner : {1, 3, 40}) {
+    for (int64_t axis : {2, 64, 1000}) {
+      std::vector<float> x;
+      for (int64_t i = 0; i < axis * inner; i++) x.push_back(10000 + (float)(i / inner % 2) * 0x1p-10f);
+      ProgramBuilder builder;
+      const int in = builder.bind(kFloat32, {1, axis, inner}, Access::kRead);
+      const int mean = builder.bind(kFloat32, {inner}, Access::kWrite);
+      const int variance = builder.bind(kFloat32, {inner}, Access::kWrite);
+      builder.call(k_moments, {in}, {mean, variance}, {1, axis, inner});
+      const size_t bytes = (size_t)inner * 4;
+      const auto got = run(builder, {bytesOf(x), Bytes(bytes), Bytes(bytes)});
+      SCOPED_TRACE(testing::Message() << axis << "x" << inner);
+      expectNear(got[2], std::vector<double>((size_t)inner, 0x1p-22),
+                 [](size_t) { return 0.1 * 0x1p-22; });  // the sum's rounding, squared
+    }
+  }
+}
+
 TEST_P(ReduceTest, SumsUp) {
   Random random(4);
   for (const Dims& d : kShapes) {
