@@ -32,6 +32,8 @@ model.summary();
 
 const weights = option("weights");
 const writeOnly = process.argv.includes("--write");
+if (writeOnly && weights === undefined)
+  throw new Error("--write takes the weights of --weights FILE");
 const record = new LossRecord(`LSTM ${layers}×${units}`);
 if (!writeOnly) {
   const batches = lw.data.bpttBatches(train, { batchSize, steps });

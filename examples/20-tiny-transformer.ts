@@ -154,7 +154,7 @@ printTable(
   results.map(({ model, record }) => [
     record.name,
     model.countParams(),
-    Number(record.minutes.at(-1)!.toFixed(2)),
+    Number(record.minutes.at(-1)!.toFixed(3)),
     record.training.at(-1)!.toFixed(3),
     record.best.toFixed(3),
     Math.exp(record.best).toFixed(2),

@@ -112,12 +112,12 @@ def main():
     optimizer = torch.optim.SGD(parameters, lr=1)
     print(f"vocabulary of {len(index)}, {sum(p.numel() for p in parameters)} parameters, {len(train)} steps per epoch")
 
-    seconds = []
+    clock, computed = [], []
     for epoch in range(options.epochs or size["epochs"]):
         optimizer.param_groups[0]["lr"] = size["decay"] ** max(0, epoch + 1 - size["constant"])
         model.train()
         states, total = None, torch.zeros(())
-        begin = time.perf_counter()
+        begin, cpu_begin = time.perf_counter(), time.process_time()
         for x, y in train:
             optimizer.zero_grad(set_to_none=True)
             loss, states = loss_of(model, x, y, states)
@@ -125,14 +125,16 @@ def main():
             nn.utils.clip_grad_norm_(parameters, 5)
             optimizer.step()
             total += loss.detach()
-        seconds.append((time.perf_counter() - begin) / len(train))
+        clock.append((time.perf_counter() - begin) / len(train))
+        computed.append((time.process_time() - cpu_begin) / len(train))
         training = math.exp(total.item() / len(train))
         print(
             f"perplexity ({options.size}), epoch {epoch + 1}: {training:.3f} in training, "
             f"{perplexity(model, valid):.3f} in validation, after {time.process_time() / 60:.3f} CPU minutes",
             flush=True,
         )
-    print(f"{1000 * statistics.median(seconds):.1f} ms per step (median of the epochs)")
+    milliseconds = [f"{1000 * statistics.median(times):.1f}" for times in (clock, computed)]
+    print("{} ms per step, {} of a CPU (medians of the epochs)".format(*milliseconds))
     print(f"test perplexity {perplexity(model, test):.2f}")
 
 
