@@ -5,8 +5,8 @@
  *                    [--repeats 5] [--seconds 0.25] [--json FILE] [--list]
  *
  * Words pick the cases whose names contain all of them. `--peers` adds other libraries in the same run,
- * in turns with ours, `--against` only those whose names contain one of the words; `npm run bench:peers`
- * installs them. How to read the tables: docs/performance.md.
+ * in turns with ours, `--against` only those whose names contain one of the words, or the one whose name
+ * it is; `npm run bench:peers` installs them. How to read the tables: docs/performance.md.
  */
 import { writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
@@ -62,8 +62,13 @@ if (chosen.length === 0) {
   process.exit(2);
 }
 const rivals = values.against?.toLowerCase().split(",");
-const wants = (peer: string): boolean =>
-  rivals ? rivals.some((word) => peer.toLowerCase().includes(word)) : values.peers;
+const known = new Set(chosen.flatMap((row) => row.peers).map((peer) => peer.toLowerCase()));
+/** A whole name picks that peer alone, a word all that have it in theirs. */
+const wants = (peer: string): boolean => {
+  if (!rivals) return values.peers;
+  const name = peer.toLowerCase();
+  return rivals.some((word) => (known.has(word) ? name === word : name.includes(word)));
+};
 const peers = new Set(chosen.flatMap((row) => row.peers).filter(wants));
 if (rivals && peers.size === 0) {
   const names = [...new Set(chosen.flatMap((row) => row.peers))];
