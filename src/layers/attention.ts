@@ -64,6 +64,7 @@ const attentionOptions = {
   seed: seed(),
 };
 
+/** Options of multi-head attention. */
 export type MultiHeadAttentionOptions = LayerOptions & OptionsOf<typeof attentionOptions>;
 
 interface Projection {

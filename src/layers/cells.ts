@@ -112,6 +112,7 @@ abstract class WeightedCell<D extends Declaration> extends Layer<D> implements R
   }
 }
 
+/** Options of a cell of a plain recurrent network. */
 export type SimpleRNNCellOptions = LayerOptions & OptionsOf<typeof simpleRNNOptions>;
 
 /** A step of the simple recurrent network: h ← activation(x·kernel + h·recurrentKernel + bias). */
@@ -132,6 +133,7 @@ export class SimpleRNNCell extends WeightedCell<typeof simpleRNNOptions> {
 /** A step of the simple recurrent network. */
 export const simpleRNNCell = maker(SimpleRNNCell);
 
+/** Options of an LSTM cell. */
 export type LSTMCellOptions = LayerOptions & OptionsOf<typeof lstmOptions>;
 
 /** A step of long short-term memory; states h and c. */
@@ -152,6 +154,7 @@ export class LSTMCell extends WeightedCell<typeof lstmOptions> {
 /** A step of long short-term memory. */
 export const lstmCell = maker(LSTMCell);
 
+/** Options of an LSTM cell with layer normalisation. */
 export type LayerNormLSTMCellOptions = LayerOptions & OptionsOf<typeof layerNormLSTMOptions>;
 
 /** A step of long short-term memory with layer normalisation (Ba et al. 2016); states h and c. */
@@ -172,6 +175,7 @@ export class LayerNormLSTMCell extends WeightedCell<typeof layerNormLSTMOptions>
 /** A step of long short-term memory with layer normalisation. */
 export const layerNormLSTMCell = maker(LayerNormLSTMCell);
 
+/** Options of a GRU cell. */
 export type GRUCellOptions = LayerOptions & OptionsOf<typeof gruOptions>;
 
 /** A step of gated recurrent units. */
@@ -197,6 +201,7 @@ const stackedOptions = {
   cells: layerList(),
 };
 
+/** Options of stacked cells. */
 export type StackedRNNCellsOptions = LayerOptions & OptionsOf<typeof stackedOptions>;
 
 /** Cells one above the other as one cell: each sees the output of the one below. */

@@ -42,6 +42,7 @@ const embeddingOptions = {
   inputLength: nullable(integer({ min: 1 })),
 };
 
+/** Options of an embedding. */
 export type EmbeddingOptions = LayerOptions & OptionsOf<typeof embeddingOptions>;
 
 /**
@@ -121,6 +122,7 @@ function checkSteps(where: string, x: Tensor, limit: number): number {
  * Output shape: the same.
  *
  * @example
+ * const x = lw.input({ shape: [64, 32] });
  * const positions = lw.layers.positionEmbedding({ sequenceLength: 64 }).apply(x);
  * const y = lw.layers.add().apply([x, positions]);
  */

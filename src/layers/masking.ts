@@ -18,6 +18,7 @@ const maskingOptions = {
   maskValue: number({}, 0),
 };
 
+/** Options of masking. */
 export type MaskingOptions = LayerOptions & OptionsOf<typeof maskingOptions>;
 
 /**

@@ -365,6 +365,7 @@ abstract class WeightedRecurrent<
 
 const simpleLayerOptions = { ...simpleRNNOptions, ...sequenceOptions };
 
+/** Options of a plain recurrent layer: those of its cell, and how it goes over a sequence. */
 export type SimpleRNNLayerOptions = LayerOptions & OptionsOf<typeof simpleLayerOptions>;
 
 /**
@@ -404,6 +405,7 @@ export const simpleRNN: RecurrentMaker<
 
 const lstmLayerOptions = { ...lstmOptions, ...sequenceOptions };
 
+/** Options of an LSTM layer: those of its cell, and how it goes over a sequence. */
 export type LSTMLayerOptions = LayerOptions & OptionsOf<typeof lstmLayerOptions>;
 
 /**
@@ -443,6 +445,7 @@ export const lstm: RecurrentMaker<
 
 const gruLayerOptions = { ...gruOptions, ...sequenceOptions };
 
+/** Options of a GRU layer: those of its cell, and how it goes over a sequence. */
 export type GRULayerOptions = LayerOptions & OptionsOf<typeof gruLayerOptions>;
 
 /**
@@ -491,6 +494,7 @@ const cellField: Field<RNNCell, CellLike | readonly CellLike[], true> = {
 
 const rnnOptions = { cell: cellField, ...sequenceOptions };
 
+/** Options of a layer over any cell. */
 export type RNNOptions = LayerOptions & OptionsOf<typeof rnnOptions>;
 
 /**

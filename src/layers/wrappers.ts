@@ -35,6 +35,7 @@ const timeDistributedOptions = {
   layer: layerField(),
 };
 
+/** Options of a layer over the steps of a sequence. */
 export type TimeDistributedOptions = LayerOptions & OptionsOf<typeof timeDistributedOptions>;
 
 /**
@@ -98,6 +99,7 @@ const bidirectionalOptions = {
   mergeMode: nullable(choice(mergeModes, "concat")),
 };
 
+/** Options of a layer in both directions. */
 export type BidirectionalOptions = LayerOptions & OptionsOf<typeof bidirectionalOptions>;
 
 /**

@@ -243,8 +243,10 @@ export interface RecurrentOptions {
 
 /** Activations of {@link simpleRNN}. */
 export const simpleRNNActivations = ["tanh", "relu", "sigmoid", "linear"] as const;
+/** What a plain recurrent step applies to its sum. */
 export type SimpleRNNActivation = (typeof simpleRNNActivations)[number];
 
+/** Options of {@link simpleRNN}. */
 export interface SimpleRNNOptions extends RecurrentOptions {
   /** h(0), [batch, units]; zeros when left out. */
   readonly initialState?: TensorLike | undefined;
@@ -252,6 +254,7 @@ export interface SimpleRNNOptions extends RecurrentOptions {
   readonly activation?: SimpleRNNActivation | undefined;
 }
 
+/** Options of {@link lstm}. */
 export interface LSTMOptions extends RecurrentOptions {
   /** h(0) and c(0), each [batch, units]; zeros when left out. */
   readonly initialState?: { readonly h: TensorLike; readonly c: TensorLike } | undefined;
@@ -259,6 +262,7 @@ export interface LSTMOptions extends RecurrentOptions {
   readonly peepholes?: TensorLike | undefined;
 }
 
+/** Options of {@link gru}. */
 export interface GRUOptions extends RecurrentOptions {
   /** h(0), [batch, units]; zeros when left out. */
   readonly initialState?: TensorLike | undefined;
