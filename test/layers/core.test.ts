@@ -152,7 +152,7 @@ describe("dense", () => {
         "free": "ShapeError: dense layer "dense_1": expected an input whose size at axis -1 is known, got shape [null, null]",
         "mixed": "ArgumentError: dense layer "dense_1": expected either symbolic tensors or values, not both, got an instance of Tensor",
         "nothing": "ArgumentError: dense layer "dense_1": expected a tensor, a number or an array, got undefined",
-        "option": "ArgumentError: dense layer "dense_1": apply(): unknown option \`train\`; the options are training",
+        "option": "ArgumentError: dense layer "dense_1": apply(): unknown option \`train\`; the options are training, mask",
         "output": "StateError: dense layer "dense_1": it has no output yet; apply it to a symbolic tensor first",
         "rank": "ShapeError: dense layer "dense_1": expected input of rank ≥ 2, got shape [null]",
         "several": "ArgumentError: dense layer "dense_1": expected one input, not an array, got an array of 2",
