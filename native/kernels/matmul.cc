@@ -76,7 +76,7 @@ struct Grid {
 // Every piece reads, and mostly packs, its rows of A and its columns of B: about a cycle an element, where a
 // vector of products takes half a cycle. A strip of less than four rows takes as long as one of four.
 Grid gridOf(const Shape& s, int64_t parts) {
-  const int64_t panels = ceilDiv(s.n, kColumns);
+  const int64_t panels = maxOf(1, ceilDiv(s.n, kColumns));
   Grid best = {1, 1};
   int64_t least = INT64_MAX;
   for (int64_t down = 1; down <= minOf(parts, s.m); down++) {
