@@ -101,6 +101,14 @@ export const cases: readonly Case[] = [
   step("model mlp 784-512-512-10 batch 128", mnistMlp),
   streamed("rows"),
   streamed("elements"),
+  // Seven in eight pixels of a digit are black.
+  step("model mlp 784-512-512-10 batch 128, digits", { ...mnistMlp, data: "digits" }),
+  step("model mlp 784-512-512-10 batch 32, digits", {
+    ...mnistMlp,
+    data: "digits",
+    batchSize: 32,
+    samples: 3200,
+  }),
   step("model mlp 784-512-512-10 batch 32", { ...mnistMlp, batchSize: 32, samples: 3200 }),
   step("model xor 2-8-1 batch 4, epochs of 1 step", xor),
   step("model xor 2-8-1 batch 4, epochs of 1000 steps", { ...xor, samples: 4000 }),

@@ -21,7 +21,12 @@ export class DataFiles {
   async of(spec: Spec): Promise<DataPaths | undefined> {
     if (spec.kind === "train") {
       const { data, samples, features, outputs } = spec;
-      const make = (): Arrays => (data === "xor" ? xorRows(samples) : taught(spec));
+      const make = () =>
+        data === "xor"
+          ? xorRows(samples)
+          : data === "digits"
+            ? labelledDigits(samples)
+            : taught(spec);
       return this.#files([data, samples, features, outputs].join("-"), make);
     }
     if (spec.kind === "inference") {
@@ -62,15 +67,23 @@ export class DataFiles {
   }
 }
 
-/** Digits of MNIST, where its files are, else generated ones; pixels are on or off. */
-async function binaryDigits({ samples }: RbmSpec): Promise<Arrays> {
+/** Digits of MNIST, where its files are, else generated ones: pixels from 0 to 1, and which digits they are. */
+async function labelledDigits(samples: number): Promise<{ x: Float32Array; y: Int32Array }> {
   const shared = fileURLToPath(new URL("../../../shared/data", import.meta.url));
   const dir = join(process.env.LAYERWISE_TEST_DATA ?? shared, "mnist");
   const { train } = existsSync(dir)
     ? await lw.datasets.mnist({ dir })
     : lw.datasets.digits({ train: samples, test: 1 });
-  const pixels = train.x.dataSync().subarray(0, samples * 784);
-  return { x: Float32Array.from(pixels, (value) => (value > 0.5 ? 1 : 0)) };
+  return {
+    x: Float32Array.from(train.x.dataSync().subarray(0, samples * 784)),
+    y: Int32Array.from(train.y.dataSync().subarray(0, samples)),
+  };
+}
+
+/** The same with pixels that are on or off. */
+async function binaryDigits({ samples }: RbmSpec): Promise<Arrays> {
+  const { x } = await labelledDigits(samples);
+  return { x: x.map((value) => (value > 0.5 ? 1 : 0)) };
 }
 
 function xorRows(samples: number): Arrays {

@@ -7,8 +7,11 @@
 /** A network, its data and how it is trained; the unit that is timed is one step. */
 export interface TrainSpec {
   readonly kind: "train";
-  /** `teacher`: normal inputs labelled by a random linear map; `xor`: its four rows, repeated. */
-  readonly data: "teacher" | "xor";
+  /**
+   * `teacher`: normal inputs labelled by a random linear map; `digits`: those of MNIST where its files are,
+   * else generated ones; `xor`: its four rows, repeated.
+   */
+  readonly data: "teacher" | "digits" | "xor";
   readonly samples: number;
   readonly features: number;
   readonly hidden: readonly number[];

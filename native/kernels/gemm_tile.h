@@ -167,6 +167,22 @@ LW_INLINE void packTransposed(const float* a, int64_t lda, int64_t kc, const Str
   }
 }
 
+// Copies rows of a transposed A (element (i, k) at a[k·lda + i]) as rows of kc floats, `stride` apart.
+LW_INLINE void transposeRows(const float* a, int64_t lda, int64_t kc, int64_t rows, float* dst,
+                             int64_t stride) {
+  int64_t i = 0;
+  for (; i + 4 <= rows; i += 4) {
+    int64_t k = 0;
+    for (; k + W <= kc; k += W) transpose4(a + k * lda + i, lda, dst + i * stride + k, stride);
+    for (; k < kc; k++) {
+      for (int64_t t = i; t < i + 4; t++) dst[t * stride + k] = a[k * lda + t];
+    }
+  }
+  for (; i < rows; i++) {
+    for (int64_t k = 0; k < kc; k++) dst[i * stride + k] = a[k * lda + i];
+  }
+}
+
 // Copies mr rows of A (element (i, k) at a[i·lda + k]) close together: rows that lie whole pages apart
 // share L1 sets and need a TLB entry each.
 LW_INLINE void packStrip(const float* a, int64_t lda, int64_t kc, int64_t mr, float* dst) {

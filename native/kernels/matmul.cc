@@ -5,6 +5,7 @@
 #include "epilogue.h"
 #include "gemm_row.h"
 #include "gemm_tile.h"
+#include "gemm_zeros.h"
 
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
@@ -178,6 +179,7 @@ void multiplyByDots(const Shape& s, const float* a, const float* b, float* c, in
 // Scratch memory of one thread.
 struct Packed {
   float *a, *b;
+  uint8_t* lists;  // null where zeros are not looked for
 };
 
 // A piece of a matrix that is read soon: `rows` runs of `n` floats, `stride` apart. What it takes to have
@@ -203,24 +205,58 @@ struct KBlock {
   bool add;            // C += A·B rather than C = A·B
 };
 
+// Packs all of a block of B.
+LW_INLINE void packAll(const Shape& s, const KBlock& k, int64_t cols, float* to) {
+  if (s.tb) packColumns(k.b, s.ldb(), k.length, cols, to);
+  else packRows(k.b, s.ldb(), k.length, cols, to);
+}
+
+// Lists rows [i0, i0 + rows) of a block of A; false if there are too many terms.
+LW_INLINE bool listRows(const Shape& s, const KBlock& k, int64_t i0, int64_t rows, float* transposed,
+                        ZeroLists& lists) {
+  const int64_t lda = s.lda(), kc = k.length, stride = packedStride(kc);
+  if (!s.ta) return lists.list(k.a + i0 * lda, lda, rows, kc);
+  transposeRows(k.a + i0, lda, kc, rows, transposed, stride);
+  return lists.list(transposed, stride, rows, kc);
+}
+
 // C (rows×cols at c) = or += A·B over one block of k. `done(row, rows)` is called for rows that are
 // finished, `soon(row, rows, column, columns)` before each tile. With `reuseC` every block of rows is
 // computed at c, from where `done` takes it.
 template <class Done, class Soon>
-LW_INLINE void multiplyBlock(const Shape& s, const Strategy& how, const Packed& packed, const KBlock& k,
+LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed, const KBlock& k,
                              float* c, int64_t ldc, bool reuseC, int64_t rows, int64_t cols, Done done,
                              Soon soon) {
   const int64_t lda = s.lda(), ldb = s.ldb(), kc = k.length, panel = how.panel;
+  bool lists = packed.lists && zerosCanPay(rows, cols, kc) &&
+               (s.ta ? hasZeros(k.a, lda, kc, rows) : hasZeros(k.a, lda, rows, kc));
+  bool packedB = false;
+  if (lists) {
+    packAll(s, k, cols, packed.b);
+    how.packB = packedB = true;
+    if (!reuseC) how.rowBlock = kZeroRows;
+    lists = allFinite(packed.b, ceilDiv(cols, kColumns) * kColumns * kc);
+  }
   const int64_t blocks = ceilDiv(rows, how.rowBlock), sizeA = kRows * packedStride(kc);
   // Later blocks of rows find B packed; with one block only a group of panels is kept.
-  const bool keepB = blocks > 1;
+  const bool keepB = blocks > 1 || packedB;
   // Panels that are brought in at once.
   const int64_t group = how.packB && !s.tb ? kGroup * kColumns : panel;
   for (int64_t block = 0; block < blocks; block++) {
     const int64_t i0 = rows * block / blocks, mc = rows * (block + 1) / blocks - i0;
+    float* const ci = reuseC ? c : c + i0 * ldc;
+    if (lists) {
+      ZeroLists terms(packed.lists);
+      lists = listRows(s, k, i0, mc, packed.a, terms);
+      if (lists) {
+        multiplyLists(terms, mc, cols, kc, packed.b, ci, ldc, k.add,
+                      [&](int64_t i, int64_t n, int64_t j, int64_t width) { soon(i0 + i, n, j, width); });
+        done(i0, mc);
+        continue;
+      }
+    }
     const Strips strips(mc);
     const float* const ai = s.ta ? k.a + i0 : k.a + i0 * lda;
-    float* const ci = reuseC ? c : c + i0 * ldc;
     if (how.packA && s.ta) {
       packTransposed(ai, lda, kc, strips, packed.a, sizeA);
     } else if (how.packA) {
@@ -233,6 +269,7 @@ LW_INLINE void multiplyBlock(const Shape& s, const Strategy& how, const Packed& 
     const Ahead aheadA = more == 0 ? Ahead{k.a, 0, 0, 0}
                          : s.ta    ? Ahead{k.a + i1, lda, kc, more}
                                    : Ahead{k.a + i1 * lda, lda, more, kc};
+    const bool toPack = block == 0 && !packedB;
     const int64_t perTileA = ceilDiv(aheadA.rows, strips.count * ceilDiv(cols, panel));
     int64_t askedA = 0;
     for (int64_t j = 0; j < cols; j += panel) {
@@ -241,12 +278,12 @@ LW_INLINE void multiplyBlock(const Shape& s, const Strategy& how, const Packed& 
       const float* bp = k.b + j;
       if (how.packB) {
         float* const to = packed.b + (keepB ? j : s.tb ? 0 : inGroup) * kc;
-        if (block == 0 && s.tb) packColumns(k.b + j * ldb, ldb, kc, width, to);
-        else if (block == 0 && inGroup == 0) packRows(k.b + j, ldb, kc, minOf(group, cols - j), to);
+        if (toPack && s.tb) packColumns(k.b + j * ldb, ldb, kc, width, to);
+        else if (toPack && inGroup == 0) packRows(k.b + j, ldb, kc, minOf(group, cols - j), to);
         bp = to;
       }
       // The next group of B comes from memory while this one is used; when B is packed, the next panel.
-      const bool first = block == 0 || !how.packB;
+      const bool first = toPack || !how.packB;
       const int64_t step = first ? group : panel, within = first ? inGroup : 0;
       const int64_t next = j - within + step, n = minOf(step, cols - next);
       const Ahead ahead = n <= 0  ? Ahead{k.b, 0, 0, 0}
@@ -280,7 +317,8 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
   const float* const A = (const float*)run.ptr[call.inputs[0]];
   const float* const B = (const float*)run.ptr[call.inputs[1]];
   float* const stored = call.custom[0] >= 0 ? (float*)run.ptr[call.custom[0]] : nullptr;
-  const Packed packed = {(float*)(run.scratch + call.custom[4]), (float*)(run.scratch + call.custom[1])};
+  const Packed packed = {(float*)(run.scratch + call.custom[4]), (float*)(run.scratch + call.custom[1]),
+                         call.custom[6] < 0 ? nullptr : (uint8_t*)run.scratch + call.custom[6]};
   float* const scratchC = (float*)(run.scratch + call.custom[2]);
   const int64_t lda = s.lda(), ldb = s.ldb();
   const BlocksOfK blocks(s.k);
@@ -332,7 +370,8 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
 
 // custom[0]: tensor that holds C while it is computed, −1 for scratch; [1]: byte offset of the packed
 // B in scratch; [2]: byte offset of the C block in scratch; [3]: columns of a block; [4]: byte offset of
-// the packed A; [5]: whether the epilogue follows the product every kHotRows rows.
+// the packed A; [5]: whether the epilogue follows the product every kHotRows rows; [6]: byte offset of lists of
+// terms, −1 for none.
 void plan_gemm(Call& call) {
   const Shape s(call);
   const TilePlan* tile = call.tile;
@@ -359,12 +398,15 @@ void plan_gemm(Call& call) {
   if (tile) take(tile->scratchBytes);
   // A piece may have fewer rows and columns than the whole, and so another strategy: room for any.
   const int64_t width = minOf(call.custom[3], ceilDiv(s.n, kColumns) * kColumns);
-  const bool mayPackB = s.tb || s.m >= packRowsFrom(s.n);
+  const bool zeros = zerosCanPay(s.m, s.n, kc);
+  const bool mayPackB = s.tb || s.m >= packRowsFrom(s.n) || zeros;
   call.custom[1] = take(mayPackB ? kc * width * 4 : 0);
-  const int64_t rowBlock = minOf(hot ? kHotRows : maxOf(kBlockM, s.tb && !s.ta ? kPanelRows : 0), s.m);
+  const int64_t mostRows = maxOf(maxOf(kBlockM, zeros ? kZeroRows : 0), s.tb && !s.ta ? kPanelRows : 0);
+  const int64_t rowBlock = minOf(hot ? kHotRows : mostRows, s.m);
   call.custom[4] = take((ceilDiv(rowBlock, kRows) + 1) * kRows * packedStride(kc) * 4);
   const int64_t rowsOfC = minOf(hot ? kHotRows : kScratchRows, s.m);
   call.custom[2] = take(call.custom[0] < 0 ? rowsOfC * call.custom[3] * 4 : 0);
+  call.custom[6] = zeros ? take(ZeroLists::kBytes) : -1;
   call.scratchBytes = bytes;
   const int64_t macs = s.batch * s.m * s.n * s.k;
   const int64_t lanes = s.batch * s.m * s.n * (tile ? 2 + tile->nOps + tile->nInputs : 1);

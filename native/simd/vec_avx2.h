@@ -61,5 +61,28 @@ LW_INLINE void transpose4(const float* src, int64_t srcStride, float* dst, int64
   _mm256_storeu_ps(dst + 3 * dstStride, _mm256_shuffle_ps(t1, t3, 0xee));
 }
 
+// By a table: byte l of kLanesOf.lanes[mask] is the number of the l-th set bit.
+struct LanesOfMask {
+  uint64_t lanes[256];
+  constexpr LanesOfMask() : lanes() {
+    for (int mask = 0; mask < 256; mask++) {
+      int n = 0;
+      for (int lane = 0; lane < 8; lane++) {
+        if (mask >> lane & 1) lanes[mask] |= (uint64_t)lane << 8 * n++;
+      }
+    }
+  }
+};
+constexpr LanesOfMask kLanesOf;
+LW_INLINE int64_t packNonZero(VF v, int64_t first, float* values, uint16_t* at) {
+  const int mask =
+      _mm256_movemask_ps(_mm256_cmp_ps((__m256)v, _mm256_setzero_ps(), _CMP_NEQ_UQ));
+  const __m128i lanes = _mm_cvtsi64_si128((int64_t)kLanesOf.lanes[mask]);
+  _mm256_storeu_ps(values, _mm256_permutevar8x32_ps((__m256)v, _mm256_cvtepu8_epi32(lanes)));
+  _mm_storeu_si128((__m128i*)at,
+                   _mm_add_epi16(_mm_cvtepu8_epi16(lanes), _mm_set1_epi16((int16_t)first)));
+  return __builtin_popcount((unsigned)mask);
+}
+
 }  // namespace LAYERWISE_ISA_NAMESPACE
 }  // namespace layerwise

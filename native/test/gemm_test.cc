@@ -1,5 +1,6 @@
 // gemm: every tile and edge, all four forms, batches, epilogues.
 #include <algorithm>
+#include <cmath>
 
 #include "support/random.h"
 #include "support/reference.h"
@@ -202,6 +203,79 @@ TEST_P(GemmTest, UpdatesAParameterInPlace) {
     expectNear(run(c.builder, c.bindings)[2], want, [&](size_t i) {
       return (errorPerMagnitude(s.k) + 3 * kHalfUlp) * (product.magnitudes[i] + 1);
     });
+  }
+}
+
+// Rows of A whose terms are listed give what the same rows give alone, bit by bit: so few rows are never listed.
+TEST_P(GemmTest, LeavesOutZerosWithoutATrace) {
+  Random random(5);
+  for (const Shape& shape : std::vector<Shape>{{1, 16, 64, 32},
+                                               {1, 33, 131, 300},
+                                               {2, 100, 500, 97},
+                                               {1, 200, 97, 600},
+                                               {1, 97, 1030, 65},
+                                               {2, 130, 200, 40, false, false, false, true}}) {
+    for (int form = 0; form < 4; form++) {
+      for (double share : {0.0, 0.1, 0.35, 0.6, 0.7}) {
+        Shape s = shape;
+        s.ta = form & 1, s.tb = form & 2;
+        Case c(s, random);
+        for (float& value : c.a) value = random.chance(share) ? value : random.chance(0.5) ? 0.0f : -0.0f;
+        c.bindings = {bytesOf(c.a), bytesOf(c.b)};
+        c.builder.call(k_gemm, {c.A, c.B}, {c.output()}, s.ints());
+        SCOPED_TRACE(testing::Message() << s.batch << "x" << s.m << "x" << s.n << "x" << s.k << " "
+                                        << (s.ta ? "T" : "N") << (s.tb ? "T" : "N") << " " << share);
+        const Bytes got = run(c.builder, c.bindings)[2];
+        const Product want = multiply(s, c.a, c.b);
+        expectNear(got, want.values,
+                   [&](size_t i) { return errorPerMagnitude(s.k) * want.magnitudes[i]; });
+        if (HasFatalFailure()) return;
+        const float* const all = reinterpret_cast<const float*>(got.data());
+        for (int64_t x = 0; x < s.batch; x++) {
+          for (int64_t i0 : {(int64_t)0, s.m / 2, s.m - 5}) {
+            Shape few{1, 5, s.n, s.k, s.ta, s.tb};
+            Case part(few, random);
+            for (int64_t i = 0; i < 5; i++) {
+              for (int64_t k = 0; k < s.k; k++) {
+                part.a[(size_t)(s.ta ? k * 5 + i : i * s.k + k)] =
+                    c.a[(size_t)(x * s.strideA() + (s.ta ? k * s.m + i0 + i : (i0 + i) * s.k + k))];
+              }
+            }
+            const float* const b = c.b.data() + x * s.strideB();
+            part.b.assign(b, b + s.k * s.n);
+            part.bindings = {bytesOf(part.a), bytesOf(part.b)};
+            part.builder.call(k_gemm, {part.A, part.B}, {part.output()}, few.ints());
+            const Bytes alone = run(part.builder, part.bindings)[2];
+            const float* const rows = reinterpret_cast<const float*>(alone.data());
+            for (int64_t j = 0; j < 5 * s.n; j++) {
+              ASSERT_EQ(rows[j], all[(x * s.m + i0) * s.n + j]) << "row " << i0 << ", element " << j;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(GemmTest, KeepsWhatZeroTimesInfinityIs) {
+  Random random(6);
+  for (float special : {INFINITY, -INFINITY, NAN}) {
+    for (int form = 0; form < 4; form++) {
+      const Shape s{1, 40, 150, 400, (form & 1) != 0, (form & 2) != 0};
+      Case c(s, random);
+      for (float& value : c.a) value = random.chance(0.2) ? value : 0.0f;
+      const int64_t k = 399, j = 149;
+      c.b[(size_t)(s.tb ? j * s.k + k : k * s.n + j)] = special;
+      c.bindings = {bytesOf(c.a), bytesOf(c.b)};
+      c.builder.call(k_gemm, {c.A, c.B}, {c.output()}, s.ints());
+      const Bytes got = run(c.builder, c.bindings)[2];
+      const float* const values = reinterpret_cast<const float*>(got.data());
+      for (int64_t i = 0; i < s.m; i++) {
+        const float a = c.a[(size_t)(s.ta ? k * s.m + i : i * s.k + k)];
+        ASSERT_EQ(std::isnan(values[i * s.n + j]), a == 0 || std::isnan(special)) << "row " << i;
+        ASSERT_TRUE(std::isfinite(values[i * s.n + j - 1])) << "row " << i;
+      }
+    }
   }
 }
 

@@ -107,6 +107,18 @@ function residual(base: KernelCase): KernelCase {
   };
 }
 
+/** The same with most of A's elements zero, as behind rectifiers and dropout. */
+function sparse(base: KernelCase): KernelCase {
+  const uniform = random(8);
+  const [a, ...others] = base.inputs;
+  const values = (a!.data as Float32Array).map((value) => (uniform() < 0.25 ? value : 0));
+  return {
+    ...base,
+    name: `${base.name}, three quarters of A zero`,
+    inputs: [f32(values), ...others],
+  };
+}
+
 const every = ["NN", "NT", "TN", "TT"];
 const next = random(77);
 const draw = (limit: number) => 1 + Math.floor(next() ** 2 * limit);
@@ -123,6 +135,9 @@ export const matmulCases: readonly KernelCase[] = [
   product([5, 6, 7], "NN", { batch: 0 }),
   ...sizes.map((size, i) => biased(product(size, every[i % 4]!))),
   biased(product([9, 70, 30], "NN", { batch: 3 })),
+  ...every.map((transposes) => sparse(product([100, 131, 300], transposes))),
+  ...every.map((transposes) => sparse(biased(product([150, 600, 64], transposes)))),
+  sparse(residual(product([40, 200, 333], "TN", { batch: 2, sharedB: true }))),
   ...[3, 9, 14, 15, 16, 21, 24].map((i) => residual(product(sizes[i]!, "NN"))),
   residual(product([9, 70, 30], "NT", { batch: 3 })),
   ...[2, 9, 16, 21].map((i) => ({

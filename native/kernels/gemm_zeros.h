@@ -1,0 +1,168 @@
+// Products whose A has many zeros: pixels, units that rectifiers and dropout switched off, states of binary
+// units. Terms with a zero of A are left out. Where B is finite that changes nothing: each element of C is the
+// chain of fma of a tile without the links that add 0 (but for the sign of a zero that has underflowed).
+//
+// A block of A is turned into lists of its rows' terms. A row then runs over a group of panels of packed B,
+// kZeroPanels·kColumns columns at once, of which kZeroK rows stay in L1 while all rows of A pass.
+#pragma once
+
+#include "gemm_tile.h"
+#include "kernels.h"
+
+namespace layerwise {
+namespace LAYERWISE_ISA_NAMESPACE {
+
+// As many chains as registers allow: a term costs a broadcast and one fma with an operand in memory for
+// each vector, so two vectors a cycle where a core loads two.
+constexpr int kZeroPanels = 6;
+constexpr int64_t kZeroK = 6144 / (kZeroPanels * kColumns);
+constexpr int64_t kZeroSteps = (kBlockK + kZeroK - 1) / kZeroK;
+// Rows of A in a block, columns of C, terms from which on lists can pay.
+constexpr int64_t kZeroRows = 96, kZeroLeastRows = 16, kZeroLeastColumns = 4 * kColumns, kZeroLeastK = 32;
+// Lists of a row: room for one vector more than a block of k.
+constexpr int64_t kZeroStride = kBlockK + 16;
+// Looked at to guess how many zeros there are, and with what share of terms lists are still faster.
+constexpr int64_t kZeroSample = 64;
+constexpr double kZeroShare = 0.6;
+
+LW_INLINE bool zerosCanPay(int64_t rows, int64_t cols, int64_t k) {
+  return rows >= kZeroLeastRows && cols >= kZeroLeastColumns && k >= kZeroLeastK;
+}
+
+// The terms of a block of rows of A, in scratch memory of one thread.
+struct ZeroLists {
+  float* values;   // [kZeroRows, kZeroStride]
+  uint16_t* at;    // [kZeroRows, kZeroStride]: their k
+  uint16_t* ends;  // [kZeroRows, kZeroSteps + 1]: where the terms of each kZeroK begin and end
+  float* sums;     // [kZeroRows, kZeroPanels·kColumns]
+
+  static constexpr int64_t kBytes = kZeroRows * (kZeroStride * 6 + (kZeroSteps + 1) * 2 +
+                                                 kZeroPanels * kColumns * 4) + 256;
+  explicit ZeroLists(uint8_t* scratch) {
+    values = (float*)scratch;
+    sums = values + kZeroRows * kZeroStride;
+    at = (uint16_t*)(sums + kZeroRows * kZeroPanels * kColumns);
+    ends = at + kZeroRows * kZeroStride + 32;
+  }
+
+  // Lists rows of A (element (i, k) at a[i·lda + k]); false if there are too many terms.
+  bool list(const float* a, int64_t lda, int64_t rows, int64_t kc) {
+    const int64_t most = (int64_t)(kZeroShare * (double)(rows * kc));
+    int64_t total = 0;
+    for (int64_t i = 0; i < rows; i++) {
+      const float* const row = a + i * lda;
+      float* const v = values + i * kZeroStride;
+      uint16_t* const ks = at + i * kZeroStride;
+      uint16_t* const end = ends + i * (kZeroSteps + 1);
+      int64_t n = 0, step = 0;
+      end[0] = 0;
+      for (int64_t k0 = 0; k0 < kc; k0 += kZeroK) {
+        const int64_t k1 = minOf(kc, k0 + kZeroK);
+        int64_t k = k0;
+        for (; k + W <= k1; k += W) n += packNonZero(load(row + k), k, v + n, ks + n);
+        if (k < k1) n += packNonZero(loadPartial(row + k, k1 - k), k, v + n, ks + n);
+        end[++step] = (uint16_t)n;
+      }
+      total += n;
+      if (total > most) return false;
+    }
+    return true;
+  }
+};
+
+// sums[rows][NP·kColumns] (+)= the terms of one step for NP panels, `panel` floats apart.
+template <int NP>
+void zeroTile(const ZeroLists& lists, int64_t rows, int64_t step, const float* b, int64_t panel) {
+  for (int64_t i = 0; i < rows; i++) {
+    const uint16_t* const end = lists.ends + i * (kZeroSteps + 1) + step;
+    const float* value = lists.values + i * kZeroStride + end[0];
+    const uint16_t* at = lists.at + i * kZeroStride + end[0];
+    const uint16_t* const last = at + (end[1] - end[0]);
+    float* const sums = lists.sums + i * kZeroPanels * kColumns;
+    VF acc[NP][kVectors];
+#pragma GCC unroll 8
+    for (int p = 0; p < NP; p++) {
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; v++) {
+        acc[p][v] = step == 0 ? zero() : load(sums + p * kColumns + v * W);
+      }
+    }
+    for (; at < last; at++, value++) {
+      const VF av = set1(*value);
+      const float* const row = b + *at * kColumns;
+#pragma GCC unroll 8
+      for (int p = 0; p < NP; p++) {
+#pragma GCC unroll 2
+        for (int v = 0; v < kVectors; v++) {
+          acc[p][v] = fma(av, load(row + p * panel + v * W), acc[p][v]);
+        }
+      }
+    }
+#pragma GCC unroll 8
+    for (int p = 0; p < NP; p++) {
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; v++) store(sums + p * kColumns + v * W, acc[p][v]);
+    }
+  }
+}
+using ZeroTile = void (*)(const ZeroLists&, int64_t, int64_t, const float*, int64_t);
+constexpr ZeroTile kZeroTiles[kZeroPanels] = {zeroTile<1>, zeroTile<2>, zeroTile<3>,
+                                              zeroTile<4>, zeroTile<5>, zeroTile<6>};
+
+// Whether so many of a few elements of A (rows `lda` apart) are zeros that listing the others is worth a try.
+LW_INLINE bool hasZeros(const float* a, int64_t lda, int64_t rows, int64_t cols) {
+  // Steps that share no factor with usual sizes.
+  const int64_t down = 37 % rows, right = 101 % cols;
+  int64_t zeros = 0, i = 0, k = 0;
+  for (int64_t s = 1; s <= kZeroSample; s++) {
+    zeros += a[i * lda + k] == 0.0f;
+    i += down;
+    i -= i >= rows ? rows : 0;
+    k += right;
+    k -= k >= cols ? cols : 0;
+    if (s == kZeroSample / 4 && zeros == 0) return false;
+  }
+  return zeros >= (int64_t)(kZeroSample * (1 - kZeroShare));
+}
+
+// Whether packed B, n floats, holds numbers only: 0 times anything else is no zero.
+LW_INLINE bool allFinite(const float* b, int64_t n) {
+  VI special = {};
+  for (int64_t i = 0; i < n; i += W) {
+    special |= ((VI)load(b + i) & 0x7f800000) == 0x7f800000;
+  }
+  return !anyLane(special);
+}
+
+// C (rows×cols at c) = or += the listed rows times packed B. `soon(i, n, j, width)` is called before rows
+// [i, i + n) of columns [j, j + width) are computed.
+template <class Soon>
+LW_INLINE void multiplyLists(const ZeroLists& lists, int64_t rows, int64_t cols, int64_t kc, const float* b,
+                             float* c, int64_t ldc, bool add, Soon soon) {
+  const int64_t panels = ceilDiv(cols, kColumns), groups = ceilDiv(panels, kZeroPanels);
+  const int64_t steps = ceilDiv(kc, kZeroK), panel = kc * kColumns;
+  for (int64_t g = 0; g < groups; g++) {
+    const int64_t p0 = panels * g / groups, np = panels * (g + 1) / groups - p0;
+    const int64_t j = p0 * kColumns, width = minOf(np * kColumns, cols - j);
+    soon(0, rows, j, width);
+    for (int64_t step = 0; step < steps; step++) {
+      kZeroTiles[np - 1](lists, rows, step, b + p0 * panel, panel);
+    }
+    for (int64_t i = 0; i < rows; i++) {
+      const float* const sums = lists.sums + i * kZeroPanels * kColumns;
+      float* const to = c + i * ldc + j;
+      int64_t x = 0;
+      for (; x + W <= width; x += W) {
+        const VF sum = load(sums + x);
+        store(to + x, add ? load(to + x) + sum : sum);
+      }
+      if (x < width) {
+        const VF sum = load(sums + x);
+        storePartial(to + x, add ? loadPartial(to + x, width - x) + sum : sum, width - x);
+      }
+    }
+  }
+}
+
+}  // namespace LAYERWISE_ISA_NAMESPACE
+}  // namespace layerwise
