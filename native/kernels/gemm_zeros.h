@@ -21,7 +21,8 @@ constexpr int64_t kZeroSteps = (kBlockK + kZeroK - 1) / kZeroK;
 constexpr int64_t kZeroRows = 96, kZeroLeastRows = 16, kZeroLeastColumns = 4 * kColumns, kZeroLeastK = 32;
 // Lists of a row: room for one vector more than a block of k.
 constexpr int64_t kZeroStride = kBlockK + 16;
-// Looked at to guess how many zeros there are, and with what share of terms lists are still faster.
+// Looked at to guess how many zeros there are: if half of them, listing is tried; it ends where more terms are
+// found than lists are faster with.
 constexpr int64_t kZeroSample = 64;
 constexpr double kZeroShare = 0.6;
 
@@ -122,7 +123,7 @@ LW_INLINE bool hasZeros(const float* a, int64_t lda, int64_t rows, int64_t cols)
     k -= k >= cols ? cols : 0;
     if (s == kZeroSample / 4 && zeros == 0) return false;
   }
-  return zeros >= (int64_t)(kZeroSample * (1 - kZeroShare));
+  return zeros >= kZeroSample / 2;
 }
 
 // Whether packed B, n floats, holds numbers only: 0 times anything else is no zero.
