@@ -12,14 +12,6 @@ namespace {
 // Register budget: kPixels·kWide accumulators + kWide vectors of the filter + 1 of x.
 constexpr int kPixels = 4, kWide = 2;
 
-// Taps of an axis that lie inside for a position: [begin, end).
-LW_INLINE Range tapsInside(const Axis& axis, int64_t from) {
-  const int64_t begin = from >= 0 ? 0 : (-from + axis.spacing - 1) / axis.spacing;
-  const int64_t last = axis.size - 1 - from;
-  const int64_t end = last < 0 ? 0 : last / axis.spacing + 1;
-  return {minOf(begin, axis.taps), minOf(end, axis.taps)};
-}
-
 // Distances in elements.
 struct Steps {
   int64_t sourceRow, sourceColumn, sourcePixel, filterRow, filterColumn, resultPixel;
