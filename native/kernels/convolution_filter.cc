@@ -153,10 +153,10 @@ void padPixels(const View& v, const float* x, int64_t k0, int64_t kc, float* to,
     const int64_t row = k / width, image = row / v.rows.count, first = row % v.rows.count;
     const int64_t rows = minOf(v.rows.count - first, (k0 + kc - 1) / width + 1 - row);
     padRows(v, x, image, first, rows, at);
-    const int64_t end = minOf(k0 + kc, (row + rows) * width);
-    for (; k < end; k++) {
-      offsets[k - k0] = (int32_t)(at - to + (k / width - row) * v.rows.stride * pitch +
-                                  k % width * v.columns.stride * v.depth);
+    for (int64_t r = 0; r < rows; r++) {
+      const int64_t begin = (row + r) * width, end = minOf(k0 + kc, begin + width);
+      int64_t offset = at - to + r * v.rows.stride * pitch + (k - begin) * v.columns.stride * v.depth;
+      for (; k < end; k++, offset += v.columns.stride * v.depth) offsets[k - k0] = (int32_t)offset;
     }
     at += sourceRows(v, rows) * pitch;
   }
