@@ -183,7 +183,6 @@ void multiplyPlanes(const Problem& p, const View& v, const Block& b, int64_t ima
   const int64_t terms = v.terms(), padded = p.paddedColumns(), width = v.columns.count;
   const int64_t pitch = planePitch(v), vectors = ceilDiv(width, W);
   const int64_t begin = b.cols.begin, end = p.g.groups == 1 ? b.cols.end : p.columns;
-  const int64_t pieces = ceilDiv(end - begin, kPlaneColumns);
   for (int64_t group = 0; group < p.g.groups; group++) {
     const float* const filter = b.packed + group * terms * padded;
     padPlanes(v, b.source + group * v.depth, image, row, count, b.strips);
@@ -200,9 +199,10 @@ void multiplyPlanes(const Problem& p, const View& v, const Block& b, int64_t ima
         const Range k = termsInside(v, row + r, k0, kc);
         if (k0 > 0 && k.begin == k.end) continue;
         const float* const x = b.strips + r * v.rows.stride * v.depth * pitch;
-        for (int64_t piece = 0; piece < pieces; piece++) {
-          const int64_t j = begin + (end - begin) * piece / pieces;
-          const int64_t columns = begin + (end - begin) * (piece + 1) / pieces - j;
+        for (int64_t j = begin, columns; j < end; j += columns) {
+          // Near-equal parts of a panel of the filter.
+          const int64_t left = minOf(end, (j / kColumns + 1) * kColumns) - j;
+          columns = left / ceilDiv(left, kPlaneColumns);
           const int64_t strips = ceilDiv(vectors, planeVectors(columns));
           const float* const w = filter + k0 * padded + j / kColumns * kColumns * kc + j % kColumns;
           float* const c = b.c + r * b.rowPitch + group * p.columns + j;
