@@ -77,6 +77,7 @@ export {
   mish,
   prelu,
   relu6,
+  scaledTanh,
   selu,
   sigmoidCrossEntropy,
   softShrink,

@@ -78,6 +78,14 @@ LW_INLINE Axis backwardAxis(int64_t size, int64_t count, int64_t taps, int64_t s
   return axis;
 }
 
+// Taps of an axis that lie inside for a position whose first tap meets source element `from`: [begin, end).
+LW_INLINE Range tapsInside(const Axis& axis, int64_t from) {
+  const int64_t begin = from >= 0 ? 0 : (-from + axis.spacing - 1) / axis.spacing;
+  const int64_t last = axis.size - 1 - from;
+  const int64_t end = last < 0 ? 0 : last / axis.spacing + 1;
+  return {minOf(begin, axis.taps), minOf(end, axis.taps)};
+}
+
 // All patches of a convolution or of one phase of its input's gradient.
 struct View {
   Axis rows, columns;

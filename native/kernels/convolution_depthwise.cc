@@ -12,14 +12,6 @@ namespace {
 // Register budget: kPixels·kWide accumulators + kWide vectors of the filter + 1 of x.
 constexpr int kPixels = 4, kWide = 2;
 
-// Taps of an axis that lie inside for a position: [begin, end).
-LW_INLINE Range tapsInside(const Axis& axis, int64_t from) {
-  const int64_t begin = from >= 0 ? 0 : (-from + axis.spacing - 1) / axis.spacing;
-  const int64_t last = axis.size - 1 - from;
-  const int64_t end = last < 0 ? 0 : last / axis.spacing + 1;
-  return {minOf(begin, axis.taps), minOf(end, axis.taps)};
-}
-
 // Distances in elements.
 struct Steps {
   int64_t sourceRow, sourceColumn, sourcePixel, filterRow, filterColumn, resultPixel;
@@ -62,10 +54,46 @@ LW_INLINE void sumTaps(int64_t rows, int64_t columns, const float* x, const floa
   }
 }
 
+// The same where a row's taps are three neighbours and the pixels too: each vector of x is read once a row.
+template <int P, int V>
+LW_INLINE void sumNeighbours(int64_t rows, const float* x, const float* w, float* y, const Steps& s) {
+  VF acc[P][V];
+#pragma GCC unroll 4
+  for (int p = 0; p < P; p++) {
+#pragma GCC unroll 2
+    for (int v = 0; v < V; v++) acc[p][v] = zero();
+  }
+  for (int64_t k = 0; k < rows; k++, x += s.sourceRow, w += s.filterRow) {
+    VF wv[3][V];
+#pragma GCC unroll 3
+    for (int l = 0; l < 3; l++) {
+#pragma GCC unroll 2
+      for (int v = 0; v < V; v++) wv[l][v] = load(w + l * s.filterColumn + v * W);
+    }
+#pragma GCC unroll 8
+    for (int q = 0; q < P + 2; q++) {
+#pragma GCC unroll 2
+      for (int v = 0; v < V; v++) {
+        const VF xv = load(x + q * s.sourcePixel + v * W);
+#pragma GCC unroll 3
+        for (int l = 0; l < 3; l++) {
+          if (q - l >= 0 && q - l < P) acc[q - l][v] = fma(xv, wv[l][v], acc[q - l][v]);
+        }
+      }
+    }
+  }
+#pragma GCC unroll 4
+  for (int p = 0; p < P; p++) {
+#pragma GCC unroll 2
+    for (int v = 0; v < V; v++) store(y + p * s.resultPixel + v * W, acc[p][v]);
+  }
+}
+
 // All channels of P pixels.
 template <int P>
 LW_INLINE void sumPixels(int64_t channels, int64_t rows, int64_t columns, const float* x, const float* w,
                          float* y, const Steps& s) {
+  const bool neighbours = P > 1 && columns == 3 && s.sourceColumn == s.sourcePixel;
   int64_t c = 0;
   for (; c + kWide * W <= channels; c += kWide * W) {
     // What the next row of results reads for the first time, and the pixels that come next in this one: the
@@ -76,7 +104,8 @@ LW_INLINE void sumPixels(int64_t channels, int64_t rows, int64_t columns, const 
     }
 #pragma GCC unroll 4
     for (int p = P; p < 2 * P; p++) __builtin_prefetch(y + p * s.resultPixel + c, 1);
-    sumTaps<P, kWide, false>(rows, columns, x + c, w + c, y + c, s, 0);
+    if (neighbours) sumNeighbours<P, kWide>(rows, x + c, w + c, y + c, s);
+    else sumTaps<P, kWide, false>(rows, columns, x + c, w + c, y + c, s, 0);
   }
   for (; c + W <= channels; c += W) sumTaps<P, 1, false>(rows, columns, x + c, w + c, y + c, s, 0);
   if (c < channels) sumTaps<P, 1, true>(rows, columns, x + c, w + c, y + c, s, channels - c);

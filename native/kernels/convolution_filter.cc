@@ -16,6 +16,35 @@ namespace {
 constexpr int64_t kBlockStrips = kMostTerms / kRows;
 constexpr int64_t kStripFloats = kRows * kBlockK + 16;  // an odd number of lines apart
 
+// Runs of terms, `apart` floats from one to the next, as one strip: a short run has too few chains of fma to
+// hide their latency.
+constexpr int kMostRuns = 3, kLongestRun = 6;
+template <int RUNS, int N, int NV, bool TAIL>
+void runsTile(int64_t kc, const int32_t* offsets, const float* a, int64_t apart, const float* b, float* c,
+              int64_t ldc, bool add, int64_t tail) {
+  multiplyStrip<RUNS * N, NV, TAIL>(
+      kc, offsets, a, [=](int64_t i) __attribute__((always_inline)) { return i / N * apart + i % N; }, b, c,
+      ldc, add, tail);
+}
+template <int RUNS, int N, int NV, bool TAIL>
+constexpr OffsetTile runsTileOrNull() {
+  if constexpr (RUNS * N <= rowsOfTile(NV * W)) return runsTile<RUNS, N, NV, TAIL>;
+  else return nullptr;
+}
+#define LW_RUNS_TILES(RUNS, N)                                                          \
+  {                                                                                     \
+    {runsTileOrNull<RUNS, N, 1, false>(), runsTileOrNull<RUNS, N, 1, true>()},          \
+        {runsTileOrNull<RUNS, N, 2, false>(), runsTileOrNull<RUNS, N, 2, true>()}       \
+  }
+#define LW_RUNS_TILES_OF(RUNS)                                                          \
+  {                                                                                     \
+    LW_RUNS_TILES(RUNS, 1), LW_RUNS_TILES(RUNS, 2), LW_RUNS_TILES(RUNS, 3),             \
+        LW_RUNS_TILES(RUNS, 4), LW_RUNS_TILES(RUNS, 5), LW_RUNS_TILES(RUNS, 6)          \
+  }
+// By runs − 2, terms of a run − 1, vectors − 1, TAIL.
+constexpr OffsetTile kRunsTiles[kMostRuns - 1][kLongestRun][2][2] = {LW_RUNS_TILES_OF(2),
+                                                                     LW_RUNS_TILES_OF(3)};
+
 struct Problem {
   Geometry g;
   View v;
@@ -24,6 +53,7 @@ struct Problem {
   // inside of x are read where they are. Short runs are gathered first.
   int64_t run;
   bool gathered, inPlace;
+  int64_t runs;  // that a strip may have; of more than one, it has all their terms
 
   explicit Problem(const Call& call) : g(call), v(forwardView(g)), pixels(v.patches()), terms(g.terms()),
                                        columns(g.groupFilters()) {
@@ -32,6 +62,10 @@ struct Problem {
     run = joined ? v.columns.taps * v.depth : v.depth;
     gathered = !inPlace && run < 2 * kRows && terms > run;
     if (gathered) run = terms;
+    runs = 1;
+    if (inPlace && joined && run > 0 && run <= kLongestRun) {
+      runs = maxOf(1, minOf(minOf(kMostRuns, v.rows.taps), rowsOfTile(columns) / run));
+    }
   }
   // Of the source rows that a block of pixels can meet: its rows lie in one image or in several.
   int64_t paddedFloats() const {
@@ -40,7 +74,10 @@ struct Problem {
     return (rows * v.rows.stride + images * sourceRows(v, 1)) * sourcePitch(v) + W;
   }
   int64_t stripsPerRun() const { return ceilDiv(run, inPlace ? rowsOfTile(columns) : kRows); }
-  int64_t strips() const { return run > 0 ? terms / run * stripsPerRun() : 0; }
+  int64_t strips() const {
+    if (run == 0) return 0;
+    return runs > 1 ? ceilDiv(v.rows.taps, runs) : terms / run * stripsPerRun();
+  }
   int64_t chunks() const {
     constexpr int64_t kFewElements = 32 * 1024, kPixels = 2048, kMost = 16;
     if (terms * g.filters > kFewElements) return 1;
@@ -49,12 +86,17 @@ struct Problem {
 };
 
 struct Strip {
-  int64_t term, count;
+  int64_t term, count, runs;
 };
 Strip stripOf(const Problem& p, int64_t i) {
+  if (p.runs > 1) {
+    const Range rows = split(p.v.rows.taps, 1, i, p.strips());
+    const int64_t runs = rows.end - rows.begin;
+    return {rows.begin * p.run, runs * p.run, runs};
+  }
   const int64_t per = p.stripsPerRun(), run = i / per, at = i % per;
   const int64_t begin = p.run * at / per;
-  return {run * p.run + begin, p.run * (at + 1) / per - begin};
+  return {run * p.run + begin, p.run * (at + 1) / per - begin, 1};
 }
 
 // What one thread packs into.
@@ -111,10 +153,10 @@ void padPixels(const View& v, const float* x, int64_t k0, int64_t kc, float* to,
     const int64_t row = k / width, image = row / v.rows.count, first = row % v.rows.count;
     const int64_t rows = minOf(v.rows.count - first, (k0 + kc - 1) / width + 1 - row);
     padRows(v, x, image, first, rows, at);
-    const int64_t end = minOf(k0 + kc, (row + rows) * width);
-    for (; k < end; k++) {
-      offsets[k - k0] = (int32_t)(at - to + (k / width - row) * v.rows.stride * pitch +
-                                  k % width * v.columns.stride * v.depth);
+    for (int64_t r = 0; r < rows; r++) {
+      const int64_t begin = (row + r) * width, end = minOf(k0 + kc, begin + width);
+      int64_t offset = at - to + r * v.rows.stride * pitch + (k - begin) * v.columns.stride * v.depth;
+      for (; k < end; k++, offset += v.columns.stride * v.depth) offsets[k - k0] = (int32_t)offset;
     }
     at += sourceRows(v, rows) * pitch;
   }
@@ -139,9 +181,11 @@ void multiplyInPlace(const Problem& p, const float* x, const float* dy, Range st
           const int64_t tap = strip.term / v.depth;
           const int64_t at = tap / v.columns.taps * v.rows.spacing * pitch +
                              tap % v.columns.taps * v.columns.spacing * v.depth + strip.term % v.depth;
-          kOffsetTiles[strip.count - 1][vectors - 1][tail != W](
-              kc, offsets, packed.a + at, 1, packed.b + j * kc,
-              c + strip.term * ldc + group * p.columns + j, ldc, k0 > pixels.begin, tail);
+          const bool many = strip.runs > 1;
+          const auto& tiles = many ? kRunsTiles[strip.runs - 2][p.run - 1] : kOffsetTiles[strip.count - 1];
+          tiles[vectors - 1][tail != W](kc, offsets, packed.a + at, many ? v.rows.spacing * pitch : 1,
+                                        packed.b + j * kc, c + strip.term * ldc + group * p.columns + j, ldc,
+                                        k0 > pixels.begin, tail);
         }
       }
     }

@@ -6,6 +6,7 @@
 #include "convolution.h"
 #include "epilogue.h"
 #include "offset_tile.h"
+#include "plane_tile.h"
 
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
@@ -21,6 +22,12 @@ const OffsetTile kOffsetTiles[kTallest][2][2] = {
 };
 
 namespace {
+
+// By columns − 1, vectors − 1.
+constexpr PlaneTile kPlaneTiles[kPlaneColumns][kPlaneVectors] = {
+    LW_PLANE_TILES(1), LW_PLANE_TILES(2), LW_PLANE_TILES(3),
+    LW_PLANE_TILES(4), LW_PLANE_TILES(5), LW_PLANE_TILES(6),
+};
 
 constexpr int64_t kBlockRows = 34 * kRows;  // × kBlockK floats of patches: in L2
 // Floats of a block of the result in scratch.
@@ -63,6 +70,16 @@ struct Problem {
     const int64_t shortest = columns <= kFewColumns ? kRowOfFew : kLongRow;
     return scattered() || ((backward ? g.width : g.outWidth) >= shortest && rows() > kBlockRows);
   }
+  // Whether vectors hold a row's pixels instead of columns: where they multiply fewer empty lanes, turning the
+  // pixels round included (which takes two instructions an element).
+  bool byPlanes(const View& v) const {
+    if (!byRows() || v.columns.stride != 1 || columns > 2 * kPlaneColumns) return false;
+    const int64_t turned = v.depth > 1 ? 2 * v.depth * v.columns.count : 0;
+    return v.terms() * columns * ceilDiv(v.columns.count, W) + turned <
+           v.terms() * v.columns.count * ceilDiv(columns, W);
+  }
+  // Floats of a source row's copy.
+  int64_t copiedPitch(const View& v) const { return byPlanes(v) ? v.depth * planePitch(v) : sourcePitch(v); }
   // A view is one block of rows: each panel of the filter is packed where it is used, into scratch.
   bool once(bool inScratch) const { return !scattered() && rows() <= blockRows(inScratch); }
   int64_t panelsAtOnce() const { return backward ? 1 : kGroup; }
@@ -75,7 +92,7 @@ struct Problem {
 int64_t rowsAtOnce(const Problem& p, const View& v, bool inScratch) {
   const int64_t most = maxOf(1, p.blockRows(inScratch) / maxOf(1, v.columns.count));
   int64_t rows = minOf(most, maxOf(1, v.rows.count));
-  while (rows > 1 && sourceRows(v, rows) * sourcePitch(v) > kSourceFloats) rows--;
+  while (rows > 1 && sourceRows(v, rows) * p.copiedPitch(v) > kSourceFloats) rows--;
   return rows;
 }
 
@@ -85,7 +102,7 @@ int64_t groupsAtOnce(const Problem& p, bool inScratch) {
   int64_t groups = minOf(most, maxOf(1, ceilDiv(p.g.height, maxOf(1, p.g.strideHeight))));
   for (int64_t i = 0; i < p.views; i++) {
     const View v = p.view(i);
-    while (groups > 1 && sourceRows(v, groups) * sourcePitch(v) > kSourceFloats) groups--;
+    while (groups > 1 && sourceRows(v, groups) * p.copiedPitch(v) > kSourceFloats) groups--;
   }
   return groups;
 }
@@ -151,9 +168,63 @@ struct Block {
   Range cols;
 };
 
+// Those of a block's terms [k0, k0 + kc) whose taps lie inside of the source for row `row` of patches, from k0
+// on: the others would add zeros.
+Range termsInside(const View& v, int64_t row, int64_t k0, int64_t kc) {
+  const Range taps = tapsInside(v.rows, v.rows.source(row));
+  const int64_t perRow = v.columns.taps * v.depth;
+  const int64_t begin = maxOf(0, taps.begin * perRow - k0), end = minOf(kc, taps.end * perRow - k0);
+  return {begin, maxOf(begin, end)};
+}
+
+// multiplyRows() where vectors hold pixels.
+void multiplyPlanes(const Problem& p, const View& v, const Block& b, int64_t image, int64_t row,
+                    int64_t count) {
+  const int64_t terms = v.terms(), padded = p.paddedColumns(), width = v.columns.count;
+  const int64_t pitch = planePitch(v), vectors = ceilDiv(width, W);
+  const int64_t begin = b.cols.begin, end = p.g.groups == 1 ? b.cols.end : p.columns;
+  for (int64_t group = 0; group < p.g.groups; group++) {
+    const float* const filter = b.packed + group * terms * padded;
+    padPlanes(v, b.source + group * v.depth, image, row, count, b.strips);
+    for (int64_t k0 = 0; k0 < terms; k0 += kBlockK) {
+      const int64_t kc = minOf(kBlockK, terms - k0);
+      int32_t offsets[kBlockK];
+      for (int64_t k = k0; k < k0 + kc;) {
+        const int64_t tap = k / v.depth, n = minOf((tap + 1) * v.depth, k0 + kc);
+        int64_t at = (tap / v.columns.taps * v.rows.spacing * v.depth + k - tap * v.depth) * pitch +
+                     tap % v.columns.taps * v.columns.spacing;
+        for (; k < n; k++, at += pitch) offsets[k - k0] = (int32_t)at;
+      }
+      for (int64_t r = 0; r < count; r++) {
+        const Range k = termsInside(v, row + r, k0, kc);
+        if (k0 > 0 && k.begin == k.end) continue;
+        const float* const x = b.strips + r * v.rows.stride * v.depth * pitch;
+        for (int64_t j = begin, columns; j < end; j += columns) {
+          // Near-equal parts of a panel of the filter.
+          const int64_t left = minOf(end, (j / kColumns + 1) * kColumns) - j;
+          columns = left / ceilDiv(left, kPlaneColumns);
+          const int64_t strips = ceilDiv(vectors, planeVectors(columns));
+          const float* const w = filter + k0 * padded + j / kColumns * kColumns * kc + j % kColumns;
+          float* const c = b.c + r * b.rowPitch + group * p.columns + j;
+          for (int64_t strip = 0; strip < strips; strip++) {
+            const int64_t at = vectors * strip / strips, n = vectors * (strip + 1) / strips - at;
+            kPlaneTiles[columns - 1][n - 1](k.end - k.begin, offsets + k.begin, x + at * W,
+                                            w + k.begin * kColumns, c + at * W * b.ldc, b.ldc, k0 > 0,
+                                            minOf(n * W, width - at * W));
+          }
+        }
+      }
+    }
+  }
+}
+
 // `count` rows of a view's patches from row `row` of an image on.
 void multiplyRows(const Problem& p, const View& v, const Block& b, int64_t image, int64_t row,
                   int64_t count) {
+  if (p.byPlanes(v)) {
+    multiplyPlanes(p, v, b, image, row, count);
+    return;
+  }
   const int64_t terms = v.terms(), padded = p.paddedColumns(), width = v.columns.count;
   const int64_t begin = b.cols.begin, end = p.g.groups == 1 ? b.cols.end : p.columns;
   const int64_t nStrips = ceilDiv(width, rowsOfTile(end - begin)), lda = v.columns.stride * v.depth;
@@ -175,6 +246,8 @@ void multiplyRows(const Problem& p, const View& v, const Block& b, int64_t image
       const int64_t step = whole ? end - begin : kColumns;
       for (int64_t j0 = begin; j0 < end; j0 += step) {
         for (int64_t r = 0; r < count; r++) {
+          const Range k = termsInside(v, row + r, k0, kc);
+          if (k0 > 0 && k.begin == k.end) continue;
           const float* const a = b.strips + r * v.rows.stride * pitch;
           float* const c = b.c + r * b.rowPitch + group * p.columns;
           for (int64_t strip = 0; strip < nStrips; strip++) {
@@ -182,9 +255,10 @@ void multiplyRows(const Problem& p, const View& v, const Block& b, int64_t image
             for (int64_t j = j0; j < j0 + step && j < end; j += kColumns) {
               const int64_t columns = minOf(kColumns, end - j), vectors = ceilDiv(columns, W);
               const int64_t tail = columns - (vectors - 1) * W;
-              kOffsetTiles[mr - 1][vectors - 1][tail != W](kc, offsets, a + i * lda, lda,
-                                                           filter + k0 * padded + j * kc,
-                                                           c + i * b.ldc + j, b.ldc, k0 > 0, tail);
+              const float* const panel = filter + k0 * padded + j * kc + k.begin * kColumns;
+              kOffsetTiles[mr - 1][vectors - 1][tail != W](k.end - k.begin, offsets + k.begin, a + i * lda,
+                                                           lda, panel, c + i * b.ldc + j, b.ldc, k0 > 0,
+                                                           tail);
             }
           }
         }
@@ -353,7 +427,7 @@ void planPatches(Call& call) {
     if (p.byRows()) {
       const int64_t rows = p.scattered() ? groups : rowsAtOnce(p, v, inScratch);
       if (inScratch) block = maxOf(block, rows * v.columns.count);
-      strips = maxOf(strips, sourceRows(v, rows) * sourcePitch(v) + W);
+      strips = maxOf(strips, sourceRows(v, rows) * p.copiedPitch(v) + W);
     } else {
       const int64_t rows = minOf(v.patches(), p.blockRows(inScratch));
       strips = maxOf(strips, (ceilDiv(rows, kRows) + 1) * kRows * packedStride(minOf(kBlockK, v.terms())));

@@ -46,11 +46,12 @@ LW_INLINE void padRows(const View& v, const float* source, int64_t image, int64_
   }
 }
 
-// The tile of gemm_tile.h over strips that are read in place: element (i, k) is at a[offsets[k] + i·lda].
+// The tile of gemm_tile.h over strips that are read in place: element (i, k) is at a[offsets[k] + row(i)].
 // The same chain of fma.
-template <int MR, int NV, bool TAIL>
-void offsetTile(int64_t kc, const int32_t* __restrict offsets, const float* __restrict a, int64_t lda,
-                const float* __restrict b, float* __restrict c, int64_t ldc, bool add, int64_t tail) {
+template <int MR, int NV, bool TAIL, class Row>
+LW_INLINE void multiplyStrip(int64_t kc, const int32_t* __restrict offsets, const float* __restrict a, Row row,
+                             const float* __restrict b, float* __restrict c, int64_t ldc, bool add,
+                             int64_t tail) {
   VF acc[MR][NV];
 #pragma GCC unroll 28
   for (int i = 0; i < MR; i++) {
@@ -66,7 +67,7 @@ void offsetTile(int64_t kc, const int32_t* __restrict offsets, const float* __re
     const float* const ak = a + offsets[k];
 #pragma GCC unroll 28
     for (int i = 0; i < MR; i++) {
-      const VF av = set1(ak[i * lda]);
+      const VF av = set1(ak[row(i)]);
 #pragma GCC unroll 8
       for (int j = 0; j < NV; j++) acc[i][j] = fma(av, bv[j], acc[i][j]);
     }
@@ -84,6 +85,13 @@ void offsetTile(int64_t kc, const int32_t* __restrict offsets, const float* __re
       }
     }
   }
+}
+// Rows that lie lda apart.
+template <int MR, int NV, bool TAIL>
+void offsetTile(int64_t kc, const int32_t* offsets, const float* a, int64_t lda, const float* b, float* c,
+                int64_t ldc, bool add, int64_t tail) {
+  multiplyStrip<MR, NV, TAIL>(
+      kc, offsets, a, [=](int64_t i) __attribute__((always_inline)) { return i * lda; }, b, c, ldc, add, tail);
 }
 using OffsetTile = void (*)(int64_t kc, const int32_t* offsets, const float* a, int64_t lda,
                             const float* b, float* c, int64_t ldc, bool add, int64_t tail);

@@ -84,26 +84,39 @@ LW_INLINE void overChannels(int64_t c, bool room, Four four, One one, Part parti
   for (; i < c; i += W) one(minOf(i, c - W));
 }
 
-// Largest value of the window, and which tap it is: the first of equals, the first NaN if there is one.
-template <int U, class I, bool Indexed, bool Partial>
+// Whether a window is one of K × K elements, all of them inside the input: its loops are unrolled then.
+template <int K>
+LW_INLINE bool wholeSquare(const Pool& s, const Taps& rows, const Taps& cols) {
+  return s.kh == K && s.kw == K && rows.end - rows.begin == K && cols.end - cols.begin == K;
+}
+
+// Largest value of the window, and which tap it is: the first of equals, the first NaN if there is one. K is
+// 0 but for whole squares.
+template <int K, int U, class I, bool Indexed, bool Partial>
 LW_INLINE void maxOfWindow(const Pool& s, const Taps& rows, const Taps& cols, const float* x, float* y,
                            I* index, int64_t n) {
+  const int64_t kw = K > 0 ? K : s.kw;
+  const int64_t top = K > 0 ? 0 : rows.begin, bottom = K > 0 ? K : rows.end;
+  const int64_t left = K > 0 ? 0 : cols.begin, right = K > 0 ? K : cols.end;
   VF best[U];
   VI at[U];
 #pragma GCC unroll 4
   for (int u = 0; u < U; u++) {
     best[u] = -infinity();
-    if (Indexed) at[u] = set1((int32_t)(rows.begin * s.kw + cols.begin));
+    if (Indexed) at[u] = set1((int32_t)(top * kw + left));
   }
-  for (int64_t i = rows.begin; i < rows.end; i++) {
+#pragma GCC unroll 3
+  for (int64_t i = top; i < bottom; i++) {
     const float* p = x + ((rows.start + i) * s.w + cols.start) * s.c;
-    for (int64_t j = cols.begin; j < cols.end; j++) {
-      const int32_t tap = (int32_t)(i * s.kw + j);
+#pragma GCC unroll 3
+    for (int64_t j = left; j < right; j++) {
+      const int32_t tap = (int32_t)(i * kw + j);
 #pragma GCC unroll 4
       for (int u = 0; u < U; u++) {
         const float* q = p + j * s.c + u * W;
         const VF v = Partial ? loadPartial(q, n) : load(q);
-        const VI take = (VI)(v > best[u]) | ((VI)(v != v) & (VI)(best[u] == best[u]));
+        // v is larger, or the first NaN.
+        const VI take = ~(VI)(v <= best[u]) & (VI)(best[u] == best[u]);
         best[u] = take ? v : best[u];
         if (Indexed) at[u] = take ? set1(tap) : at[u];
       }
@@ -132,16 +145,19 @@ void maxRows(const Pool& s, const float* x, float* y, I* index, Range r) {
       const int64_t to = (row * s.ow + o) * s.c;
       float* values = y + to;
       I* taps = index + to;
+      const bool two = wholeSquare<2>(s, rows, cols);
       overChannels(
           s.c, room,
           [&](int64_t i) __attribute__((always_inline)) {
-            maxOfWindow<4, I, Indexed, false>(s, rows, cols, from + i, values + i, taps + i, 0);
+            if (two) maxOfWindow<2, 4, I, Indexed, false>(s, rows, cols, from + i, values + i, taps + i, 0);
+            else maxOfWindow<0, 4, I, Indexed, false>(s, rows, cols, from + i, values + i, taps + i, 0);
           },
           [&](int64_t i) __attribute__((always_inline)) {
-            maxOfWindow<1, I, Indexed, false>(s, rows, cols, from + i, values + i, taps + i, 0);
+            if (two) maxOfWindow<2, 1, I, Indexed, false>(s, rows, cols, from + i, values + i, taps + i, 0);
+            else maxOfWindow<0, 1, I, Indexed, false>(s, rows, cols, from + i, values + i, taps + i, 0);
           },
           [&](int64_t n) __attribute__((always_inline)) {
-            maxOfWindow<1, I, Indexed, true>(s, rows, cols, from, values, taps, n);
+            maxOfWindow<0, 1, I, Indexed, true>(s, rows, cols, from, values, taps, n);
           });
     }
   }
@@ -177,6 +193,27 @@ LW_INLINE void meanOfWindow(const Pool& s, const Taps& rows, const Taps& cols, c
   }
 }
 
+// Whether windows lie side by side from the first pixel on: each pixel of dx has one window or none.
+bool sideBySide(const Pool& s) { return s.kh == s.sh && s.kw == s.sw && s.top == 0 && s.left == 0; }
+// Row `row` of an image's dx (at `to`) where they do. value(pixel, channel) makes ready what a pixel of a row of
+// windows hands back, a function of the column in the window. Whole vectors, of which the last of a pixel may
+// reach into the next one.
+template <class Value>
+LW_INLINE void spreadRow(const Pool& s, int64_t row, float* to, Value value) {
+  const int64_t windows = row / s.kh < s.oh ? s.ow : 0;
+  for (int64_t o = 0; o < windows; o++) {
+    float* const at = to + o * s.kw * s.c;
+    const int64_t columns = minOf(s.kw, s.w - o * s.kw);
+    // Channels of a pixel as long as they cannot overwrite the next pixel's.
+    for (int64_t i = 0; i < s.c; i += W) {
+      const int64_t channel = maxOf(0, minOf(i, s.c - W));
+      const auto of = value(o, channel);
+      for (int64_t j = 0; j < columns; j++) store(at + j * s.c + channel, of(j));
+    }
+  }
+  for (int64_t i = windows * s.kw * s.c; i < s.w * s.c; i++) to[i] = 0.0f;
+}
+
 // One pixel of dx: Σ dy of the windows whose largest element it was.
 template <int U, class I, bool Partial>
 LW_INLINE void maxGradientOf(const Pool& s, int64_t row, int64_t col, const Range& rows,
@@ -207,12 +244,25 @@ LW_INLINE void maxGradientOf(const Pool& s, int64_t row, int64_t col, const Rang
 
 template <class I>
 void maxGradientRows(const Pool& s, const float* dy, const I* index, float* dx, Range r) {
+  const bool disjoint = sideBySide(s);
   for (int64_t at = r.begin; at < r.end; at++) {
     const int64_t image = at / s.h, row = at - image * s.h;
     const Range rows = windowsOf(row, s.sh, s.top, s.kh, s.oh);
     const int64_t base = image * s.oh * s.ow * s.c;
     const bool room = roomBehind(at, r.end, s.w * s.c) &&
                       roomBehind(image * s.oh + rows.end - 1, s.n * s.oh, s.ow * s.c);
+    if (disjoint && (s.c >= W || room)) {
+      const int64_t window = row / s.kh;
+      const float* const from = dy + base + window * s.ow * s.c;
+      const I* const taps = index + base + window * s.ow * s.c;
+      const int32_t first = (int32_t)((row - window * s.kh) * s.kw);
+      spreadRow(s, row, dx + at * s.w * s.c, [=](int64_t o, int64_t channel) __attribute__((always_inline)) {
+        const VF v = load(from + o * s.c + channel);
+        const VI here = loadIndex(taps + o * s.c + channel) - first;
+        return [=](int64_t j) __attribute__((always_inline)) { return here == (int32_t)j ? v : zero(); };
+      });
+      continue;
+    }
     Windows across(s.sw, s.left, s.kw, s.ow);
     for (int64_t col = 0; col < s.w; col++, across.next()) {
       const Range cols = across.range;
@@ -337,12 +387,27 @@ void run_avgPoolGradient(const Call& call, const Run& run, int, int64_t part, in
   const float* dy = (const float*)run.ptr[call.inputs[0]];
   float* dx = (float*)run.ptr[call.outputs[0]];
   const Range r = split(s.n * s.h, 1, part, parts);
+  const bool disjoint = sideBySide(s);
   for (int64_t at = r.begin; at < r.end; at++) {
     const int64_t image = at / s.h;
     const Range rows = windowsOf(at - image * s.h, s.sh, s.top, s.kh, s.oh);
     const float* from = dy + image * s.oh * s.ow * s.c;
     const bool room = roomBehind(at, r.end, s.w * s.c) &&
                       roomBehind(image * s.oh + rows.end - 1, s.n * s.oh, s.ow * s.c);
+    if (disjoint && (s.c >= W || room)) {
+      const int64_t row = at - image * s.h;
+      const Taps down = tapsOf(row / s.kh, s.sh, s.top, s.kh, s.h);
+      const float* const own = from + row / s.kh * s.ow * s.c;
+      const auto share = [=](int64_t columns) __attribute__((always_inline)) {
+        return 1.0f / (float)((down.end - down.begin) * columns);
+      };
+      const float whole = share(s.kw), last = share(minOf(s.kw, s.w - (s.ow - 1) * s.kw));
+      spreadRow(s, row, dx + at * s.w * s.c, [=](int64_t o, int64_t channel) __attribute__((always_inline)) {
+        const VF v = load(own + o * s.c + channel) * (o < s.ow - 1 ? whole : last);
+        return [=](int64_t) __attribute__((always_inline)) { return v; };
+      });
+      continue;
+    }
     Windows across(s.sw, s.left, s.kw, s.ow);
     for (int64_t col = 0; col < s.w; col++, across.next()) {
       const Range cols = across.range;

@@ -4,6 +4,7 @@
  */
 import { findInstruction } from "../kernels/instructions.js";
 import type { Op, OpNode } from "../ops/op.js";
+import type { ReduceAttributes } from "../ops/reduce.js";
 import { broadcastShapes, type Shape, sameShape } from "../tensor/shape.js";
 import type { TensorSpec } from "../tensor/tensor.js";
 import type { GraphBuilder, Value } from "./graph.js";
@@ -46,6 +47,32 @@ const rules: Record<string, Rule> = {
     if (!a && !b) return null;
     const flags = { transposeA: transposeA !== !!a, transposeB: transposeB !== !!b };
     return builder.node(op, [a ?? inputs[0]!, b ?? inputs[1]!], flags, [spec])[0]!;
+  },
+  // where(0 < y, maxPoolGradient(dy, i), 0) → maxPoolGradient(where(0 < p, dy, 0), i), where p, i = maxPool(y):
+  // what a pooled relu hands back is masked before it is spread over the windows, since they give it to elements
+  // that p is the value of.
+  where: (builder, op, [positive, spread, zero], attributes, spec) => {
+    const gradient = spread!.node;
+    if (gradient?.op.name !== "maxPoolGradient" || literalOf(zero!) !== 0) return null;
+    const [dy, index] = gradient.inputs as [Value, Value];
+    const pooling = index.node;
+    const [nothing, y] = positive!.node?.op.name === "less" ? positive!.node.inputs : [];
+    if (pooling?.op.name !== "maxPool" || pooling.inputs[0] !== y || literalOf(nothing!) !== 0)
+      return null;
+    const p = pooling.outputs[0]!;
+    const compare = positive!.node!;
+    const mask = builder.node(compare.op, [nothing!, p], compare.attributes, [
+      { shape: p.shape, dtype: "bool" },
+    ])[0]!;
+    const masked = builder.node(op, [mask, dy, zero!], attributes, [dy])[0]!;
+    return builder.node(gradient.op, [masked, index], gradient.attributes, [spec])[0]!;
+  },
+  // Σ maxPoolGradient(dy, i) → Σ dy over all images and pixels: each dy goes to one element. A bias's gradient.
+  reduce: (builder, op, [x], attributes, spec) => {
+    const { reducer, from, to } = attributes as ReduceAttributes;
+    if (x!.node?.op.name !== "maxPoolGradient" || reducer !== "sum" || from > 1 || to !== 3)
+      return null;
+    return builder.node(op, [x!.node.inputs[0]!], attributes, [spec])[0]!;
   },
 };
 

@@ -45,6 +45,7 @@ export * from "./merging.js";
 export * from "./normalization.js";
 export * from "./pooling.js";
 export * from "./preprocessing.js";
+export * from "./radial.js";
 export {
   GRU,
   type GRULayerOptions,

@@ -16,6 +16,7 @@ import {
   logSigmoid,
   mish,
   relu6,
+  scaledTanh,
   selu,
   softShrink,
   softsign,
@@ -142,6 +143,7 @@ function activationRows() {
     tanh: simple("tanh", tanh),
     hardTanh: simple("hardTanh", hardTanh),
     tanhShrink: simple("tanhShrink", tanhShrink),
+    scaledTanh: simple("scaledTanh", scaledTanh),
     softShrink: row(
       "softShrink",
       { threshold: number({ min: 0 }, 0.5) },

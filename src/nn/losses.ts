@@ -39,7 +39,7 @@ import {
   sub,
   where,
 } from "../ops/elementwise.js";
-import { expandDims, reshape, squeeze, transpose } from "../ops/movement.js";
+import { concat, expandDims, reshape, squeeze, transpose } from "../ops/movement.js";
 import { asTensor } from "../ops/op.js";
 import { all, max, mean, sum } from "../ops/reduce.js";
 import {
@@ -459,6 +459,27 @@ export const sparseCategoricalCrossentropy = defineLoss(
     const masked = where(counts, values, 0);
     masks.set(masked, float(counts));
     return masked;
+  },
+  { sparse: true },
+);
+
+/**
+ * −log of the probability of class indices where every class scores, and one more that stands for none of them
+ * has the score −`rejection`: log(e^−rejection + Σ eˢ) − s. With scores of {@link radialBasis} it is the criterion
+ * of LeNet-5 (LeCun et al. 1998, equation 9). Of a softmax its inputs are the scores.
+ */
+export const maximumAPosteriori = defineLoss(
+  "maximumAPosteriori",
+  ["map"],
+  { rejection: 1 },
+  (labels, predictions, { rejection }) => {
+    const scores = logitsOfSoftmax(predictions) ?? predictions;
+    const index = classIndices("maximumAPosteriori", labels, predictions);
+    const none = broadcastTo(asTensor("maximumAPosteriori", -rejection), [
+      ...scores.shape.slice(0, -1),
+      1,
+    ]);
+    return sparseSoftmaxCrossEntropy(index, concat([scores, none], -1));
   },
   { sparse: true },
 );

@@ -175,6 +175,11 @@ export function tanhShrink(x: TensorLike): Tensor {
   return sub(input, tanh(input));
 }
 
+/** 1.7159 · tanh(2x/3), which is ±1 at ±1 (LeCun et al. 1998, appendix A). */
+export function scaledTanh(x: TensorLike): Tensor {
+  return mul(tanh(mul(float("scaledTanh", x), 2 / 3)), 1.7159);
+}
+
 /** x moved towards 0 by `lambda`, 0 within ±lambda. */
 export function softShrink(x: TensorLike, lambda = 0.5): Tensor {
   const input = float("softShrink", x);

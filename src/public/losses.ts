@@ -11,6 +11,7 @@ export {
   huber,
   kullbackLeiblerDivergence,
   logCosh,
+  maximumAPosteriori,
   meanAbsoluteError,
   meanAbsolutePercentageError,
   meanSquaredError,

@@ -263,6 +263,18 @@ describe("memory plan", () => {
     expect(large).toEqual([]);
   });
 
+  test("what a pooled relu hands back is masked, and summed for the bias, before it is spread", () => {
+    const inputs = [input("x", [2, 9, 8, 3]), input("w", [3, 3, 3, 4]), input("b", [4])];
+    const program = compiled(inputs, (x, w, b) => {
+      const loss = lw.maxPool(lw.conv2d(x!, w!).add(b!).relu(), 2, { strides: 2 }).square().sum();
+      return gradientsOf(loss, [w!, b!]);
+    });
+    // No pass over as many elements as the convolution gives, but for the spreading itself.
+    const passes = program.calls.filter(({ kernel }) => kernel === "map" || kernel === "reduce");
+    for (const { tile } of passes) expect(sizeOf(tile!.dims)).toBeLessThanOrEqual(2 * 3 * 3 * 4);
+    expect(kernels(program).filter((kernel) => kernel === "maxPoolGradient").length).toBe(1);
+  });
+
   test("what a variable's old value makes is kept, not the old value: the update stays in place", () => {
     const v = zeros("v", [64, 128]);
     const program = compiled([input("x", [64, 128])], (x) => {

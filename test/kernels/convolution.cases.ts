@@ -235,7 +235,42 @@ const shapes: readonly Options[] = [
   { batch: 1, size: [4, 4], channels: 0, filters: 3, kernel: [3, 3], pad: [1, 1] },
   { batch: 1, size: [4, 4], channels: 3, filters: 0, kernel: [3, 3], pad: [1, 1] },
   { batch: 2, size: [3, 3], channels: 2, filters: 3, kernel: [5, 5] },
+  // Few columns in long rows: 1 to 13 of them, whole vectors of pixels and not, in groups, over a stride.
+  { batch: 8, size: [14, 14], channels: 6, filters: 16, kernel: [5, 5] },
+  { batch: 9, size: [28, 28], channels: 1, filters: 6, kernel: [5, 5], pad: [2, 2] },
+  ...[2, 3, 4, 5, 7, 11, 13].map((columns) => ({
+    batch: 3,
+    size: [20, 17 + 3 * columns] as const,
+    channels: columns,
+    filters: columns + 1,
+    kernel: [3, 4] as const,
+    pad: [1, 2] as const,
+  })),
+  { batch: 4, size: [19, 23], channels: 12, filters: 8, kernel: [3, 3], pad: [2, 1], groups: 4 },
+  {
+    batch: 4,
+    size: [18, 40],
+    channels: 3,
+    filters: 70,
+    kernel: [5, 4],
+    strides: [2, 2],
+    pad: [1, 2],
+  },
+  {
+    batch: 4,
+    size: [30, 31],
+    channels: 2,
+    filters: 3,
+    kernel: [4, 2],
+    dilation: [3, 5],
+    pad: [4, 3],
+  },
+  // Padding that some rows have nothing but, and more terms than a block.
+  { batch: 3, size: [17, 16], channels: 5, filters: 80, kernel: [7, 2], pad: [6, 1] },
 ];
+
+/** The first of the shapes of few columns. */
+const few = shapes.findIndex(({ batch, channels }) => batch === 8 && channels === 6);
 
 /** Where Winograd's algorithm is taken: tiles of four and of two, cut at every side, odd channels. */
 const cut: readonly Options[] = [
@@ -276,7 +311,7 @@ export const convolutionCases: readonly KernelCase[] = kernels.flatMap((kernel) 
     biased(convolution(kernel, winograd[i]!)),
     updating(convolution(kernel, winograd[i]!)),
   ]),
-  ...[2, 4, 7, 9, 10, 13, 18, 21, 24, 25].flatMap((i) => [
+  ...[2, 4, 7, 9, 10, 13, 18, 21, 24, 25, few, few + 1, few + 9].flatMap((i) => [
     biased(convolution(kernel, shapes[i]!)),
     updating(convolution(kernel, shapes[i]!)),
   ]),

@@ -20,6 +20,11 @@ const shapes: number[][] = [
   [2, 4, 4, 0, 2, 2, 2, 2, 0, 0, 2, 2],
   [2, 4, 4, 3, 5, 5, 1, 1, 0, 0, 0, 0],
   [4, 32, 32, 24, 2, 2, 2, 2, 0, 0, 16, 16],
+  // Side by side: cut at the far edges, rows and columns without a window, few and odd channels.
+  [2, 7, 9, 11, 2, 2, 2, 2, 0, 0, 4, 5],
+  [3, 8, 7, 5, 3, 2, 3, 2, 0, 0, 2, 3],
+  [2, 11, 5, 33, 3, 3, 3, 3, 0, 0, 4, 2],
+  [5, 6, 6, 1, 2, 2, 2, 2, 0, 0, 3, 3],
 ];
 
 const size = (dims: readonly number[]): number => dims.reduce((a, b) => a * b, 1);

@@ -56,6 +56,28 @@ const own: readonly LayerSample[] = [
     weights: { kernel: [3, 2] },
   },
   {
+    title: "radialBasis",
+    make: () =>
+      layers.radialBasis({
+        units: 2,
+        centers: [
+          [1, -1, 0.5],
+          [0, 2, -1],
+        ],
+        activation: "softmax",
+      }),
+    inputs: [[4, 3]],
+    output: [2],
+    weights: { centers: [2, 3] },
+  },
+  {
+    title: "radialBasis on sequences",
+    make: () => layers.radialBasis({ units: 5 }),
+    inputs: [[2, 4, 3]],
+    output: [4, 5],
+    weights: { centers: [5, 3] },
+  },
+  {
     title: "activation",
     make: () => layers.activation({ activation: "softplus" }),
     inputs: [[2, 3]],

@@ -64,10 +64,14 @@ describe("parameters", () => {
     ["resnet110 (1.7 million in the paper)", () => resnet({ depth: 110 }), thin(110)],
     ["googlenet of the paper (BVLC's Caffe model)", () => googlenet(), 6_998_552],
     ["googlenet with norms (torchvision)", () => googlenet({ variant: "batchNorm" }), 6_624_904],
-    // C1 6·26, S2 6·2, C3 60·25 + 16, S4 16·2, C5 120·401, F6 84·121: 60,000 in the paper; the output
-    // is dense here.
+    // C1 6·26, S2 6·2, C3 60·25 + 16, S4 16·2, C5 120·401, F6 84·121.
     [
       "lenet5 of the paper",
+      () => lenet5({ variant: "original", output: "rbf", inputShape: [32, 32, 1] }),
+      60_000,
+    ],
+    [
+      "lenet5 of the paper with a dense output",
       () => lenet5({ variant: "original", inputShape: [32, 32, 1] }),
       60_000 + 84 * 10 + 10,
     ],
@@ -156,6 +160,57 @@ describe("shapes and multiply-adds", () => {
       [1, 1, 120],
     ]);
     expect(shapeAt(lenet5(), "c1")).toEqual([28, 28, 6]);
+  });
+
+  test("lenet5's connections as the paper counts them", () => {
+    const model = lenet5({ variant: "original", output: "rbf", inputShape: [32, 32, 1] });
+    // For each output of a layer its inputs and a bias. S2 and S4: four inputs, which share a coefficient. C3's
+    // units have weights for the maps of the table, the ten output units 84 inputs each.
+    const pixels = (name: string) => (shapeAt(model, name) as number[]).slice(0, -1);
+    const area = (name: string) => pixels(name).reduce((a, b) => a * b, 1);
+    const own = (name: string) => model.getLayer(name).weights.reduce((sum, w) => sum + w.size, 0);
+    const convolutions = ["c1", "c3", "c5"].map((name) => own(name) * area(name));
+    const means = ["s2", "s4"].map((name) => (own(name) / 2) * area(name) * 5);
+    expect(convolutions).toEqual([122_304, 151_600, 48_120]);
+    expect(means).toEqual([5_880, 2_000]);
+    const all = [...convolutions, ...means, own("f6"), 84 * 10];
+    expect(all.reduce((a, b) => a + b)).toBe(340_908);
+  });
+
+  test("lenet5's output units are drawings that are not trained", async () => {
+    const model = lenet5({ variant: "original", output: "rbf", classifierActivation: "linear" });
+    const layer = model.getLayer("predictions");
+    expect(layer.trainableWeights).toEqual([]);
+    const [codes] = layer.getWeights();
+    expect(codes!.shape).toEqual([10, 84]);
+    expect(new Set(codes!.dataSync())).toEqual(new Set([1, -1]));
+    // At a code the score is 0, and no other unit is as near: codes differ by 4 for each pixel.
+    const scores = (layer.call as (x: lw.Tensor) => lw.Tensor).call(layer, codes!);
+    const values = scores.arraySync() as number[][];
+    values.forEach((row, i) => {
+      row.forEach((v, j) => {
+        if (i === j) expect(Math.abs(v)).toBe(0);
+        else expect(v).toBeLessThanOrEqual(-4 * 8);
+      });
+    });
+    expect(() => lenet5({ output: "rbf" })).toThrow(
+      'models.lenet5(): expected `output` "rbf" with variant "original" and 10 classes, got variant "modern" and 10 classes',
+    );
+  });
+
+  test("lenet5 of the paper learns by its own criterion", async () => {
+    lw.setRandomSeed(3);
+    const { train } = lw.datasets.digits({ train: 200, test: 10 });
+    const model = lenet5({ variant: "original", output: "rbf" });
+    model.compile({
+      optimizer: lw.optimizers.adam({ learningRate: 5e-3 }),
+      loss: lw.losses.maximumAPosteriori(),
+      metrics: ["accuracy"],
+    });
+    const history = await model.fit(train.x, train.y, { epochs: 12, batchSize: 10, verbose: 0 });
+    const { loss, accuracy } = history.history as Record<string, number[]>;
+    expect(loss!.at(-1)!).toBeLessThan(loss![0]! / 2);
+    expect(accuracy!.at(-1)!).toBeGreaterThan(0.8);
   });
 });
 

@@ -49,6 +49,7 @@ const formulas: {
   logSigmoid: (x) => -softplus(-x),
   tanh: Math.tanh,
   hardTanh: (x) => clip(x, -1, 1),
+  scaledTanh: (x) => 1.7159 * Math.tanh((2 * x) / 3),
   tanhShrink: (x) => x - Math.tanh(x),
   softShrink: (x) => Math.sign(x) * Math.max(Math.abs(x) - 0.5, 0),
   hardShrink: (x) => (Math.abs(x) > 0.5 ? x : 0),

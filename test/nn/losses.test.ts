@@ -211,7 +211,7 @@ describe("values and gradients", () => {
 
   test("every loss is among them", () => {
     const tested = new Set(Object.keys(cases).map((name) => name.split(",")[0]!));
-    tested.add("sparseCategoricalCrossentropy"); // below
+    for (const name of ["sparseCategoricalCrossentropy", "maximumAPosteriori"]) tested.add(name); // below
     expect([...tested].sort()).toEqual(losses.lossNames().sort());
   });
 });
@@ -262,6 +262,31 @@ describe("sparse categorical cross-entropy", () => {
   test("labels of the wrong shape are an error with advice", () => {
     const loss = losses.sparseCategoricalCrossentropy();
     expect(() => loss(tensor([[1, 0, 0]]), softmax(logits))).toThrow(/categoricalCrossentropy/);
+  });
+});
+
+describe("maximum a posteriori", () => {
+  const s = uniform(9, 4 * 3, -6, 0);
+  const labels = [2, 0, 1, 1];
+  const want = (rejection: number) =>
+    labels.map((label, r) => {
+      const row = [...s.subarray(r * 3, r * 3 + 3)];
+      return Math.log(Math.exp(-rejection) + total(row.map((v) => Math.exp(v)))) - row[label]!;
+    });
+
+  test.each([0, 1, 12])("against the paper's formula, rejection %s", (rejection) => {
+    const loss = losses.maximumAPosteriori({ rejection });
+    const scores = leaf(s, [4, 3], "float32");
+    expectClose(loss(tensor(labels), scores).dataSync(), want(rejection), { rtol: 1e-6 });
+    // Scores are found behind a softmax, and labels may be a column.
+    const behind = loss(tensor(labels, [4, 1]), softmax(scores));
+    expectClose(behind.dataSync(), want(rejection), { rtol: 1e-6 });
+    expectGradient((x) => loss(tensor(labels), x!), [scores]);
+  });
+
+  test("labels of the wrong shape are an error", () => {
+    const loss = losses.maximumAPosteriori();
+    expect(() => loss(tensor([[1, 0, 0]]), leaf(s, [4, 3], "float32"))).toThrow(ShapeError);
   });
 });
 

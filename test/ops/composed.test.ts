@@ -45,6 +45,7 @@ const functions: readonly [
   ["hardSwish", (x) => lw.hardSwish(x), (x) => x * Math.max(0, Math.min(1, x / 6 + 0.5)), [-3, 3]],
   ["hardTanh", (x) => lw.hardTanh(x), (x) => Math.max(-1, Math.min(1, x)), [-1, 1]],
   ["logSigmoid", (x) => lw.logSigmoid(x), (x) => Math.log(sigmoid(x)), []],
+  ["scaledTanh", (x) => lw.scaledTanh(x), (x) => 1.7159 * Math.tanh((2 * x) / 3), []],
   ["tanhShrink", (x) => lw.tanhShrink(x), (x) => x - Math.tanh(x), []],
   [
     "softShrink",

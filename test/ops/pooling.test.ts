@@ -78,6 +78,37 @@ onEachBackend("images", () => {
     expect(backward(x).max().dataSync()[0]).toBe(1);
   });
 
+  test.each([
+    ["side by side", 2, 2, "valid"],
+    ["overlapping", 3, 1, "same"],
+  ] as const)(
+    "the gradient of a pooled relu, its bias and the relu itself, windows %s",
+    (_, size, strides, padding) => {
+      const [h, w, c] = [5, 6, 3];
+      const x = lw.tensor(uniform(5, 2 * h * w * c), [2, h, w, c]).sub(0.6);
+      const bias = lw.tensor([0.1, -0.2, 0.3]);
+      const f = (y: lw.Tensor) => lw.maxPool(y, size, { strides, padding });
+      const scale = filled(f(x).shape, (i) => 1 + (i % 5));
+      const loss = (y: lw.Tensor) => f(y).mul(scale).sum();
+      // One chain whole, in which the compiler may mask first; and in two runs, in which it cannot.
+      const whole = lw.grad((b: lw.Tensor) => loss(x.add(b).relu()))(bias);
+      const y = x.add(bias).relu();
+      y.dataSync();
+      const dy = lw.grad(loss)(y).dataSync();
+      const [values, sums] = [y.dataSync(), new Float64Array(c)];
+      dy.forEach((d, i) => {
+        if (values[i]! > 0) sums[i % c]! += d;
+      });
+      expect([...whole.dataSync()]).toEqual([...sums]);
+      const dx = lw
+        .grad((z: lw.Tensor) => loss(z.add(bias).relu()))(x)
+        .dataSync();
+      expect([...dx]).toEqual([...dy].map((d, i) => (values[i]! > 0 ? d : 0)));
+      // The relu's value is an intermediate that has a gradient of its own.
+      expect(dy.some((d, i) => d > 0 && values[i]! === 0)).toBe(true);
+    },
+  );
+
   test("windows of more than 256 elements, and the second derivative through them", () => {
     const x = lw.tensor(uniform(2, 2 * 20 * 18), [2, 20, 18, 1]);
     const f = (a: lw.Tensor): lw.Tensor => lw.maxPool(a, [17, 16], { strides: 1 });

@@ -1,12 +1,15 @@
 /** LeNet-5 (LeCun et al. 1998), as it was and as it is built today. */
+import { ArgumentError, expected } from "../../errors.js";
 import { choice, type OptionsOf, parseOptions } from "../../layers/config.js";
 import { connectedConv2d } from "../../layers/connected.js";
 import { conv2d, depthwiseConv2d } from "../../layers/convolution.js";
 import { dense, flatten } from "../../layers/core.js";
 import { averagePooling2d, maxPooling2d } from "../../layers/pooling.js";
+import { radialBasis } from "../../layers/radial.js";
 import type { SymbolicTensor } from "../../layers/symbolic.js";
 import { type Model, model } from "../model.js";
 import { image, networkOptions } from "./blocks.js";
+import { digitCodes } from "./digitcodes.js";
 
 /** Which maps of S2 each map of C3 sees: Table I of the paper. */
 const connections = [
@@ -23,6 +26,11 @@ const lenet5Options = {
    * tanh, trainable subsampling, the table of connections.
    */
   variant: choice(["modern", "original"], "modern"),
+  /**
+   * "dense", or with the original "rbf": squared distances of F6 to drawings of the ten digits, which are
+   * not trained. Compiled with the loss `maximumAPosteriori` that is the paper's training criterion.
+   */
+  output: choice(["dense", "rbf"], "dense"),
 };
 
 /** Options of {@link lenet5}. */
@@ -31,9 +39,10 @@ export type Lenet5Options = OptionsOf<typeof lenet5Options>;
 /**
  * LeNet-5 for images of 28×28 (the first convolution pads them) or 32×32.
  *
- * "original" has the paper's 60,000 trainable parameters up to F6: C1 156, S2 12, C3 1,516, S4 32, C5
- * 48,120, F6 10,164. Two things differ: tanh is not scaled to 1.7159 · tanh(2x/3), and the output is
- * softmax over a dense layer (850 more) in place of distances to drawn characters. "modern" has 61,706.
+ * "original" is the paper's: the table of connections, trainable subsampling, 1.7159 · tanh(2x/3), and with
+ * `output: "rbf"` its output too: 60,000 trainable parameters, which are C1 156, S2 12, C3 1,516, S4 32, C5
+ * 48,120 and F6 10,164, and 340,908 connections. With the dense output there are 850 more. "modern" has 61,706.
+ * @throws ArgumentError for "rbf" with another variant or number of classes.
  */
 export function lenet5(options: Lenet5Options = {}): Model {
   const o = parseOptions("models.lenet5()", lenet5Options, options);
@@ -42,12 +51,21 @@ export function lenet5(options: Lenet5Options = {}): Model {
   // 32×32 is what the paper pads its digits to.
   const padding = Math.min(height, width) < 32 ? "same" : "valid";
   const features = o.variant === "original" ? original(x, padding) : modern(x, padding);
-  const outputs = dense({
-    units: o.classes,
-    activation: o.classifierActivation,
-    name: "predictions",
-  }).apply(features);
+  const classifier = { units: o.classes, activation: o.classifierActivation, name: "predictions" };
+  const outputs = (
+    o.output === "dense" ? dense(classifier) : radialBasis({ ...classifier, ...codes(o) })
+  ).apply(features);
   return model({ inputs: x, outputs, name: o.name ?? "lenet5" });
+}
+
+/** The centres of the paper's output. */
+function codes({ variant, classes }: { variant: string; classes: number }) {
+  if (variant !== "original" || classes !== digitCodes.length) {
+    const given = `variant "${variant}" and ${classes} classes`;
+    const wanted = '`output` "rbf" with variant "original" and 10 classes';
+    throw new ArgumentError(expected("models.lenet5()", wanted, given));
+  }
+  return { centers: digitCodes, trainable: false };
 }
 
 function modern(x: SymbolicTensor, padding: "same" | "valid"): SymbolicTensor {
@@ -62,17 +80,17 @@ function modern(x: SymbolicTensor, padding: "same" | "valid"): SymbolicTensor {
 }
 
 function original(x: SymbolicTensor, padding: "same" | "valid"): SymbolicTensor {
-  const tanh = { activation: "tanh" } as const;
+  const squashed = { activation: "scaledTanh" } as const;
   /** Means of 2×2, times a coefficient, plus a bias, both learned for each map. */
   const subsample = (y: SymbolicTensor, name: string): SymbolicTensor =>
-    depthwiseConv2d({ kernelSize: 1, depthwiseInitializer: "ones", ...tanh, name }).apply(
+    depthwiseConv2d({ kernelSize: 1, depthwiseInitializer: "ones", ...squashed, name }).apply(
       averagePooling2d({ name: `${name}_mean` }).apply(y),
     );
-  let y = conv2d({ filters: 6, kernelSize: 5, padding, ...tanh, name: "c1" }).apply(x);
+  let y = conv2d({ filters: 6, kernelSize: 5, padding, ...squashed, name: "c1" }).apply(x);
   y = subsample(y, "s2");
-  y = connectedConv2d({ connections, kernelSize: 5, ...tanh, name: "c3" }).apply(y);
+  y = connectedConv2d({ connections, kernelSize: 5, ...squashed, name: "c3" }).apply(y);
   y = subsample(y, "s4");
-  y = conv2d({ filters: 120, kernelSize: 5, ...tanh, name: "c5" }).apply(y);
+  y = conv2d({ filters: 120, kernelSize: 5, ...squashed, name: "c5" }).apply(y);
   y = flatten({ name: "flatten" }).apply(y);
-  return dense({ units: 84, ...tanh, name: "f6" }).apply(y);
+  return dense({ units: 84, ...squashed, name: "f6" }).apply(y);
 }
