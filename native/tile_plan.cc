@@ -91,6 +91,33 @@ bool keepsFirst(const std::vector<Value>& values, const Value& value) {
   return other.op == i_constFloat && other.k0 == 0;
 }
 
+// select(c, x, 0) · k becomes select(c, x · k, 0) where k is a positive constant: the same bits, and a pair. It is
+// what dropout's gradient looks like.
+void scaleBeforeKeeping(std::vector<Value>& values, int nInputs) {
+  for (size_t v = (size_t)nInputs; v < values.size(); v++) {
+    Value& value = values[v];
+    for (int argument = 0; value.op == i_mul && argument < 2; argument++) {
+      const int f = value.args[argument], k = value.args[1 - argument];
+      if (f < nInputs || k < nInputs || values[(size_t)k].op != i_constFloat) continue;
+      Value& first = values[(size_t)f];
+      float factor;
+      memcpy(&factor, &values[(size_t)k].k0, 4);
+      if (!value.needed || first.uses != 1 || !keepsFirst(values, first) || !(factor > 0 && factor <= 1e30f)) continue;
+      const int chosen = first.args[1], mask = first.args[0], zero = first.args[2];
+      first.op = i_mul;
+      first.args[0] = chosen;
+      first.args[1] = k;
+      first.args[2] = -1;
+      first.uniform = values[(size_t)chosen].uniform;
+      first.column = values[(size_t)chosen].column;
+      value.op = i_select;
+      value.args[0] = mask;
+      value.args[1] = f;
+      value.args[2] = zero;
+    }
+  }
+}
+
 // Joins instructions into pairs: one pass over the lanes instead of two.
 void findPairs(std::vector<Value>& values, int nInputs) {
   for (size_t v = (size_t)nInputs; v < values.size(); v++) {
@@ -356,6 +383,7 @@ std::string TilePlanner::build() {
     }
   }
   for (int r = 0; r < nResults; r++) values[resultValue[r]].uses++;
+  scaleBeforeKeeping(values, nInputs);
   findPairs(values, nInputs);
   // Where an op reads what value v reads: at its pair's second, if it has one.
   const auto placeOf = [&](size_t v) { return values[v].pairedBy >= 0 ? values[v].pairedBy : (int)v; };

@@ -123,72 +123,116 @@ LW_INLINE auto argumentPartial(const T* p, int64_t i, int64_t rest) {
 LW_INLINE VL wideProduct(VL a, VL multiplier) { return mulEven((VU)a, (VU)multiplier); }
 
 // The words of W / 2 counters, one in each 64-bit lane of c0..c3, put in order: counter i's four in 128 bits
-// of their own.
+// of their own. The counters stand in the lanes as counterOfLane says.
 LW_INLINE void inOrder(VL c0, VL c1, VL c2, VL c3, VI& first, VI& second) {
-  const VL low = 0xffffffffull - (VL){};
-  const VL a = (c0 & low) | c1 << 32, b = (c2 & low) | c3 << 32;
-  VI pick0 = {}, pick1 = {};  // interleaves 64-bit lanes: the first and the second half
+  VI odd = {}, low = {}, high = {};
   for (int l = 0; l < W; l++) {
-    const int pair = l / 2, from = pair / 2 * 2 + l % 2 + (pair % 2 ? W : 0);
-    pick0[l] = from;
-    pick1[l] = from + W / 2;
+    odd[l] = l % 2 ? W + l : l;
+    low[l] = l / 4 * 4 + l % 2 + (l / 2 % 2 ? W : 0);
+    high[l] = low[l] + 2;
   }
-  first = __builtin_shuffle((VI)a, (VI)b, pick0);
-  second = __builtin_shuffle((VI)a, (VI)b, pick1);
+  const VI a = __builtin_shuffle((VI)c0, (VI)(c1 << 32), odd), b = __builtin_shuffle((VI)c2, (VI)(c3 << 32), odd);
+  first = __builtin_shuffle(a, b, low);
+  second = __builtin_shuffle(a, b, high);
 }
+// Which of W / 2 counters a 64-bit lane has: inOrder takes the lower of each pair of lanes to its first half.
+LW_INLINE uint64_t counterOfLane(int lane) { return (uint64_t)(lane / 2 + lane % 2 * (W / 4)); }
 
-// What names a stream of random numbers, beside the counter.
+constexpr uint32_t kMultiplier0 = 0xd2511f53u, kMultiplier1 = 0xcd9e8d57u;
+constexpr uint32_t kStep0 = 0x9e3779b9u, kStep1 = 0xbb67ae85u;
+
+// What names a stream of random numbers, beside the counter, and the rounds' keys in all lanes: from memory
+// they cost nothing, made in each round as much as the multiplications.
 struct Stream {
   uint32_t seed, keyWord, counterWord, step;
+  VL key0[10], key1[10];
 };
-LW_INLINE Stream streamOf(const void* seed, const void* step, const TileOp& op) {
-  Stream s{0, op.k0, op.k1, 0};
+LW_INLINE void openStream(Stream& s, const void* seed, const void* step, const TileOp& op) {
   memcpy(&s.seed, seed, 4);
   memcpy(&s.step, step, 4);
-  return s;
+  s.keyWord = op.k0;
+  s.counterWord = op.k1;
+  VL k0 = (uint64_t)s.seed - (VL){}, k1 = (uint64_t)s.keyWord - (VL){};
+  for (int round = 0; round < 10; round++) {
+    s.key0[round] = k0;
+    s.key1[round] = k1;
+    k0 += (uint64_t)kStep0 - (VL){};  // what runs into the high halves never matters
+    k1 += (uint64_t)kStep1 - (VL){};
+  }
 }
 
-// Philox 4×32-10 (Salmon et al., SC 2011) for W counters at once, 4·W words: two vectors of counters,
-// one in each 64-bit lane, so that a product's halves need no shuffling.
-LW_INLINE void philoxWords(const Stream& stream, uint32_t counter, uint32_t lastWord, VI words[4]) {
+// Philox 4×32-10 (Salmon et al., SC 2011) for V·W/2 counters at once: V vectors of counters, one in each 64-bit
+// lane, so that a product's halves need no shuffling. Two of them keep the multipliers
+// busier than one; four brought little more and need more registers than there are. As counters differ in their first word only, the first round's second product and the second
+// round's first are the same for all of them.
+template <int V>
+LW_INLINE void philoxWords(const Stream& stream, uint32_t counter, uint32_t lastWord, VI words[2 * V]) {
   VL lane = {};
-  for (int l = 0; l < W / 2; l++) lane[l] = (uint64_t)l;
-  const VL m0 = 0xd2511f53ull - (VL){}, m1 = 0xcd9e8d57ull - (VL){};
-  // Sums may run into the high halves, which never matter.
-  VL c0[2] = {lane + counter, lane + (counter + W / 2)};
-  VL c1[2], c2[2], c3[2];
-  for (int v = 0; v < 2; v++) {
-    c1[v] = (uint64_t)stream.counterWord - (VL){};
-    c2[v] = (uint64_t)stream.step - (VL){};
-    c3[v] = (uint64_t)lastWord - (VL){};
+  for (int l = 0; l < W / 2; l++) lane[l] = counterOfLane(l);
+  const VL m0 = (uint64_t)kMultiplier0 - (VL){}, m1 = (uint64_t)kMultiplier1 - (VL){};
+  const auto all = [](uint32_t x) { return (uint64_t)x - (VL){}; };
+  const uint64_t p1 = (uint64_t)kMultiplier1 * stream.step;
+  const uint64_t p0 = (uint64_t)kMultiplier0 * ((uint32_t)(p1 >> 32) ^ stream.counterWord ^ stream.seed);
+  VL c0[V], c1[V], c2[V], c3[V];
+#pragma GCC unroll 8
+  for (int v = 0; v < V; v++) {
+    // Sums may run into the high halves, which never matter.
+    const VL p = wideProduct(lane + (counter + (uint32_t)(v * W / 2)), m0);
+    c2[v] = (p >> 32) ^ all(lastWord ^ stream.keyWord);
+    c3[v] = p;
   }
-  VL k0 = (uint64_t)stream.seed - (VL){}, k1 = (uint64_t)stream.keyWord - (VL){};
-#pragma GCC unroll 10
-  for (int round = 0; round < 10; round++) {
-#pragma GCC unroll 2
-    for (int v = 0; v < 2; v++) {
-      const VL p0 = wideProduct(c0[v], m0), p1 = wideProduct(c2[v], m1);
-      c0[v] = (p1 >> 32) ^ c1[v] ^ k0;
-      c1[v] = p1;
-      c2[v] = (p0 >> 32) ^ c3[v] ^ k1;
-      c3[v] = p0;
+#pragma GCC unroll 8
+  for (int v = 0; v < V; v++) {
+    const VL p = wideProduct(c2[v], m1);
+    c0[v] = (p >> 32) ^ all((uint32_t)p1 ^ (stream.seed + kStep0));
+    c1[v] = p;
+    c2[v] = c3[v] ^ all((uint32_t)(p0 >> 32) ^ (stream.keyWord + kStep1));
+    c3[v] = all((uint32_t)p0);
+  }
+#pragma GCC unroll 8
+  for (int round = 2; round < 10; round++) {
+    const VL key0 = stream.key0[round], key1 = stream.key1[round];
+#pragma GCC unroll 8
+    for (int v = 0; v < V; v++) {
+      const VL q0 = wideProduct(c0[v], m0), q1 = wideProduct(c2[v], m1);
+      c0[v] = (q1 >> 32) ^ (c1[v] ^ key0);
+      c1[v] = q1;
+      c2[v] = (q0 >> 32) ^ (c3[v] ^ key1);
+      c3[v] = q0;
     }
-    k0 += 0x9e3779b9ull - (VL){};
-    k1 += 0xbb67ae85ull - (VL){};
   }
-  for (int v = 0; v < 2; v++) inOrder(c0[v], c1[v], c2[v], c3[v], words[2 * v], words[2 * v + 1]);
+#pragma GCC unroll 8
+  for (int v = 0; v < V; v++) inOrder(c0[v], c1[v], c2[v], c3[v], words[2 * v], words[2 * v + 1]);
+}
+
+// One counter's four words.
+inline void philoxOne(const Stream& stream, uint32_t counter, uint32_t lastWord, uint32_t words[4]) {
+  uint32_t c0 = counter, c1 = stream.counterWord, c2 = stream.step, c3 = lastWord;
+  uint32_t k0 = stream.seed, k1 = stream.keyWord;
+  for (int round = 0; round < 10; round++) {
+    const uint64_t p0 = (uint64_t)kMultiplier0 * c0, p1 = (uint64_t)kMultiplier1 * c2;
+    c0 = (uint32_t)(p1 >> 32) ^ (c1 ^ k0);
+    c1 = (uint32_t)p1;
+    c2 = (uint32_t)(p0 >> 32) ^ (c3 ^ k1);
+    c3 = (uint32_t)p0;
+    k0 += kStep0;
+    k1 += kStep1;
+  }
+  words[0] = c0;
+  words[1] = c1;
+  words[2] = c2;
+  words[3] = c3;
 }
 
 LW_INLINE void philoxBlock(const Stream& stream, uint32_t counter, int32_t* out) {
   VI words[4];
-  philoxWords(stream, counter, 0, words);
+  philoxWords<2>(stream, counter, 0, words);
   for (int v = 0; v < 4; v++) store(out + v * W, words[v]);
 }
 
-// Runs `block`, which writes `kLanes` lanes for W counters, over n lanes from linear index `index` on.
-template <int kLanes, class Block>
+// Runs `block`, which writes `kLanes` lanes, kPerCounter of each counter, over n lanes from linear index `index` on.
+template <int kLanes, int kPerCounter, class Block>
 LW_INLINE void drawLanes(int32_t* d, int64_t n, int64_t index, Block block) {
-  constexpr int kPerCounter = kLanes / W;
   int64_t i = 0;
   // A counter makes several lanes; a tile may begin inside one.
   const int64_t skip = index & (kPerCounter - 1);
@@ -206,14 +250,15 @@ LW_INLINE void drawLanes(int32_t* d, int64_t n, int64_t index, Block block) {
       memcpy(d + i, lanes + from, count * 4);
       i += count;
     }
-    counter += W;
+    counter += kLanes / kPerCounter;
   }
 }
 
 template <int>
 void run_philox(SIGNATURE) {
-  const Stream stream = streamOf(pa, pb, op);
-  drawLanes<4 * W>((int32_t*)dst, n, index,
+  Stream stream;
+  openStream(stream, pa, pb, op);
+  drawLanes<4 * W, 4>((int32_t*)dst, n, index,
                    [&](uint32_t counter, int32_t* out) { philoxBlock(stream, counter, out); });
 }
 
@@ -223,47 +268,54 @@ LW_INLINE VB highByte(uint32_t threshold) { return (int8_t)(threshold >> 24 ^ 0x
 
 // Where a byte is the threshold's, the same byte of the counter that ends in 1 decides, then in 2, and in 3.
 // `rest` is what of the threshold is left; nothing is below 0.
-__attribute__((noinline)) void decideTies(const Stream& stream, uint32_t counter, uint32_t rest, VB below[4],
-                                         VB open[4]) {
+inline bool tieIsBelow(const Stream& stream, uint32_t counter, int byte, uint32_t rest) {
   for (uint32_t last = 1; rest != 0; last++, rest <<= 8) {
-    const VB limit = highByte(rest);
-    VI words[4];
-    VB ties = {};
-    philoxWords(stream, counter, last, words);
-    for (int v = 0; v < 4; v++) {
-      const VB byte = signedBytes(words[v]);
-      below[v] |= open[v] & (byte < limit);
-      open[v] &= byte == limit;
-      ties |= open[v];
+    uint32_t words[4];
+    philoxOne(stream, counter, last, words);
+    const uint32_t x = words[byte / 4] >> byte % 4 * 8 & 0xff, limit = rest >> 24;
+    if (x != limit) return x < limit;
+  }
+  return false;
+}
+
+// Settles the ties among the kBytes results of the counters from `counter` on: one at a time, as they are rare
+// and the processor has several in hand.
+template <int kBytes>
+__attribute__((noinline)) void decideTies(const Stream& stream, uint32_t counter, uint32_t rest, const uint8_t* tied,
+                                         int32_t* out) {
+  for (int i = 0; i < kBytes; i += 8) {
+    uint64_t eight;
+    memcpy(&eight, tied + i, 8);
+    for (; eight != 0; eight &= eight - 1) {
+      const int at = i + __builtin_ctzll(eight) / 8;
+      out[at] = tieIsBelow(stream, counter + (uint32_t)at / 16, at % 16, rest);
     }
-    if (!anyLane((VI)ties)) return;
   }
 }
 
 // A byte decides for most lanes, so a counter makes 16.
 template <int>
 void run_philoxBelow(SIGNATURE) {
-  const Stream stream = streamOf(pa, pb, op);
+  constexpr int V = 2, kBytes = V * 8 * W;
+  Stream stream;
+  openStream(stream, pa, pb, op);
   const VB limit = highByte(op.k2);
   const uint32_t rest = op.k2 << 8;
-  drawLanes<16 * W>((int32_t*)dst, n, index, [&](uint32_t counter, int32_t* out) {
-    VI words[4];
-    VB below[4], ties = {};
-    philoxWords(stream, counter, 0, words);
+  drawLanes<kBytes, 16>((int32_t*)dst, n, index, [&](uint32_t counter, int32_t* out) {
+    VI words[2 * V];
+    philoxWords<V>(stream, counter, 0, words);
+    uint8_t below[kBytes], tied[kBytes];
+    VB ties = {};
+#pragma GCC unroll 8
+    for (int v = 0; v < 2 * V; v++) {
+      const VB byte = signedBytes(words[v]), tie = byte == limit;
+      store((int32_t*)below + v * W, (VI)((byte < limit) & 1));
+      store((int32_t*)tied + v * W, (VI)(tie & 1));
+      ties |= tie;
+    }
 #pragma GCC unroll 4
-    for (int v = 0; v < 4; v++) {
-      const VB byte = signedBytes(words[v]);
-      below[v] = byte < limit;
-      ties |= byte == limit;
-    }
-    if (rest != 0 && anyLane((VI)ties)) {
-      VB open[4];
-      for (int v = 0; v < 4; v++) open[v] = signedBytes(words[v]) == limit;
-      decideTies(stream, counter, rest, below, open);
-    }
-    uint8_t bytes[16 * W];
-    for (int v = 0; v < 4; v++) store((int32_t*)bytes + v * W, (VI)(below[v] & 1));
-    for (int i = 0; i < 16 * W; i += W) store(out + i, loadBytes(bytes + i));
+    for (int i = 0; i < kBytes; i += W) store(out + i, loadBytes(below + i));
+    if (rest != 0 && anyLane((VI)ties)) decideTies<kBytes>(stream, counter, rest, tied, out);
   });
 }
 

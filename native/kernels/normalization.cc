@@ -1,7 +1,8 @@
 // moments: mean and population variance over the middle axis of [outer, axis, inner]. Rows are summed
-// twice, the second time out of L1. Columns (inner > 1) go through blocks of rows that stay in L2: a
-// block's means, then its squared deviations, are merged in float64 (Chan, Golub, LeVeque 1979), so that
-// memory is read once. Chunks of blocks, whose number depends on the shape alone, are for threads.
+// twice, the second time out of L1. Columns (inner > 1) go through blocks of rows: sums and squares of a
+// block's distances from the mean of the rows before it, the first block's from its own mean, are merged in float64
+// (Chan, Golub, LeVeque 1979), so that memory is read once. What a block's squares lose where its mean is far off is
+// small beside what that distance adds to the variance. Chunks of blocks, whose number depends on the shape alone, are for threads.
 #include "kernels.h"
 
 namespace layerwise {
@@ -9,10 +10,9 @@ namespace LAYERWISE_ISA_NAMESPACE {
 namespace {
 
 constexpr int64_t kGrain = 64;
-// A block of rows: as many floats stay in L2, and rows up to kColumns long are read whole, as memory
-// is fastest. How long a block is depends on the shape alone, as the sums' rounding does.
-constexpr int64_t kBlock = 1 << 15, kColumns = 2048, kMostRows = 64;
-int64_t blockRows(int64_t inner) { return minOf(kMostRows, kBlock / minOf(inner, kColumns)); }
+// Rows up to kColumns long are read whole, as memory is fastest. A block of rows is short enough for float32 sums;
+// the first, which is read twice, stays in the caches.
+constexpr int64_t kColumns = 2048, kFirstRows = 32, kMostRows = 128;
 enum { kChunks = 0, kLength = 1 };
 
 struct Shape {
@@ -49,48 +49,50 @@ void momentsOfRow(const float* x, int64_t n, float* mean, float* variance) {
   *variance = (float)(v < 0 ? 0 : v);
 }
 
-// sums[i] += Σ d, with `Centered` squares[i] += Σ d² too, over R rows of n columns; d = x − center.
-template <bool Centered, int R>
+// sums[i] += Σ d, with `Squared` squares[i] += Σ d² too, over R rows of n columns; d = x − center.
+template <bool Squared, int R>
 LW_INLINE void addRows(const float* x, int64_t stride, int64_t n, const float* center, float* sums,
                        float* squares) {
-  for (int64_t i = 0; i < n; i += W) {
-    const int64_t rest = n - i;
+  const auto columns = [&](int64_t i, auto at) {
     VF d[R];
-#pragma GCC unroll 8
+#pragma GCC unroll 4
     for (int r = 0; r < R; r++) {
-      d[r] = rest >= W ? load(x + r * stride + i) : loadPartial(x + r * stride + i, rest);
-      if (Centered) d[r] -= load(center + i);
+      d[r] = at(x + r * stride + i);
+      if (Squared) d[r] -= load(center + i);
     }
-    if (Centered) {
+    if (Squared) {
       VF q = d[0] * d[0];
-#pragma GCC unroll 8
+#pragma GCC unroll 4
       for (int r = 1; r < R; r++) q += d[r] * d[r];
       store(squares + i, load(squares + i) + q);
     }
     VF sum = d[0];
-#pragma GCC unroll 8
+#pragma GCC unroll 4
     for (int r = 1; r < R; r++) sum += d[r];
     store(sums + i, load(sums + i) + sum);
+  };
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+#pragma GCC unroll 4
+    for (int j = 0; j < 16; j += W) columns(i + j, [](const float* p) { return load(p); });
+  }
+  for (; i < n; i += W) {
+    const int64_t rest = n - i;
+    columns(i, [rest](const float* p) { return rest >= W ? load(p) : loadPartial(p, rest); });
   }
 }
 
-template <bool Centered>
+// Nothing is prefetched: the hardware follows four rows by itself, and asking for them made it a fifth slower.
+template <bool Squared>
 void addBlock(const float* x, int64_t stride, int64_t rows, int64_t n, const float* center, float* sums,
               float* squares) {
   for (int64_t i = 0; i < n; i += W) {
     store(sums + i, zero());
-    if (Centered) store(squares + i, zero());
+    if (Squared) store(squares + i, zero());
   }
   int64_t r = 0;
-  for (; r + 4 <= rows; r += 4) {
-    if (!Centered) {  // the pass that comes from memory: rows are too short for the hardware's prefetcher
-      for (int64_t i = 0; i < n; i += 16) {
-        for (int k = 4; k < 8; k++) __builtin_prefetch(x + (r + k) * stride + i);
-      }
-    }
-    addRows<Centered, 4>(x + r * stride, stride, n, center, sums, squares);
-  }
-  for (; r < rows; r++) addRows<Centered, 1>(x + r * stride, stride, n, center, sums, squares);
+  for (; r + 4 <= rows; r += 4) addRows<Squared, 4>(x + r * stride, stride, n, center, sums, squares);
+  for (; r < rows; r++) addRows<Squared, 1>(x + r * stride, stride, n, center, sums, squares);
 }
 
 // Scratch of one thread: kColumns each, with room for a vector past the end.
@@ -102,14 +104,14 @@ struct ColumnState {
 // Mean and squared deviations of n ≤ kColumns columns over `rows` rows.
 void momentsOfColumns(const float* x, int64_t stride, int64_t rows, int64_t n, ColumnState& s) {
   for (int64_t i = 0; i < n; i++) s.mean[i] = s.squares[i] = 0;
-  const int64_t most = blockRows(stride);
-  for (int64_t at = 0; at < rows; at += most) {
-    const int64_t count = minOf(most, rows - at);
+  for (int64_t at = 0, count; at < rows; at += count) {
+    count = minOf(at == 0 ? kFirstRows : kMostRows, rows - at);
     const float* block = x + at * stride;
-    addBlock<false>(block, stride, count, n, nullptr, s.sums, nullptr);
-    const float share = 1.0f / (float)count;
-    for (int64_t i = 0; i < n; i++) s.center[i] = s.sums[i] * share;
-    // The second pass also measures how far the first mean was off.
+    if (at == 0) {
+      addBlock<false>(block, stride, count, n, nullptr, s.sums, nullptr);
+      const float share = 1.0f / (float)count;
+      for (int64_t i = 0; i < n; i++) s.center[i] = s.sums[i] * share;
+    }
     addBlock<true>(block, stride, count, n, s.center, s.sums, s.deviations);
     const double here = (double)count, before = (double)at, after = before + here;
     const double inverse = 1 / here, weight = here / after, cross = before * weight;
@@ -118,6 +120,7 @@ void momentsOfColumns(const float* x, int64_t stride, int64_t rows, int64_t n, C
       const double delta = s.center[i] + shift - s.mean[i];
       s.mean[i] += delta * weight;
       s.squares[i] += s.deviations[i] - sum * shift + delta * delta * cross;
+      s.center[i] = (float)s.mean[i];
     }
   }
 }
@@ -136,7 +139,8 @@ void plan_moments(Call& call) {
   }
   // Chunks of at least 1024 rows, at most 32 of them, none where columns suffice for many threads.
   int64_t chunks = 1;
-  if (s.outer * ceilDiv(s.inner, kGrain) < 16) chunks = maxOf(1, minOf(s.axis / 1024, 32));
+  const int64_t units = s.inner <= kColumns ? s.outer : s.outer * ceilDiv(s.inner, kGrain);
+  if (units < 16) chunks = maxOf(1, minOf(s.axis / 1024, 32));
   const int64_t length = ceilDiv(ceilDiv(maxOf(s.axis, 1), chunks), 256) * 256;
   chunks = maxOf(1, ceilDiv(s.axis, length));
   call.custom[kChunks] = chunks;

@@ -17,12 +17,21 @@ struct RowStats {
   float max;
   double sum;  // Σ exp(x − max)
 };
+// Rows up to this length ask for the next row, and for the place of its results, while they are computed: the
+// hardware's prefetcher stops at pages. Longer rows would push out of L1 what they ask for.
+constexpr int64_t kShortRow = 2048;
+
 // Writes exp(x − max) to `e` as well, if given.
 RowStats rowStats(const float* x, int64_t cols, float* e) {
   RowStats s;
   s.max = maxFloat(x, cols);
   const float max = s.max;
+  const bool ahead = cols <= kShortRow;
   s.sum = sumChunks(cols, [=](int64_t i, int64_t count) {
+    if (ahead) {
+      __builtin_prefetch(x + cols + i);
+      if (e) __builtin_prefetch(e + cols + i, 1);
+    }
     Lanes16 v = expMinus(x, i, count, max);
     if (e) storeLanes16(e + i, v, count);
     return v;

@@ -16,7 +16,7 @@ LAYERWISE_KERNEL_SUITE(ReduceTest);
 const std::vector<Dims> kShapes = {{1, 1, 1},    {1, 0, 1},    {2, 5, 1}, {3, 17, 1},  {1, 257, 1},
                                    {1, 1000, 1}, {7, 33, 1},   {1, 5, 3}, {2, 16, 17}, {1, 300, 5},
                                    {3, 4, 64},   {1, 40, 513}, {2, 0, 3}, {0, 4, 2},   {1, 5000, 1},
-                                   {600, 3, 1},  {1, 513, 16}};
+                                   {600, 3, 1},  {1, 513, 16}, {1, 5, 2100}, {1, 2300, 20}};
 
 TEST_P(ReduceTest, ReducesSquares) {
   // All four reducers over x², each in the same pass.
@@ -134,6 +134,38 @@ TEST_P(ReduceTest, FindsAVarianceBelowTheMeansRounding) {
       SCOPED_TRACE(testing::Message() << axis << "x" << inner);
       expectNear(got[2], std::vector<double>((size_t)inner, 0x1p-22),
                  [](size_t) { return 0.1 * 0x1p-22; });  // the sum's rounding, squared
+    }
+  }
+}
+
+TEST_P(ReduceTest, FindsMomentsOfLevelsFarApart) {
+  // Sums are taken about the mean of the rows before: each level begins where another block or chunk does.
+  Random random(5);
+  for (int64_t inner : {3, 40, 300}) {
+    for (int64_t jump : {1, 32, 160, 1280}) {
+      const int64_t axis = 2100;
+      std::vector<float> x = random.floats(axis * inner, -1, 1);
+      for (int64_t i = jump * inner; i < axis * inner; i++) x[(size_t)i] += 1000;
+      ProgramBuilder builder;
+      const int in = builder.bind(kFloat32, {1, axis, inner}, Access::kRead);
+      const int mean = builder.bind(kFloat32, {inner}, Access::kWrite);
+      const int variance = builder.bind(kFloat32, {inner}, Access::kWrite);
+      builder.call(k_moments, {in}, {mean, variance}, {1, axis, inner});
+      std::vector<double> means, variances;
+      for (int64_t i = 0; i < inner; i++) {
+        double m = 0, v = 0;
+        const auto at = [&](int64_t a) { return (double)x[(size_t)(a * inner + i)]; };
+        for (int64_t a = 0; a < axis; a++) m += at(a) / (double)axis;
+        for (int64_t a = 0; a < axis; a++) v += (at(a) - m) * (at(a) - m) / (double)axis;
+        means.push_back(m);
+        variances.push_back(v);
+      }
+      const size_t bytes = (size_t)inner * 4;
+      const auto got = run(builder, {bytesOf(x), Bytes(bytes), Bytes(bytes)});
+      SCOPED_TRACE(testing::Message() << inner << " columns, jump at " << jump);
+      expectNear(got[1], means, [&](size_t i) { return 4 * kHalfUlp * std::abs(means[i]); });
+      // 128 terms in float32, each with the rounding of its distance, and a few times that where a level begins.
+      expectNear(got[2], variances, [&](size_t i) { return 1000 * kHalfUlp * variances[i]; });
     }
   }
 }

@@ -217,15 +217,18 @@ TEST_P(TileTest, ChoosesByPhilox) {
         const int x = builder.bind(kFloat32, {n}, Access::kRead);
         const int kept = builder.bind(kBool, {n}, Access::kWrite);
         const int y = builder.bind(kFloat32, {n}, Access::kWrite);
+        const int z = builder.bind(kFloat32, {n}, Access::kWrite);  // as y, but scaled after the choice
         const Tile tile{{n},
                         {{0}, {0}, {1}},
                         {{i_philoxBelow, 3, {0, 1}, {7, 9, (double)threshold}},
                          {i_constFloat, 4, {}, {0}},
                          {i_constFloat, 5, {}, {1.25}},
                          {i_mul, 6, {2, 5}},
-                         {i_select, 7, {3, 6, 4}}},
-                        {3, 7}};
-        builder.call(k_map, {seed, step, x}, {kept, y}, {}, {}, &tile);
+                         {i_select, 7, {3, 6, 4}},
+                         {i_select, 8, {3, 2, 4}},
+                         {i_mul, 8, {8, 5}}},
+                        {3, 7, 8}};
+        builder.call(k_map, {seed, step, x}, {kept, y, z}, {}, {}, &tile);
         Random random(7);
         std::vector<float> values = random.floats(n);
         std::vector<uint8_t> want;
@@ -237,9 +240,10 @@ TEST_P(TileTest, ChoosesByPhilox) {
         }
         const auto got = run(builder, {bytesOf(std::vector<int32_t>{12345}),
                                        bytesOf(std::vector<int32_t>{3}), bytesOf(values),
-                                       Bytes((size_t)n), Bytes((size_t)n * 4)});
+                                       Bytes((size_t)n), Bytes((size_t)n * 4), Bytes((size_t)n * 4)});
         expectEqual(got[3], want);
         expectEqual(got[4], scaled);
+        expectEqual(got[5], scaled);
       }
     }
   }
