@@ -93,12 +93,13 @@ struct Forward {
 
 // Where one row of one step and one block stands; pointers are at the block's first unit.
 struct Row {
-  int64_t gate, product;  // distance of gates in `pre` and `gates`, and in `z`
+  int64_t gate, product;  // distance of gates in `gates`, and in `z`
   int64_t pad;            // in the biases
-  const float *z, *pre, *bias, *recurrentBias, *seen, *mask, *peepholes;
+  const float *z, *bias, *recurrentBias, *seen, *mask, *peepholes;
+  float* gates;  // x·W before, activated gates after
   float *next, *c, *update, *reset;
-  float *outputs, *gates, *inner;  // null: not wanted
-  float *hLast, *cLast;            // null: not this row's last step
+  float *outputs, *inner;  // null: not wanted
+  float *hLast, *cLast;    // null: not this row's last step
 
   LW_MEMBER void save(float* p, int64_t j, VF v, int64_t n) const {
     if (!p) return;
@@ -106,8 +107,12 @@ struct Row {
     else storePartial(p + j, v, n);
   }
   template <bool PART>
+  LW_MEMBER VF gateOf(int64_t g, int64_t j, int64_t n) const { return get<PART>(gates + g * gate + j, n); }
+  template <bool PART>
+  LW_MEMBER void keep(int64_t g, int64_t j, VF v, int64_t n) const { put<PART>(gates + g * gate + j, v, n); }
+  template <bool PART>
   LW_MEMBER VF input(int64_t g, int64_t j, int64_t n) const {
-    return get<PART>(pre + g * gate + j, n) + load(bias + g * pad + j);
+    return gateOf<PART>(g, j, n) + load(bias + g * pad + j);
   }
   LW_MEMBER VF recurrent(int64_t g, int64_t j) const { return load(z + g * product + j); }
   template <bool PART>
@@ -125,53 +130,56 @@ LW_INLINE void simpleLanes(const Row& r, int64_t j, int64_t n) {
   if (CELL == kTanhCell) h = tanh(x);
   if (CELL == kReluCell) h = x > 0.0f ? x : (x != x ? x : zero());
   if (CELL == kSigmoidCell) h = sigmoid(x);
-  r.save(r.gates, j, h, n);
+  r.keep<PART>(0, j, h, n);
   r.finish<PART>(j, h, n);
 }
 
 template <bool PART>
-LW_INLINE void lstmLanes(const Row& r, int64_t j, int64_t n) {
-  const VF before = load(r.c + j);
+LW_INLINE void lstmGateLanes(const Row& r, int64_t j, int64_t n) {
   VF i = r.input<PART>(0, j, n) + r.recurrent(0, j);
   VF f = r.input<PART>(1, j, n) + r.recurrent(1, j);
-  VF g = r.input<PART>(2, j, n) + r.recurrent(2, j);
-  VF o = r.input<PART>(3, j, n) + r.recurrent(3, j);
+  const VF g = r.input<PART>(2, j, n) + r.recurrent(2, j);
+  const VF o = r.input<PART>(3, j, n) + r.recurrent(3, j);
   if (r.peepholes) {
+    const VF before = load(r.c + j);
     i = fma(get<PART>(r.peepholes + j, n), before, i);
     f = fma(get<PART>(r.peepholes + r.gate + j, n), before, f);
   }
-  i = sigmoid(i);
-  f = sigmoid(f);
-  g = tanh(g);
-  const VF c = fma(f, before, i * g);
-  if (r.peepholes) o = fma(get<PART>(r.peepholes + 2 * r.gate + j, n), c, o);
-  o = sigmoid(o);
+  r.keep<PART>(0, j, sigmoid(i), n);
+  r.keep<PART>(1, j, sigmoid(f), n);
+  r.keep<PART>(2, j, tanh(g), n);
+  // With peepholes it waits for the cell.
+  r.keep<PART>(3, j, r.peepholes ? o : sigmoid(o), n);
+}
+template <bool PART>
+LW_INLINE void lstmStateLanes(const Row& r, int64_t j, int64_t n) {
+  VF o = r.gateOf<PART>(3, j, n);
+  const VF c =
+      fma(r.gateOf<PART>(1, j, n), load(r.c + j), r.gateOf<PART>(0, j, n) * r.gateOf<PART>(2, j, n));
+  if (r.peepholes) {
+    o = sigmoid(fma(get<PART>(r.peepholes + 2 * r.gate + j, n), c, o));
+    r.keep<PART>(3, j, o, n);
+  }
   const VF t = tanh(c);
   store(r.c + j, c);
-  if (r.gates) {
-    put<PART>(r.gates + j, i, n);
-    put<PART>(r.gates + r.gate + j, f, n);
-    put<PART>(r.gates + 2 * r.gate + j, g, n);
-    put<PART>(r.gates + 3 * r.gate + j, o, n);
-  }
   r.save(r.inner, j, t, n);
   r.save(r.cLast, j, c, n);
   r.finish<PART>(j, o * t, n);
 }
 
 template <bool PART>
-LW_INLINE void gruAfterLanes(const Row& r, int64_t j, int64_t n) {
-  const VF before = load(r.seen + j);
-  const VF z = sigmoid(r.input<PART>(0, j, n) + (r.recurrent(0, j) + load(r.recurrentBias + j)));
-  const VF reset =
-      sigmoid(r.input<PART>(1, j, n) + (r.recurrent(1, j) + load(r.recurrentBias + r.pad + j)));
+LW_INLINE void gruAfterGateLanes(const Row& r, int64_t j, int64_t n) {
+  const VF z = r.input<PART>(0, j, n) + (r.recurrent(0, j) + load(r.recurrentBias + j));
+  const VF reset = r.input<PART>(1, j, n) + (r.recurrent(1, j) + load(r.recurrentBias + r.pad + j));
+  r.keep<PART>(0, j, sigmoid(z), n);
+  r.keep<PART>(1, j, sigmoid(reset), n);
+}
+template <bool PART>
+LW_INLINE void gruAfterStateLanes(const Row& r, int64_t j, int64_t n) {
+  const VF before = load(r.seen + j), z = r.gateOf<PART>(0, j, n);
   const VF inner = r.recurrent(2, j) + load(r.recurrentBias + 2 * r.pad + j);
-  const VF g = tanh(fma(reset, inner, r.input<PART>(2, j, n)));
-  if (r.gates) {
-    put<PART>(r.gates + j, z, n);
-    put<PART>(r.gates + r.gate + j, reset, n);
-    put<PART>(r.gates + 2 * r.gate + j, g, n);
-  }
+  const VF g = tanh(fma(r.gateOf<PART>(1, j, n), inner, r.input<PART>(2, j, n)));
+  r.keep<PART>(2, j, g, n);
   r.save(r.inner, j, inner, n);
   r.finish<PART>(j, fma(z, before - g, g), n);
 }
@@ -183,49 +191,40 @@ LW_INLINE void gruGateLanes(const Row& r, int64_t j, int64_t n) {
   const VF inner = reset * load(r.seen + j);
   store(r.update + j, z);
   store(r.reset + j, inner);
-  if (r.gates) {
-    put<PART>(r.gates + j, z, n);
-    put<PART>(r.gates + r.gate + j, reset, n);
-  }
+  r.keep<PART>(0, j, z, n);
+  r.keep<PART>(1, j, reset, n);
   r.save(r.inner, j, inner, n);
 }
 template <bool PART>
 LW_INLINE void gruStateLanes(const Row& r, int64_t j, int64_t n) {
   const VF before = load(r.seen + j), z = load(r.update + j);
   const VF g = tanh(r.input<PART>(2, j, n) + r.recurrent(0, j));
-  if (r.gates) put<PART>(r.gates + 2 * r.gate + j, g, n);
+  r.keep<PART>(2, j, g, n);
   r.finish<PART>(j, fma(z, before - g, g), n);
 }
 
-template <class Whole, class Part>
-LW_INLINE void overUnits(int64_t units, Whole whole, Part part) {
-  int64_t j = 0;
-  for (; j + W <= units; j += W) whole(j);
-  if (j < units) part(j, units - j);
-}
-
-#define LW_OVER_UNITS(lanes)                                                        \
-  overUnits(                                                                        \
-      units, [&](int64_t j) __attribute__((always_inline)) { lanes<false>(r, j, W); }, \
-      [&](int64_t j, int64_t n) __attribute__((always_inline)) { lanes<true>(r, j, n); })
-
-template <Cell CELL>
-void simpleUnits(const Row& r, int64_t units) {
-  overUnits(
-      units, [&](int64_t j) __attribute__((always_inline)) { simpleLanes<CELL, false>(r, j, W); },
-      [&](int64_t j, int64_t n) __attribute__((always_inline)) { simpleLanes<CELL, true>(r, j, n); });
-}
-
-void finishUnits(Cell cell, int64_t stage, const Row& r, int64_t units) {
+// What follows the products of some rows in a block of units. Gates of all rows come before their states: a state's
+// chain of latencies is as long as the instructions that a core looks ahead, and would stand alone there.
+void finishRows(Cell cell, int64_t stage, const Row* rows, int64_t count, int64_t units) {
+  const auto each = [&](auto lanes) __attribute__((always_inline)) {
+    for (int64_t i = 0; i < count; i++) lanes(rows[i]);
+  };
+#define LW_EACH(loop) each([&](const Row& r) __attribute__((always_inline)) { loop; })
   switch (cell) {
-    case kTanhCell: return simpleUnits<kTanhCell>(r, units);
-    case kReluCell: return simpleUnits<kReluCell>(r, units);
-    case kSigmoidCell: return simpleUnits<kSigmoidCell>(r, units);
-    case kLinearCell: return simpleUnits<kLinearCell>(r, units);
-    case kLstmCell: return LW_OVER_UNITS(lstmLanes);
-    case kGruAfterCell: return LW_OVER_UNITS(gruAfterLanes);
-    case kGruCell: return stage == 0 ? LW_OVER_UNITS(gruGateLanes) : LW_OVER_UNITS(gruStateLanes);
+    case kTanhCell: return LW_EACH(LW_OVER_UNITS_OF(kTanhCell, simpleLanes));
+    case kReluCell: return LW_EACH(LW_OVER_UNITS_OF(kReluCell, simpleLanes));
+    case kSigmoidCell: return LW_EACH(LW_OVER_UNITS_OF(kSigmoidCell, simpleLanes));
+    case kLinearCell: return LW_EACH(LW_OVER_UNITS_OF(kLinearCell, simpleLanes));
+    case kLstmCell:
+      LW_EACH(LW_OVER_UNITS(lstmGateLanes));
+      return LW_EACH(LW_OVER_UNITS(lstmStateLanes));
+    case kGruAfterCell:
+      LW_EACH(LW_OVER_UNITS(gruAfterGateLanes));
+      return LW_EACH(LW_OVER_UNITS(gruAfterStateLanes));
+    case kGruCell:
+      return stage == 0 ? LW_EACH(LW_OVER_UNITS(gruGateLanes)) : LW_EACH(LW_OVER_UNITS(gruStateLanes));
   }
+#undef LW_EACH
 }
 
 // Step k of a row, block of units from j0 on; null pointers stay null.
@@ -242,7 +241,7 @@ Row rowOf(const Forward& f, int64_t row, int64_t k, int64_t j0, const float* pro
   r.product = ldc;
   r.pad = stride;
   r.z = products;
-  r.pre = staged + j0;
+  r.gates = staged + j0;
   r.bias = f.paddedBias + j0;
   r.recurrentBias = f.paddedRecurrentBias + j0;
   r.seen = own(f.h[k & 1]);
@@ -253,7 +252,6 @@ Row rowOf(const Forward& f, int64_t row, int64_t k, int64_t j0, const float* pro
   r.update = own(f.z);
   r.reset = own(f.reset);
   r.outputs = f.mask ? step(f.outputs) : nullptr;
-  r.gates = f.gates ? staged + j0 : nullptr;
   r.inner = step(f.inner);
   r.hLast = state(f.hLast);
   r.cLast = state(f.cLast);
@@ -329,11 +327,12 @@ void runStage(const Forward& f, const Share& share, int64_t k, int64_t stage) {
           multiplyRows(a + i0 * lda, lda, n, from, s.width(), false, s.units, units, to, gates * width);
         }
       }
+      Row rowsOf[kGroupRows];
       for (int64_t i = 0; i < n; i++) {
-        const Row r =
+        rowsOf[i] =
             rowOf(f, rowAt(i), k, j0, products + i * gates * width, width, staging.rows + i * stride);
-        finishUnits(s.cell, stage, r, units);
       }
+      finishRows(s.cell, stage, rowsOf, n, units);
     }
     for (int64_t i = 0; i < n; i++) staging.put(i, rowAt(i), k, stage == s.stages() - 1);
   }

@@ -143,6 +143,22 @@ LW_INLINE void put(float* p, VF v, int64_t n) {
   else store(p, v);
 }
 
+// A row's units vector by vector: lanes<PART>(row, j, n) for units [j, j + n), n < W only in the part.
+template <class Whole, class Part>
+LW_INLINE void overUnits(int64_t units, Whole whole, Part part) {
+  int64_t j = 0;
+  for (; j + W <= units; j += W) whole(j);
+  if (j < units) part(j, units - j);
+}
+#define LW_OVER_UNITS(lanes)                                                          \
+  overUnits(                                                                          \
+      units, [&](int64_t j) __attribute__((always_inline)) { lanes<false>(r, j, W); }, \
+      [&](int64_t j, int64_t n) __attribute__((always_inline)) { lanes<true>(r, j, n); })
+#define LW_OVER_UNITS_OF(CELL, lanes)                                                       \
+  overUnits(                                                                                \
+      units, [&](int64_t j) __attribute__((always_inline)) { lanes<CELL, false>(r, j, W); }, \
+      [&](int64_t j, int64_t n) __attribute__((always_inline)) { lanes<CELL, true>(r, j, n); })
+
 LW_INLINE void clear(float* p, int64_t n) {
   if (p && n > 0) memset(p, 0, (size_t)n * 4);
 }

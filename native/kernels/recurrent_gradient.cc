@@ -171,31 +171,12 @@ LW_INLINE void gruResetLanes(const Row& r, int64_t j, int64_t n) {
   r.give<PART>(1, j, d * get<PART>(r.previous + j, n) * reset * (1.0f - reset), n);
 }
 
-template <class Whole, class Part>
-LW_INLINE void overUnits(int64_t units, Whole whole, Part part) {
-  int64_t j = 0;
-  for (; j + W <= units; j += W) whole(j);
-  if (j < units) part(j, units - j);
-}
-
-#define LW_OVER_UNITS(lanes)                                                        \
-  overUnits(                                                                        \
-      units, [&](int64_t j) __attribute__((always_inline)) { lanes<false>(r, j, W); }, \
-      [&](int64_t j, int64_t n) __attribute__((always_inline)) { lanes<true>(r, j, n); })
-
-template <Cell CELL>
-void simpleUnits(const Row& r, int64_t units) {
-  overUnits(
-      units, [&](int64_t j) __attribute__((always_inline)) { simpleLanes<CELL, false>(r, j, W); },
-      [&](int64_t j, int64_t n) __attribute__((always_inline)) { simpleLanes<CELL, true>(r, j, n); });
-}
-
 void finishUnits(Cell cell, int64_t stage, const Row& r, int64_t units) {
   switch (cell) {
-    case kTanhCell: return simpleUnits<kTanhCell>(r, units);
-    case kReluCell: return simpleUnits<kReluCell>(r, units);
-    case kSigmoidCell: return simpleUnits<kSigmoidCell>(r, units);
-    case kLinearCell: return simpleUnits<kLinearCell>(r, units);
+    case kTanhCell: return LW_OVER_UNITS_OF(kTanhCell, simpleLanes);
+    case kReluCell: return LW_OVER_UNITS_OF(kReluCell, simpleLanes);
+    case kSigmoidCell: return LW_OVER_UNITS_OF(kSigmoidCell, simpleLanes);
+    case kLinearCell: return LW_OVER_UNITS_OF(kLinearCell, simpleLanes);
     case kLstmCell: return LW_OVER_UNITS(lstmLanes);
     case kGruAfterCell: return LW_OVER_UNITS(gruAfterLanes);
     case kGruCell: return stage == 0 ? LW_OVER_UNITS(gruStateLanes) : LW_OVER_UNITS(gruResetLanes);
