@@ -284,6 +284,18 @@ struct Staging {
     memcpy(to + place * f.s.units + units.begin, states + row * f.at.stride + units.begin,
            (size_t)(units.end - units.begin) * 4);
   }
+  void ask(int64_t row, int64_t k, bool start) const {
+    const int64_t place = f.s.place(f.order, row, k);
+    askFor(f.pre + place * f.s.width(), f.s.width());
+    if (!start) return;
+    if (f.previous) askToWrite(f.previous + place * f.s.units, f.s.units);
+    if (f.previousCells) askToWrite(f.previousCells + place * f.s.units, f.s.units);
+  }
+  void askToPut(int64_t row, int64_t k) const {
+    const int64_t place = f.s.place(f.order, row, k);
+    if (f.gates) askToWrite(f.gates + place * f.s.width(), f.s.width());
+    if (f.outputs) askToWrite(f.outputs + place * f.s.units, f.s.units);
+  }
   void bring(int64_t i, int64_t row, int64_t k, bool start) const {
     const int64_t place = f.s.place(f.order, row, k);
     move(rows + i * stride, f.pre + place * f.s.width());
@@ -313,7 +325,10 @@ void runStage(const Forward& f, const Share& share, int64_t k, int64_t stage) {
   for (int64_t i0 = 0; i0 < rows; i0 += kGroupRows) {
     const int64_t n = minOf(kGroupRows, rows - i0);
     const auto rowAt = [&](int64_t i) { return share.first + (i0 + i) * share.step; };
-    for (int64_t i = 0; i < n; i++) staging.bring(i, rowAt(i), k, stage == 0);
+    for (int64_t i = 0; i < n; i++) {
+      if (i + 1 < n) staging.ask(rowAt(i + 1), k, stage == 0);
+      staging.bring(i, rowAt(i), k, stage == 0);
+    }
     for (int64_t block = share.blocks.begin; block < share.blocks.end; block++) {
       const int64_t j0 = block * width, units = minOf(width, s.units - j0);
       for (int64_t g = 0; g < gates; g++) {
@@ -334,7 +349,10 @@ void runStage(const Forward& f, const Share& share, int64_t k, int64_t stage) {
       }
       finishRows(s.cell, stage, rowsOf, n, units);
     }
-    for (int64_t i = 0; i < n; i++) staging.put(i, rowAt(i), k, stage == s.stages() - 1);
+    for (int64_t i = 0; i < n; i++) {
+      if (i + 1 < n) staging.askToPut(rowAt(i + 1), k);
+      staging.put(i, rowAt(i), k, stage == s.stages() - 1);
+    }
   }
 }
 

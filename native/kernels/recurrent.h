@@ -168,6 +168,15 @@ LW_INLINE void copyOrClear(float* to, const float* from, int64_t n) {
   else memset(to, 0, (size_t)n * 4);
 }
 
+// Asks for n floats that are read, or written, soon: rows of different sequences lie whole pages apart, where no
+// hardware looks ahead.
+LW_INLINE void askFor(const float* p, int64_t n) {
+  for (int64_t i = 0; i < n; i += 16) __builtin_prefetch(p + i);
+}
+LW_INLINE void askToWrite(const float* p, int64_t n) {
+  for (int64_t i = 0; i < n; i += 16) __builtin_prefetch(p + i, 1);
+}
+
 // Zeros the steps that sequence b lacks, in tensors of `width` floats per step.
 LW_INLINE void clearPadding(float* p, int64_t b, int64_t length, int64_t time, int64_t width) {
   if (p) clear(p + (b * time + length) * width, (time - length) * width);
