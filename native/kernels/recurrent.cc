@@ -12,14 +12,17 @@ enum : int { kOutputs, kState, kGates, kPrevious, kInner, kCell, kPreviousCells 
 
 // What the plan decides, from the shape alone.
 struct Plan {
+  int64_t batch;
   bool packed;
   int64_t width, blocks;  // units of a block, and how many blocks
-  explicit Plan(const RecurrentShape& s) {
+  explicit Plan(const RecurrentShape& s) : batch(s.batch) {
     // Packing pays from a few uses of the weights on; a single step is as a matrix product.
     packed = s.time > 1 ? s.batch * s.time >= 8 : s.batch >= 3 * kRows;
-    width = !packed && s.batch == 1 ? kRowUnits : panelWidth(s.batch, s.units);
+    width = row() ? kRowUnits : panelWidth(s.batch, s.units);
     blocks = ceilDiv(s.units, width);
   }
+  // A single row reads the weights as they are stored, all of its blocks at once.
+  bool row() const { return !packed && batch == 1; }
 };
 
 // Byte offsets in shared memory.
@@ -310,6 +313,18 @@ struct Staging {
   }
 };
 
+// One row times its share of weights that are not packed. Where the share is all of them, rows of the matrix are read
+// from end to end: gate by gate, every page would be opened several times.
+void multiplyWeights(const Forward& f, const float* h, Range own, int64_t firstGate, int64_t gates, float* to) {
+  const int64_t all = f.s.units, n = own.end - own.begin;
+  const float* const from = f.weights + firstGate * all + own.begin;
+  if (n == all) {
+    multiplyRow(all, h, 1, from, f.s.width(), to, gates * all);
+    return;
+  }
+  for (int64_t g = 0; g < gates; g++) multiplyRow(all, h, 1, from + g * all, f.s.width(), to + g * n, n);
+}
+
 // One stage of step k for a share of rows and units.
 void runStage(const Forward& f, const Share& share, int64_t k, int64_t stage) {
   const RecurrentShape& s = f.s;
@@ -328,6 +343,13 @@ void runStage(const Forward& f, const Share& share, int64_t k, int64_t stage) {
     for (int64_t i = 0; i < n; i++) {
       if (i + 1 < n) staging.ask(rowAt(i + 1), k, stage == 0);
       staging.bring(i, rowAt(i), k, stage == 0);
+    }
+    if (f.plan.row()) {
+      multiplyWeights(f, a, own, firstGate, gates, products);
+      const Row r = rowOf(f, 0, k, own.begin, products, own.end - own.begin, staging.rows);
+      finishRows(s.cell, stage, &r, 1, own.end - own.begin);
+      staging.put(0, 0, k, stage == s.stages() - 1);
+      continue;
     }
     for (int64_t block = share.blocks.begin; block < share.blocks.end; block++) {
       const int64_t j0 = block * width, units = minOf(width, s.units - j0);
@@ -410,7 +432,7 @@ void plan_recurrent(Call& call) {
   call.sharedBytes = shared.layout.bytes;
   Layout scratch;
   const int64_t rows = minOf(kGroupRows, s.batch);
-  scratch.floats(rows * s.gates() * plan.width);
+  scratch.floats(rows * s.gates() * (plan.row() ? ceilDiv(s.units, W) * W : plan.width));
   call.custom[0] = scratch.floats(rows * rowStride(s.width()));
   call.scratchBytes = maxOf(scratch.bytes, SequenceOrder::ints(s.batch, s.time) * 4);
   const int64_t stepWork = s.batch * s.width() * (s.units / (5 * W) + 2);

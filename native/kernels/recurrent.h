@@ -108,10 +108,6 @@ LW_INLINE void packPanel(const float* b, int64_t ldb, bool transposed, int64_t t
 LW_INLINE void multiplyRows(const float* a, int64_t lda, int64_t rows, const float* b, int64_t ldb,
                             bool panel, int64_t terms, int64_t columns, float* c, int64_t ldc) {
   if (rows == 0) return;
-  if (!panel && rows == 1) {
-    multiplyRow(terms, a, 1, b, ldb, c, columns);
-    return;
-  }
   const BlocksOfK blocks(terms);
   const Strips strips(rows);
   for (int64_t block = 0; block < maxOf(blocks.count, (int64_t)1); block++) {
