@@ -285,7 +285,8 @@ interface Sequence {
 
 /**
  * x·kernel for all steps. Steps that are rows of a small table, as an embedding of characters gives them, are
- * multiplied once per row of the table instead of once per step, and so are their gradients.
+ * multiplied once per row of the table instead of once per step, and so are their gradients. Rows that no step
+ * reads then meet zeros in a product: they may be any number, but not NaN.
  */
 function project({ x, kernel, lengths }: Sequence): Tensor {
   const read = rowsOfGather(x);
