@@ -18,6 +18,7 @@ import { cases as models } from "./cases/models.js";
 import { cases as networks } from "./cases/networks.js";
 import { cases as recurrent } from "./cases/recurrent.js";
 import { cases as runtime } from "./cases/runtime.js";
+import { cases as sequences } from "./cases/sequences.js";
 import { Children } from "./lib/children.js";
 import { DataFiles } from "./lib/data.js";
 import { describeMachine, probeMachine } from "./lib/machine.js";
@@ -28,6 +29,7 @@ import { summarize } from "./lib/summary.js";
 const allCases = [
   ...models,
   ...networks,
+  ...sequences,
   ...matmul,
   ...convolution,
   ...recurrent,

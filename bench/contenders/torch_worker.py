@@ -23,6 +23,7 @@ except ImportError as error:
 
 
 from torch_networks import load, networks
+from torch_sequences import Recurrent, Step, loss_of
 
 
 def read(path, dtype):
@@ -69,9 +70,12 @@ class Train:
         layers.append(nn.Linear(width, classes))
         self.model = nn.Sequential(*layers)
         self.model.train()
+        self.prepare(lambda x, y: self.loss(self.model(x), y), spec, options)
+
+    def prepare(self, forward, spec, options):
         self.optimizer = adam(self.model.parameters(), spec["learningRate"], options)
         # The loss and its gradients become one graph each; the optimizer's loop over parameters another.
-        self.forward = maybe_compiled(lambda x, y: self.loss(self.model(x), y), options)
+        self.forward = maybe_compiled(forward, options)
         self.optimizer_step = self.optimizer.step
         self.compiled = "compile" in options
         self.rate = spec["learningRate"]
@@ -128,6 +132,19 @@ class Train:
 
     def check(self):
         return {"loss": self.last_loss}
+
+
+class SequenceTraining(Train):
+    def __init__(self, spec, options, data):
+        torch.manual_seed(1)
+        self.batch, self.samples = spec["batchSize"], spec["samples"]
+        words, shape = spec["vocabulary"] > 0, (self.samples, spec["time"])
+        x = read(data["x"], torch.int32 if words else torch.float32)
+        self.x = x.long().view(shape) if words else x.view(*shape, spec["inputs"])
+        y = read(data["y"], torch.int32).long()
+        self.y = y.view(shape) if words else y
+        self.model = Recurrent(spec)
+        self.prepare(lambda x, y: loss_of(self.model(x), y), spec, options)
 
 
 class PeakMemory:
@@ -350,6 +367,36 @@ class Inference(Calls):
             return self.call().flatten().tolist()
 
 
+class SequenceStep(Calls):
+    def __init__(self, spec, options, data):
+        self.step = Step(spec, read(data["weights"], torch.float32))
+        self.x = read(data["x"], torch.float32).view(1, spec["inputs"])
+        self.ways = [maybe_compiled(way, options) for way in (self.step.by_cell, self.step.by_layer)]
+        self.advance, self.state = self.ways[0], self.step.zero
+
+    def call(self):
+        output, self.state = self.advance(self.x, self.state)
+        return output
+
+    def run(self, count):
+        with torch.inference_mode():
+            return super().run(count)
+
+    def measure(self, seconds):
+        if self.per_call is None:
+            times = {}
+            for self.advance in self.ways:
+                self.run(20)
+                times[self.advance] = min(self.run(20) for _ in range(5))
+            self.advance = min(times, key=times.get)
+        return super().measure(seconds)
+
+    def outputs(self):
+        self.state = self.step.zero
+        with torch.inference_mode():
+            return [self.call() for _ in range(3)][-1].flatten().tolist()
+
+
 class Kernel(Calls):
     def __init__(self, spec, options):
         torch.manual_seed(1)
@@ -454,6 +501,9 @@ def set_up(request):
     if spec["kind"] == "network":
         kind = NetworkTraining if spec["task"] == "train" else NetworkPrediction
         return kind(spec, options, request["data"])
+    if spec["kind"] == "sequence":
+        kind = SequenceTraining if spec["task"] == "train" else SequenceStep
+        return kind(spec, options, request["data"])
     if spec["kind"] == "rbm":
         return Rbm(spec, options, request["data"])
     if spec["kind"] == "inference":
@@ -470,7 +520,7 @@ def answer(request):
         return {"perUnit": contender.measure(request["seconds"])}
     if isinstance(contender, Network):
         return contender.check()
-    if isinstance(contender, Inference):
+    if isinstance(contender, (Inference, SequenceStep)):
         return {"outputs": contender.outputs()}
     return {"check": contender.check()}
 

@@ -9,7 +9,15 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as lw from "layerwise";
 import { buildNetwork } from "./networks.js";
-import type { DataPaths, InferenceSpec, NetworkSpec, RbmSpec, Spec, TrainSpec } from "./spec.js";
+import type {
+  DataPaths,
+  InferenceSpec,
+  NetworkSpec,
+  RbmSpec,
+  SequenceSpec,
+  Spec,
+  TrainSpec,
+} from "./spec.js";
 
 type Arrays = Readonly<Record<string, Float32Array | Int32Array>>;
 
@@ -40,6 +48,13 @@ export class DataFiles {
       return this.#files([network, task, samples].join("-"), () =>
         task === "train" ? taught(teacher) : networkWeights(spec),
       );
+    }
+    if (spec.kind === "sequence") {
+      const { task, cell, inputs, units, layers, vocabulary, time, samples } = spec;
+      const key = ["sequence", task, cell, inputs, units, layers, vocabulary, time, samples].join(
+        "-",
+      );
+      return this.#files(key, () => sequenceArrays(spec));
     }
     if (spec.kind === "rbm") {
       const { samples, visible } = spec;
@@ -84,6 +99,39 @@ async function labelledDigits(samples: number): Promise<{ x: Float32Array; y: In
 async function binaryDigits({ samples }: RbmSpec): Promise<Arrays> {
   const { x } = await labelledDigits(samples);
   return { x: x.map((value) => (value > 0.5 ? 1 : 0)) };
+}
+
+/** Rows of tokens that mostly follow each other by a rule, or normal steps labelled by what they begin with. */
+function sequenceArrays(spec: SequenceSpec): Arrays {
+  const { task, cell, inputs, units, vocabulary, classes, time, samples } = spec;
+  const normal = normals(4);
+  if (task === "step") {
+    const gates = cell === "lstm" ? 4 : 3;
+    const size = gates * units * (inputs + units + (cell === "lstm" ? 1 : 2));
+    const scale = 1 / Math.sqrt(units);
+    return {
+      x: new Float32Array(inputs).map(normal),
+      weights: new Float32Array(size).map(() => scale * normal()),
+    };
+  }
+  if (vocabulary === 0) {
+    const x = new Float32Array(samples * time * inputs).map(normal);
+    const y = Int32Array.from({ length: samples }, (_, i) => {
+      const first = x.subarray(i * time * inputs, i * time * inputs + classes);
+      return first.indexOf(Math.max(...first));
+    });
+    return { x, y };
+  }
+  const x = new Int32Array(samples * time);
+  const y = new Int32Array(samples * time);
+  let token = 0;
+  for (let i = 0; i < x.length; i++) {
+    x[i] = token;
+    const jump = normal();
+    token = jump > 1 ? Math.floor(jump * 1000) % vocabulary : (token * 7 + 3) % vocabulary;
+    y[i] = token;
+  }
+  return { x, y };
 }
 
 function xorRows(samples: number): Arrays {

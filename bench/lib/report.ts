@@ -8,6 +8,7 @@ import { ratioOf, type Summary } from "./summary.js";
 const groups: Readonly<Record<Group, string>> = {
   steps: "Training steps",
   networks: "Convolutional networks",
+  sequences: "Recurrent networks",
   typescript: "TypeScript backend",
   inference: "Inference",
   products: "Matrix products",

@@ -128,6 +128,29 @@ export interface NetworkSpec {
   readonly learningRate: number;
 }
 
+/**
+ * Recurrent layers between an embedding or plain inputs and a dense layer: training by `fit` (the unit is one
+ * step), or one step of one sequence whose states stay with the layer (the unit is one call).
+ */
+export interface SequenceSpec {
+  readonly kind: "sequence";
+  readonly task: "train" | "step";
+  readonly cell: "lstm" | "gru";
+  /** Numbers a step: of its vector in the embedding where there is a vocabulary. */
+  readonly inputs: number;
+  readonly units: number;
+  readonly layers: number;
+  /** Distinct tokens: each is read as a vector, and the next one is predicted at every step; 0 for none. */
+  readonly vocabulary: number;
+  /** Without a vocabulary: classes, predicted from the last step; 0 for the layers' output itself. */
+  readonly classes: number;
+  readonly batchSize: number;
+  readonly time: number;
+  readonly samples: number;
+  /** Of Adam. */
+  readonly learningRate: number;
+}
+
 /** How late a 10 ms timer fires while `fit` runs. */
 export interface LatenessSpec {
   readonly kind: "lateness";
@@ -149,6 +172,7 @@ export type Spec =
   | TrainSpec
   | RbmSpec
   | NetworkSpec
+  | SequenceSpec
   | KernelSpec
   | InferenceSpec
   | LatenessSpec
@@ -157,7 +181,8 @@ export type Spec =
 /**
  * Paths of raw arrays: x (float32) and y (int32) for `train`, x for `rbm`; x [batch, features] and the weights w1
  * [features, hidden], b1, w2 [hidden, outputs], b2 for `inference`; x [samples, side, side, channels] for
- * `network`, y (int32) to train, all weights layer by layer to predict.
+ * `network`, y (int32) to train, all weights layer by layer to predict; of a `sequence` x [samples, time, inputs] and y
+ * [samples], both int32 [samples, time] with a vocabulary, or x [1, inputs] and all weights for a step.
  */
 export type DataPaths = Readonly<Record<string, string>>;
 
@@ -213,6 +238,7 @@ export interface ProbedMachine {
 export type Group =
   | "steps"
   | "networks"
+  | "sequences"
   | "typescript"
   | "inference"
   | "products"

@@ -12,14 +12,17 @@ enum : int { kOutputs, kState, kGates, kPrevious, kInner, kCell, kPreviousCells 
 
 // What the plan decides, from the shape alone.
 struct Plan {
+  int64_t batch;
   bool packed;
   int64_t width, blocks;  // units of a block, and how many blocks
-  explicit Plan(const RecurrentShape& s) {
+  explicit Plan(const RecurrentShape& s) : batch(s.batch) {
     // Packing pays from a few uses of the weights on; a single step is as a matrix product.
     packed = s.time > 1 ? s.batch * s.time >= 8 : s.batch >= 3 * kRows;
-    width = !packed && s.batch == 1 ? kRowUnits : panelWidth(s.batch, s.units);
+    width = row() ? kRowUnits : panelWidth(s.batch, s.units);
     blocks = ceilDiv(s.units, width);
   }
+  // A single row reads the weights as they are stored, all of its blocks at once.
+  bool row() const { return !packed && batch == 1; }
 };
 
 // Byte offsets in shared memory.
@@ -93,12 +96,13 @@ struct Forward {
 
 // Where one row of one step and one block stands; pointers are at the block's first unit.
 struct Row {
-  int64_t gate, product;  // distance of gates in `pre` and `gates`, and in `z`
+  int64_t gate, product;  // distance of gates in `gates`, and in `z`
   int64_t pad;            // in the biases
-  const float *z, *pre, *bias, *recurrentBias, *seen, *mask, *peepholes;
+  const float *z, *bias, *recurrentBias, *seen, *mask, *peepholes;
+  float* gates;  // x·W before, activated gates after
   float *next, *c, *update, *reset;
-  float *outputs, *gates, *inner;  // null: not wanted
-  float *hLast, *cLast;            // null: not this row's last step
+  float *outputs, *inner;  // null: not wanted
+  float *hLast, *cLast;    // null: not this row's last step
 
   LW_MEMBER void save(float* p, int64_t j, VF v, int64_t n) const {
     if (!p) return;
@@ -106,8 +110,12 @@ struct Row {
     else storePartial(p + j, v, n);
   }
   template <bool PART>
+  LW_MEMBER VF gateOf(int64_t g, int64_t j, int64_t n) const { return get<PART>(gates + g * gate + j, n); }
+  template <bool PART>
+  LW_MEMBER void keep(int64_t g, int64_t j, VF v, int64_t n) const { put<PART>(gates + g * gate + j, v, n); }
+  template <bool PART>
   LW_MEMBER VF input(int64_t g, int64_t j, int64_t n) const {
-    return get<PART>(pre + g * gate + j, n) + load(bias + g * pad + j);
+    return gateOf<PART>(g, j, n) + load(bias + g * pad + j);
   }
   LW_MEMBER VF recurrent(int64_t g, int64_t j) const { return load(z + g * product + j); }
   template <bool PART>
@@ -125,53 +133,56 @@ LW_INLINE void simpleLanes(const Row& r, int64_t j, int64_t n) {
   if (CELL == kTanhCell) h = tanh(x);
   if (CELL == kReluCell) h = x > 0.0f ? x : (x != x ? x : zero());
   if (CELL == kSigmoidCell) h = sigmoid(x);
-  r.save(r.gates, j, h, n);
+  r.keep<PART>(0, j, h, n);
   r.finish<PART>(j, h, n);
 }
 
 template <bool PART>
-LW_INLINE void lstmLanes(const Row& r, int64_t j, int64_t n) {
-  const VF before = load(r.c + j);
+LW_INLINE void lstmGateLanes(const Row& r, int64_t j, int64_t n) {
   VF i = r.input<PART>(0, j, n) + r.recurrent(0, j);
   VF f = r.input<PART>(1, j, n) + r.recurrent(1, j);
-  VF g = r.input<PART>(2, j, n) + r.recurrent(2, j);
-  VF o = r.input<PART>(3, j, n) + r.recurrent(3, j);
+  const VF g = r.input<PART>(2, j, n) + r.recurrent(2, j);
+  const VF o = r.input<PART>(3, j, n) + r.recurrent(3, j);
   if (r.peepholes) {
+    const VF before = load(r.c + j);
     i = fma(get<PART>(r.peepholes + j, n), before, i);
     f = fma(get<PART>(r.peepholes + r.gate + j, n), before, f);
   }
-  i = sigmoid(i);
-  f = sigmoid(f);
-  g = tanh(g);
-  const VF c = fma(f, before, i * g);
-  if (r.peepholes) o = fma(get<PART>(r.peepholes + 2 * r.gate + j, n), c, o);
-  o = sigmoid(o);
+  r.keep<PART>(0, j, sigmoid(i), n);
+  r.keep<PART>(1, j, sigmoid(f), n);
+  r.keep<PART>(2, j, tanh(g), n);
+  // With peepholes it waits for the cell.
+  r.keep<PART>(3, j, r.peepholes ? o : sigmoid(o), n);
+}
+template <bool PART>
+LW_INLINE void lstmStateLanes(const Row& r, int64_t j, int64_t n) {
+  VF o = r.gateOf<PART>(3, j, n);
+  const VF c =
+      fma(r.gateOf<PART>(1, j, n), load(r.c + j), r.gateOf<PART>(0, j, n) * r.gateOf<PART>(2, j, n));
+  if (r.peepholes) {
+    o = sigmoid(fma(get<PART>(r.peepholes + 2 * r.gate + j, n), c, o));
+    r.keep<PART>(3, j, o, n);
+  }
   const VF t = tanh(c);
   store(r.c + j, c);
-  if (r.gates) {
-    put<PART>(r.gates + j, i, n);
-    put<PART>(r.gates + r.gate + j, f, n);
-    put<PART>(r.gates + 2 * r.gate + j, g, n);
-    put<PART>(r.gates + 3 * r.gate + j, o, n);
-  }
   r.save(r.inner, j, t, n);
   r.save(r.cLast, j, c, n);
   r.finish<PART>(j, o * t, n);
 }
 
 template <bool PART>
-LW_INLINE void gruAfterLanes(const Row& r, int64_t j, int64_t n) {
-  const VF before = load(r.seen + j);
-  const VF z = sigmoid(r.input<PART>(0, j, n) + (r.recurrent(0, j) + load(r.recurrentBias + j)));
-  const VF reset =
-      sigmoid(r.input<PART>(1, j, n) + (r.recurrent(1, j) + load(r.recurrentBias + r.pad + j)));
+LW_INLINE void gruAfterGateLanes(const Row& r, int64_t j, int64_t n) {
+  const VF z = r.input<PART>(0, j, n) + (r.recurrent(0, j) + load(r.recurrentBias + j));
+  const VF reset = r.input<PART>(1, j, n) + (r.recurrent(1, j) + load(r.recurrentBias + r.pad + j));
+  r.keep<PART>(0, j, sigmoid(z), n);
+  r.keep<PART>(1, j, sigmoid(reset), n);
+}
+template <bool PART>
+LW_INLINE void gruAfterStateLanes(const Row& r, int64_t j, int64_t n) {
+  const VF before = load(r.seen + j), z = r.gateOf<PART>(0, j, n);
   const VF inner = r.recurrent(2, j) + load(r.recurrentBias + 2 * r.pad + j);
-  const VF g = tanh(fma(reset, inner, r.input<PART>(2, j, n)));
-  if (r.gates) {
-    put<PART>(r.gates + j, z, n);
-    put<PART>(r.gates + r.gate + j, reset, n);
-    put<PART>(r.gates + 2 * r.gate + j, g, n);
-  }
+  const VF g = tanh(fma(r.gateOf<PART>(1, j, n), inner, r.input<PART>(2, j, n)));
+  r.keep<PART>(2, j, g, n);
   r.save(r.inner, j, inner, n);
   r.finish<PART>(j, fma(z, before - g, g), n);
 }
@@ -183,49 +194,40 @@ LW_INLINE void gruGateLanes(const Row& r, int64_t j, int64_t n) {
   const VF inner = reset * load(r.seen + j);
   store(r.update + j, z);
   store(r.reset + j, inner);
-  if (r.gates) {
-    put<PART>(r.gates + j, z, n);
-    put<PART>(r.gates + r.gate + j, reset, n);
-  }
+  r.keep<PART>(0, j, z, n);
+  r.keep<PART>(1, j, reset, n);
   r.save(r.inner, j, inner, n);
 }
 template <bool PART>
 LW_INLINE void gruStateLanes(const Row& r, int64_t j, int64_t n) {
   const VF before = load(r.seen + j), z = load(r.update + j);
   const VF g = tanh(r.input<PART>(2, j, n) + r.recurrent(0, j));
-  if (r.gates) put<PART>(r.gates + 2 * r.gate + j, g, n);
+  r.keep<PART>(2, j, g, n);
   r.finish<PART>(j, fma(z, before - g, g), n);
 }
 
-template <class Whole, class Part>
-LW_INLINE void overUnits(int64_t units, Whole whole, Part part) {
-  int64_t j = 0;
-  for (; j + W <= units; j += W) whole(j);
-  if (j < units) part(j, units - j);
-}
-
-#define LW_OVER_UNITS(lanes)                                                        \
-  overUnits(                                                                        \
-      units, [&](int64_t j) __attribute__((always_inline)) { lanes<false>(r, j, W); }, \
-      [&](int64_t j, int64_t n) __attribute__((always_inline)) { lanes<true>(r, j, n); })
-
-template <Cell CELL>
-void simpleUnits(const Row& r, int64_t units) {
-  overUnits(
-      units, [&](int64_t j) __attribute__((always_inline)) { simpleLanes<CELL, false>(r, j, W); },
-      [&](int64_t j, int64_t n) __attribute__((always_inline)) { simpleLanes<CELL, true>(r, j, n); });
-}
-
-void finishUnits(Cell cell, int64_t stage, const Row& r, int64_t units) {
+// What follows the products of some rows in a block of units. Gates of all rows come before their states: a state's
+// chain of latencies is as long as the instructions that a core looks ahead, and would stand alone there.
+void finishRows(Cell cell, int64_t stage, const Row* rows, int64_t count, int64_t units) {
+  const auto each = [&](auto lanes) __attribute__((always_inline)) {
+    for (int64_t i = 0; i < count; i++) lanes(rows[i]);
+  };
+#define LW_EACH(loop) each([&](const Row& r) __attribute__((always_inline)) { loop; })
   switch (cell) {
-    case kTanhCell: return simpleUnits<kTanhCell>(r, units);
-    case kReluCell: return simpleUnits<kReluCell>(r, units);
-    case kSigmoidCell: return simpleUnits<kSigmoidCell>(r, units);
-    case kLinearCell: return simpleUnits<kLinearCell>(r, units);
-    case kLstmCell: return LW_OVER_UNITS(lstmLanes);
-    case kGruAfterCell: return LW_OVER_UNITS(gruAfterLanes);
-    case kGruCell: return stage == 0 ? LW_OVER_UNITS(gruGateLanes) : LW_OVER_UNITS(gruStateLanes);
+    case kTanhCell: return LW_EACH(LW_OVER_UNITS_OF(kTanhCell, simpleLanes));
+    case kReluCell: return LW_EACH(LW_OVER_UNITS_OF(kReluCell, simpleLanes));
+    case kSigmoidCell: return LW_EACH(LW_OVER_UNITS_OF(kSigmoidCell, simpleLanes));
+    case kLinearCell: return LW_EACH(LW_OVER_UNITS_OF(kLinearCell, simpleLanes));
+    case kLstmCell:
+      LW_EACH(LW_OVER_UNITS(lstmGateLanes));
+      return LW_EACH(LW_OVER_UNITS(lstmStateLanes));
+    case kGruAfterCell:
+      LW_EACH(LW_OVER_UNITS(gruAfterGateLanes));
+      return LW_EACH(LW_OVER_UNITS(gruAfterStateLanes));
+    case kGruCell:
+      return stage == 0 ? LW_EACH(LW_OVER_UNITS(gruGateLanes)) : LW_EACH(LW_OVER_UNITS(gruStateLanes));
   }
+#undef LW_EACH
 }
 
 // Step k of a row, block of units from j0 on; null pointers stay null.
@@ -242,7 +244,7 @@ Row rowOf(const Forward& f, int64_t row, int64_t k, int64_t j0, const float* pro
   r.product = ldc;
   r.pad = stride;
   r.z = products;
-  r.pre = staged + j0;
+  r.gates = staged + j0;
   r.bias = f.paddedBias + j0;
   r.recurrentBias = f.paddedRecurrentBias + j0;
   r.seen = own(f.h[k & 1]);
@@ -253,7 +255,6 @@ Row rowOf(const Forward& f, int64_t row, int64_t k, int64_t j0, const float* pro
   r.update = own(f.z);
   r.reset = own(f.reset);
   r.outputs = f.mask ? step(f.outputs) : nullptr;
-  r.gates = f.gates ? staged + j0 : nullptr;
   r.inner = step(f.inner);
   r.hLast = state(f.hLast);
   r.cLast = state(f.cLast);
@@ -286,6 +287,18 @@ struct Staging {
     memcpy(to + place * f.s.units + units.begin, states + row * f.at.stride + units.begin,
            (size_t)(units.end - units.begin) * 4);
   }
+  void ask(int64_t row, int64_t k, bool start) const {
+    const int64_t place = f.s.place(f.order, row, k);
+    askFor(f.pre + place * f.s.width(), f.s.width());
+    if (!start) return;
+    if (f.previous) askToWrite(f.previous + place * f.s.units, f.s.units);
+    if (f.previousCells) askToWrite(f.previousCells + place * f.s.units, f.s.units);
+  }
+  void askToPut(int64_t row, int64_t k) const {
+    const int64_t place = f.s.place(f.order, row, k);
+    if (f.gates) askToWrite(f.gates + place * f.s.width(), f.s.width());
+    if (f.outputs) askToWrite(f.outputs + place * f.s.units, f.s.units);
+  }
   void bring(int64_t i, int64_t row, int64_t k, bool start) const {
     const int64_t place = f.s.place(f.order, row, k);
     move(rows + i * stride, f.pre + place * f.s.width());
@@ -299,6 +312,18 @@ struct Staging {
     if (end && !f.mask) keep(f.outputs, place, f.h[(k + 1) & 1], row);
   }
 };
+
+// One row times its share of weights that are not packed. Where the share is all of them, rows of the matrix are read
+// from end to end: gate by gate, every page would be opened several times.
+void multiplyWeights(const Forward& f, const float* h, Range own, int64_t firstGate, int64_t gates, float* to) {
+  const int64_t all = f.s.units, n = own.end - own.begin;
+  const float* const from = f.weights + firstGate * all + own.begin;
+  if (n == all) {
+    multiplyRow(all, h, 1, from, f.s.width(), to, gates * all);
+    return;
+  }
+  for (int64_t g = 0; g < gates; g++) multiplyRow(all, h, 1, from + g * all, f.s.width(), to + g * n, n);
+}
 
 // One stage of step k for a share of rows and units.
 void runStage(const Forward& f, const Share& share, int64_t k, int64_t stage) {
@@ -315,7 +340,17 @@ void runStage(const Forward& f, const Share& share, int64_t k, int64_t stage) {
   for (int64_t i0 = 0; i0 < rows; i0 += kGroupRows) {
     const int64_t n = minOf(kGroupRows, rows - i0);
     const auto rowAt = [&](int64_t i) { return share.first + (i0 + i) * share.step; };
-    for (int64_t i = 0; i < n; i++) staging.bring(i, rowAt(i), k, stage == 0);
+    for (int64_t i = 0; i < n; i++) {
+      if (i + 1 < n) staging.ask(rowAt(i + 1), k, stage == 0);
+      staging.bring(i, rowAt(i), k, stage == 0);
+    }
+    if (f.plan.row()) {
+      multiplyWeights(f, a, own, firstGate, gates, products);
+      const Row r = rowOf(f, 0, k, own.begin, products, own.end - own.begin, staging.rows);
+      finishRows(s.cell, stage, &r, 1, own.end - own.begin);
+      staging.put(0, 0, k, stage == s.stages() - 1);
+      continue;
+    }
     for (int64_t block = share.blocks.begin; block < share.blocks.end; block++) {
       const int64_t j0 = block * width, units = minOf(width, s.units - j0);
       for (int64_t g = 0; g < gates; g++) {
@@ -329,13 +364,17 @@ void runStage(const Forward& f, const Share& share, int64_t k, int64_t stage) {
           multiplyRows(a + i0 * lda, lda, n, from, s.width(), false, s.units, units, to, gates * width);
         }
       }
+      Row rowsOf[kGroupRows];
       for (int64_t i = 0; i < n; i++) {
-        const Row r =
+        rowsOf[i] =
             rowOf(f, rowAt(i), k, j0, products + i * gates * width, width, staging.rows + i * stride);
-        finishUnits(s.cell, stage, r, units);
       }
+      finishRows(s.cell, stage, rowsOf, n, units);
     }
-    for (int64_t i = 0; i < n; i++) staging.put(i, rowAt(i), k, stage == s.stages() - 1);
+    for (int64_t i = 0; i < n; i++) {
+      if (i + 1 < n) staging.askToPut(rowAt(i + 1), k);
+      staging.put(i, rowAt(i), k, stage == s.stages() - 1);
+    }
   }
 }
 
@@ -393,7 +432,7 @@ void plan_recurrent(Call& call) {
   call.sharedBytes = shared.layout.bytes;
   Layout scratch;
   const int64_t rows = minOf(kGroupRows, s.batch);
-  scratch.floats(rows * s.gates() * plan.width);
+  scratch.floats(rows * s.gates() * (plan.row() ? ceilDiv(s.units, W) * W : plan.width));
   call.custom[0] = scratch.floats(rows * rowStride(s.width()));
   call.scratchBytes = maxOf(scratch.bytes, SequenceOrder::ints(s.batch, s.time) * 4);
   const int64_t stepWork = s.batch * s.width() * (s.units / (5 * W) + 2);

@@ -108,10 +108,6 @@ LW_INLINE void packPanel(const float* b, int64_t ldb, bool transposed, int64_t t
 LW_INLINE void multiplyRows(const float* a, int64_t lda, int64_t rows, const float* b, int64_t ldb,
                             bool panel, int64_t terms, int64_t columns, float* c, int64_t ldc) {
   if (rows == 0) return;
-  if (!panel && rows == 1) {
-    multiplyRow(terms, a, 1, b, ldb, c, columns);
-    return;
-  }
   const BlocksOfK blocks(terms);
   const Strips strips(rows);
   for (int64_t block = 0; block < maxOf(blocks.count, (int64_t)1); block++) {
@@ -143,6 +139,22 @@ LW_INLINE void put(float* p, VF v, int64_t n) {
   else store(p, v);
 }
 
+// A row's units vector by vector: lanes<PART>(row, j, n) for units [j, j + n), n < W only in the part.
+template <class Whole, class Part>
+LW_INLINE void overUnits(int64_t units, Whole whole, Part part) {
+  int64_t j = 0;
+  for (; j + W <= units; j += W) whole(j);
+  if (j < units) part(j, units - j);
+}
+#define LW_OVER_UNITS(lanes)                                                          \
+  overUnits(                                                                          \
+      units, [&](int64_t j) __attribute__((always_inline)) { lanes<false>(r, j, W); }, \
+      [&](int64_t j, int64_t n) __attribute__((always_inline)) { lanes<true>(r, j, n); })
+#define LW_OVER_UNITS_OF(CELL, lanes)                                                       \
+  overUnits(                                                                                \
+      units, [&](int64_t j) __attribute__((always_inline)) { lanes<CELL, false>(r, j, W); }, \
+      [&](int64_t j, int64_t n) __attribute__((always_inline)) { lanes<CELL, true>(r, j, n); })
+
 LW_INLINE void clear(float* p, int64_t n) {
   if (p && n > 0) memset(p, 0, (size_t)n * 4);
 }
@@ -150,6 +162,15 @@ LW_INLINE void copyOrClear(float* to, const float* from, int64_t n) {
   if (n <= 0) return;
   if (from) memcpy(to, from, (size_t)n * 4);
   else memset(to, 0, (size_t)n * 4);
+}
+
+// Asks for n floats that are read, or written, soon: rows of different sequences lie whole pages apart, where no
+// hardware looks ahead.
+LW_INLINE void askFor(const float* p, int64_t n) {
+  for (int64_t i = 0; i < n; i += 16) __builtin_prefetch(p + i);
+}
+LW_INLINE void askToWrite(const float* p, int64_t n) {
+  for (int64_t i = 0; i < n; i += 16) __builtin_prefetch(p + i, 1);
 }
 
 // Zeros the steps that sequence b lacks, in tensors of `width` floats per step.

@@ -10,6 +10,9 @@ namespace {
 // Results by their bit in `wanted`.
 enum : int { kDPre, kDRecurrent, kDState, kDCell };
 
+// Inputs of a value per unit and step.
+enum : int { kSeen, kSavedInner, kSeenCells, kDOutputs, kNarrow };
+
 struct Plan {
   int64_t width, blocks;
   bool products;  // a single step whose first state is given has none
@@ -22,9 +25,11 @@ struct Shared {
   Layout layout;
   int64_t order, panels, dGates[2], dc, carry;
   int64_t stride, gateStride;
+  int64_t stagedStride;  // of what a row reads: gates, then each tensor of `Backward::narrow`
   Shared(const RecurrentShape& s, const Plan& plan) {
     stride = rowStride(s.units);
     gateStride = rowStride(s.width());
+    stagedStride = rowStride(s.width() + kNarrow * s.units);
     order = layout.take(SequenceOrder::ints(s.batch, s.time) * 4);
     for (int64_t& at : dGates) at = layout.floats(s.batch * gateStride);
     dc = layout.floats(s.cell == kLstmCell ? s.batch * stride : 0);
@@ -39,8 +44,8 @@ struct Backward {
   const RecurrentShape s;
   const Plan plan;
   const Shared at;
-  const float *weights, *gates, *previous, *inner, *previousCells, *peepholes, *mask;
-  const float *dOutputs, *dH, *dC;
+  const float *weights, *gates, *peepholes, *mask, *dH, *dC;
+  const float* narrow[kNarrow];  // null: not of this cell, or 0
   const int32_t* lengths;
   int32_t lengthsInput;
   float *dPre, *dRecurrent, *dH0, *dC0;
@@ -54,14 +59,14 @@ struct Backward {
     Operands operands = {call, run};
     weights = operands.input();
     gates = operands.input();
-    previous = operands.input(s.cell >= kGruCell);
-    inner = operands.input(s.cell >= kLstmCell);
-    previousCells = operands.input(s.cell == kLstmCell);
+    narrow[kSeen] = operands.input(s.cell >= kGruCell);
+    narrow[kSavedInner] = operands.input(s.cell >= kLstmCell);
+    narrow[kSeenCells] = operands.input(s.cell == kLstmCell);
     peepholes = operands.input(has[0]);
     mask = operands.input(has[1]);
     lengthsInput = operands.inputs;
     lengths = (const int32_t*)operands.input(has[2]);
-    dOutputs = operands.input(has[3]);
+    narrow[kDOutputs] = operands.input(has[3]);
     dH = operands.input(has[4]);
     dC = operands.input(has[5]);
     const auto wanted = [&](int bit) { return operands.output((s.wanted >> bit & 1) != 0); };
@@ -171,62 +176,44 @@ LW_INLINE void gruResetLanes(const Row& r, int64_t j, int64_t n) {
   r.give<PART>(1, j, d * get<PART>(r.previous + j, n) * reset * (1.0f - reset), n);
 }
 
-template <class Whole, class Part>
-LW_INLINE void overUnits(int64_t units, Whole whole, Part part) {
-  int64_t j = 0;
-  for (; j + W <= units; j += W) whole(j);
-  if (j < units) part(j, units - j);
-}
-
-#define LW_OVER_UNITS(lanes)                                                        \
-  overUnits(                                                                        \
-      units, [&](int64_t j) __attribute__((always_inline)) { lanes<false>(r, j, W); }, \
-      [&](int64_t j, int64_t n) __attribute__((always_inline)) { lanes<true>(r, j, n); })
-
-template <Cell CELL>
-void simpleUnits(const Row& r, int64_t units) {
-  overUnits(
-      units, [&](int64_t j) __attribute__((always_inline)) { simpleLanes<CELL, false>(r, j, W); },
-      [&](int64_t j, int64_t n) __attribute__((always_inline)) { simpleLanes<CELL, true>(r, j, n); });
-}
-
 void finishUnits(Cell cell, int64_t stage, const Row& r, int64_t units) {
   switch (cell) {
-    case kTanhCell: return simpleUnits<kTanhCell>(r, units);
-    case kReluCell: return simpleUnits<kReluCell>(r, units);
-    case kSigmoidCell: return simpleUnits<kSigmoidCell>(r, units);
-    case kLinearCell: return simpleUnits<kLinearCell>(r, units);
+    case kTanhCell: return LW_OVER_UNITS_OF(kTanhCell, simpleLanes);
+    case kReluCell: return LW_OVER_UNITS_OF(kReluCell, simpleLanes);
+    case kSigmoidCell: return LW_OVER_UNITS_OF(kSigmoidCell, simpleLanes);
+    case kLinearCell: return LW_OVER_UNITS_OF(kLinearCell, simpleLanes);
     case kLstmCell: return LW_OVER_UNITS(lstmLanes);
     case kGruAfterCell: return LW_OVER_UNITS(gruAfterLanes);
     case kGruCell: return stage == 0 ? LW_OVER_UNITS(gruStateLanes) : LW_OVER_UNITS(gruResetLanes);
   }
 }
 
-// Step k of a row, block of units from j0 on; null pointers stay null.
+// Step k of a row, block of units from j0 on, whose inputs are staged; null pointers stay null.
 Row rowOf(const Backward& f, int64_t row, int64_t k, int64_t j0, bool later, const float* products,
-          const float* gates) {
+          const float* staged) {
   const RecurrentShape& s = f.s;
-  const int64_t place = s.place(f.order, row, k), sequence = f.order.sequence[row];
-  const int64_t wide = place * s.width() + j0, narrow = place * s.units + j0;
-  const int64_t state = sequence * s.units + j0, own = row * f.at.stride + j0;
+  const int64_t wide = s.place(f.order, row, k) * s.width() + j0;
+  const int64_t state = f.order.sequence[row] * s.units + j0, own = row * f.at.stride + j0;
   const auto from = [](const float* p, int64_t offset) { return p ? p + offset : nullptr; };
-  const auto to = [](float* p, int64_t offset) { return p ? p + offset : nullptr; };
+  const auto narrow = [&](int which) {
+    return f.narrow[which] ? staged + s.width() + which * s.units + j0 : nullptr;
+  };
   return {s.units,
           later,
           products,
-          gates + j0,
-          from(f.previous, narrow),
-          from(f.inner, narrow),
-          from(f.previousCells, narrow),
+          staged + j0,
+          narrow(kSeen),
+          narrow(kSavedInner),
+          narrow(kSeenCells),
           from(f.peepholes, j0),
           from(f.mask, state),
-          from(f.dOutputs, narrow),
+          narrow(kDOutputs),
           from(f.dH, state),
           from(f.dC, state),
           f.dGates[k & 1] + row * f.at.gateStride + j0,
           f.dc + own,
           f.carry + own,
-          to(f.dPre, wide)};
+          f.dPre ? f.dPre + wide : nullptr};
 }
 
 // Units [units) of `gates` gates of a row.
@@ -241,6 +228,27 @@ LW_INLINE void moveGates(float* to, const float* from, int64_t gates, int64_t al
   }
 }
 
+// Asks for what a row reads and writes in step k.
+LW_INLINE void ask(const Backward& f, int64_t row, int64_t k) {
+  const RecurrentShape& s = f.s;
+  const int64_t place = s.place(f.order, row, k);
+  askFor(f.gates + place * s.width(), s.width());
+  for (const float* p : f.narrow) {
+    if (p) askFor(p + place * s.units, s.units);
+  }
+}
+
+// Brings what a row reads in step k together.
+LW_INLINE void bring(const Backward& f, int64_t row, int64_t k, float* to, Range units) {
+  const RecurrentShape& s = f.s;
+  const int64_t place = s.place(f.order, row, k);
+  moveGates(to, f.gates + place * s.width(), s.gates(), s.units, units);
+  for (int which = 0; which < kNarrow; which++) {
+    if (!f.narrow[which]) continue;
+    moveGates(to + s.width() + which * s.units, f.narrow[which] + place * s.units, 1, s.units, units);
+  }
+}
+
 // c = the gradients of step k's gates [first, first + count)·Rᵀ, for rows [i0, i0 + n) of a share.
 void multiplyGates(const Backward& f, const Share& share, int64_t block, int64_t i0, int64_t n, int64_t k,
                    int64_t first, int64_t count, float* c) {
@@ -252,12 +260,12 @@ void multiplyGates(const Backward& f, const Share& share, int64_t block, int64_t
 }
 
 // One stage of step k for a share of rows and units. Rows of different sequences lie whole pages apart,
-// where they would evict each other from every cache: a group's gates are brought together before it, and
-// their gradients go back after it.
+// where they would evict each other from every cache: what a group reads is brought together before it, and
+// its gradients go back after it.
 void runStage(const Backward& f, const Share& share, int64_t k, int64_t stage) {
   const RecurrentShape& s = f.s;
   const int64_t rows = share.rows(f.order.active(k)), later = share.rows(f.order.active(k + 1));
-  const int64_t width = f.plan.width, stride = f.at.gateStride;
+  const int64_t width = f.plan.width, stride = f.at.gateStride, stagedStride = f.at.stagedStride;
   const Range own = {share.blocks.begin * width, minOf(s.units, share.blocks.end * width)};
   if (own.begin >= own.end) return;
   float* const products = (float*)f.run.scratch;
@@ -266,8 +274,8 @@ void runStage(const Backward& f, const Share& share, int64_t k, int64_t stage) {
     const int64_t n = minOf(kGroupRows, rows - i0);
     const auto rowAt = [&](int64_t i) { return share.first + (i0 + i) * share.step; };
     for (int64_t i = 0; i < n; i++) {
-      const float* const from = f.gates + s.place(f.order, rowAt(i), k) * s.width();
-      moveGates(staged + i * stride, from, s.gates(), s.units, own);
+      if (i + 1 < n) ask(f, rowAt(i + 1), k);
+      bring(f, rowAt(i), k, staged + i * stagedStride, own);
     }
     for (int64_t block = share.blocks.begin; block < share.blocks.end; block++) {
       const int64_t j0 = block * width, units = minOf(width, s.units - j0);
@@ -279,7 +287,7 @@ void runStage(const Backward& f, const Share& share, int64_t k, int64_t stage) {
       }
       for (int64_t i = 0; i < n; i++) {
         const bool through = i0 + i < later;
-        const Row r = rowOf(f, rowAt(i), k, j0, through, products + i * width, staged + i * stride);
+        const Row r = rowOf(f, rowAt(i), k, j0, through, products + i * width, staged + i * stagedStride);
         finishUnits(s.cell, stage, r, units);
       }
     }
@@ -287,6 +295,11 @@ void runStage(const Backward& f, const Share& share, int64_t k, int64_t stage) {
     for (int64_t i = 0; i < n; i++) {
       const int64_t to = s.place(f.order, rowAt(i), k) * s.width();
       const float* const from = f.dGates[k & 1] + rowAt(i) * stride;
+      if (i + 1 < n) {
+        const int64_t next = s.place(f.order, rowAt(i + 1), k) * s.width();
+        if (f.dPre) askToWrite(f.dPre + next, s.width());
+        if (f.dRecurrent) askToWrite(f.dRecurrent + next, s.width());
+      }
       // With reset after, what the candidate adds to x·W stands there already.
       const int64_t same = s.cell == kGruAfterCell ? 2 : s.gates();
       if (f.dPre) moveGates(f.dPre + to, from, same, s.units, own);
@@ -360,7 +373,7 @@ void plan_recurrentGradient(Call& call) {
   Layout scratch;
   const int64_t rows = minOf(kGroupRows, s.batch);
   scratch.floats(rows * plan.width);
-  call.custom[0] = scratch.floats(rows * shared.gateStride);
+  call.custom[0] = scratch.floats(rows * shared.stagedStride);
   call.scratchBytes = maxOf(scratch.bytes, SequenceOrder::ints(s.batch, s.time) * 4);
   const int64_t stepWork = s.batch * s.width() * (s.units / (5 * W) + 2);
   call.work = s.time * stepWork + s.units * s.width() / 2;

@@ -1,7 +1,7 @@
 /** Vectors for indices, and for positions: what stands at the beginning of models of text. */
 import { ArgumentError, expected, ShapeError } from "../errors.js";
 import { add, broadcastTo, cast, cos, mul, notEqual, sin } from "../ops/elementwise.js";
-import { gather } from "../ops/gather.js";
+import { gather, gatherSparse } from "../ops/gather.js";
 import { concat, reshape, slice } from "../ops/movement.js";
 import type { DType } from "../tensor/dtype.js";
 import { showShape } from "../tensor/shape.js";
@@ -85,7 +85,10 @@ export class Embedding extends Layer<typeof embeddingOptions> {
   }
 
   override call(x: Tensor): Tensor {
-    return gather(this.#embeddings, cast(x, "int32"));
+    const indices = cast(x, "int32");
+    return this.config.sparse
+      ? gatherSparse(this.#embeddings.read(), indices)
+      : gather(this.#embeddings, indices);
   }
 
   override computeMask(x: Tensor, mask: Masks): Masks {

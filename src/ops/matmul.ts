@@ -160,7 +160,7 @@ export function matMul(
   // An operand that every batch entry shares stays one matrix.
   const bring = (t: Tensor, own: readonly number[]): Tensor => {
     const matrix = t.shape.slice(-2);
-    if (sizeOf(own) === 1 && sizeOf(lead) > 1) return reshape(t, matrix);
+    if (sizeOf(own) === 1) return reshape(t, matrix);
     const spread = sameShape(own, lead) ? t : broadcastTo(t, [...lead, ...matrix]);
     return reshape(spread, [sizeOf(lead), ...matrix]);
   };

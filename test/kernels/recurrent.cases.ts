@@ -35,6 +35,15 @@ const shapes: readonly Shape[] = [
   { batch: 3, time: 3, units: 17, has: ["lengths", "dOutputs"], wanted: 2 },
   { batch: 1, time: 6, units: 33, has: ["bias", "recurrentBias", "dOutputs"] },
   { batch: 1, time: 1, units: 131, has: ["bias", "h0"], wanted: 3 },
+  // A single row reads the weights in one piece, or in several by threads.
+  { batch: 1, time: 1, units: 301, has: ["bias", "recurrentBias", "h0", "peepholes"], wanted: 3 },
+  {
+    batch: 1,
+    time: 3,
+    units: 260,
+    has: ["bias", "recurrentBias", "h0", "dOutputs"],
+    reverse: true,
+  },
   { batch: 2, time: 1, units: 19, has: ["h0", "mask"] },
   { batch: 25, time: 1, units: 18, has: ["h0", "bias"], wanted: 1 },
   { batch: 16, time: 3, units: 40, has: everything, reverse: true },

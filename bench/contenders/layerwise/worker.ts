@@ -10,6 +10,7 @@ import { networkContender } from "./networks.js";
 import { machine } from "./probes.js";
 import { rbmContender } from "./rbm.js";
 import { latenessContender, memoryContender } from "./runtime.js";
+import { sequenceContender } from "./sequences.js";
 import { trainContender } from "./train.js";
 
 /** A case, set up. */
@@ -29,6 +30,8 @@ async function setup(request: Request & { op: "setup" }): Promise<Measured> {
       return rbmContender(spec, data!);
     case "network":
       return networkContender(spec, data!);
+    case "sequence":
+      return sequenceContender(spec, data!);
     case "kernel":
       return kernelContender(spec);
     case "inference":
