@@ -127,6 +127,29 @@ bool loadAndRun(const Encoded& encoded, Random& random, Seen* seen = nullptr) {
   return loaded;
 }
 
+TEST(LoaderTest, DoesNothingWhereNothingIsWritten) {
+  // No channels, and windows that would take minutes to walk.
+  ProgramBuilder builder;
+  const int dy = builder.bind(kFloat32, {0}, Access::kRead), dx = builder.bind(kFloat32, {0});
+  constexpr int64_t kSide = 1 << 15;
+  builder.call(k_avgPoolGradient, {dy}, {dx}, {1, kSide, kSide, 0, 1, 1, 1, 1, 0, 0, kSide, kSide});
+  // Indices are checked all the same.
+  const int indices = builder.bind(kInt32, {1}, Access::kRead);
+  builder.call(k_gather, {dy, indices}, {dx}, {1 << 30, 5, 0, 1});
+  for (const KernelTable* table : availableTables()) {
+    std::string error;
+    const std::shared_ptr<Program> program = load(table, builder.encode(), &error);
+    ASSERT_TRUE(program) << error;
+    EXPECT_EQ(program->calls()[0].phases, 0);
+    const auto run = [&](int32_t index) {
+      const std::vector<Bytes> bindings = {{}, {}, bytesOf(std::vector<int32_t>{index})};
+      return runGuarded(*program, bindings, 1, Parts::kInTurn, Guard::kBehind).error;
+    };
+    EXPECT_EQ(run(4), "");
+    EXPECT_EQ(run(5), "gather: index 5 at position 0 lies outside [0, 5) (Program call 1)");
+  }
+}
+
 TEST(LoaderTest, RunsRandomPrograms) {
   int loaded = 0;
   Seen seen;
