@@ -63,7 +63,7 @@ bool runCalls(const Program& program, ExecutionState& state, ThreadPool* pool,
 std::string describe(const Program& program, const DataError& error) {
   const Call& call = program.calls()[(size_t)error.call];
   const char* what = "length";
-  if (call.kernel == k_gather || call.kernel == k_scatterAdd) what = "index";
+  if (call.kernel == k_gather || call.kernel == k_scatterAdd || call.kernel == k_scatterRows) what = "index";
   if (call.kernel == k_sparseSoftmaxCrossEntropy) what = "label";
   return std::string(kernelName(call.kernel)) + ": " + what + " " + std::to_string(error.value) +
          " at position " + std::to_string(error.position) + " lies outside [" +

@@ -132,6 +132,9 @@ bool tensorsOverlap(const ProgramTensor& a, const ProgramTensor& b);
 std::string checkCall(const Call& call, const EncodedTile* tile,
                       const std::vector<ProgramTensor>& tensors);
 
+// Whether a run can fail with what the kernel finds in its inputs.
+bool checksData(int32_t kernel);
+
 const char* kernelName(int32_t kernel);
 const char* instructionName(int32_t instruction);
 

@@ -587,6 +587,15 @@ std::string checkOverlap(const Call& call, const EncodedTile* tile,
 
 const char* kernelName(int32_t kernel) { return kNames[kernel]; }
 
+bool checksData(int32_t kernel) {
+  switch (kernel) {
+    case k_gather: case k_scatterAdd: case k_scatterRows: case k_sparseSoftmaxCrossEntropy:
+    case k_recurrent: case k_recurrentGradient: case k_sequenceProduct: case k_sequenceOuter:
+      return true;
+    default: return false;
+  }
+}
+
 bool tensorsOverlap(const ProgramTensor& a, const ProgramTensor& b) {
   if (a.place != b.place || a.size == 0 || b.size == 0) return false;
   if (a.place == Place::kBinding) return a.value == b.value;

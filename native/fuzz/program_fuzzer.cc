@@ -125,7 +125,7 @@ void mutateOnce(Encoded& e, Random& random) {
 }
 
 // Bounds that keep one input below a few milliseconds, sanitizers included.
-constexpr int64_t kMostBytes = 1 << 20;
+constexpr int64_t kMostBytes = 4 << 20;
 constexpr int64_t kMostWork = 3'000'000;
 
 bool isSmall(const Program& program) {

@@ -104,8 +104,9 @@ LW_INLINE View forwardView(const Geometry& g) {
 LW_INLINE int64_t backwardViews(const Geometry& g) {
   return minOf(g.strideHeight, g.height) * minOf(g.strideWidth, g.width);
 }
+// Of an image without pixels, which has no phases, phase 0 is a view without patches.
 LW_INLINE View backwardView(const Geometry& g, int64_t phase) {
-  const int64_t across = minOf(g.strideWidth, g.width);
+  const int64_t across = maxOf(1, minOf(g.strideWidth, g.width));
   return {backwardAxis(g.height, g.outHeight, g.kernelHeight, g.strideHeight, g.padTop, g.dilationHeight,
                        phase / across),
           backwardAxis(g.width, g.outWidth, g.kernelWidth, g.strideWidth, g.padLeft, g.dilationWidth,

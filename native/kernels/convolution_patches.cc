@@ -456,7 +456,8 @@ void runPatches(const Call& call, const Run& run, int phase, int64_t part, int64
   }
   const Piece piece = pieceOf(p, part, parts);
   const int64_t cols = piece.cols.end - piece.cols.begin, rows = piece.rows.end - piece.rows.begin;
-  if (rows <= 0 || cols <= 0) return;
+  // An empty result reads nothing, not even what an epilogue reads once.
+  if (rows <= 0 || cols <= 0 || p.rows() == 0) return;
   const Block block = {(const float*)run.ptr[call.inputs[0]],
                        packed,
                        once ? filter : nullptr,

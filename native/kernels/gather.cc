@@ -43,6 +43,7 @@ void run_gather(const Call& call, const Run& run, int, int64_t part, int64_t par
   if (!inRange(call, run, indices, s.count, s.axis)) return;
   const bool bytes = call.inputTypes[0] == kUint8 || call.inputTypes[0] == kBool;
   const int64_t row = s.inner * (bytes ? 1 : 4);
+  if (row == 0) return;
   const char* x = (const char*)run.ptr[call.inputs[0]];
   char* y = (char*)run.ptr[call.outputs[0]];
   const Range r = split(s.outer * s.count, 1, part, parts);

@@ -100,7 +100,7 @@ struct Case {
   int64_t rows() const {
     return kernel == k_conv2d                ? s.batch * s.outHeight() * s.outWidth()
            : kernel == k_conv2dInputGradient ? s.batch * s.height * s.width
-                                             : s.sizeW() / std::max<int64_t>(1, s.filters);
+                                             : s.kernelHeight * s.kernelWidth * (s.channels / s.groups);
   }
   int input(const std::vector<float>& values) {
     bindings.push_back(bytesOf(values));
@@ -152,6 +152,10 @@ const std::vector<Shape>& shapes() {
         {1, 2, 2, 2, 2, 5, 5},
         // More pixels than a chunk has.
         {5, 30, 30, 2, 3, 3, 3, 1, 1, 1, 1},
+        // Images without pixels: their gradient has no phases.
+        {2, 4, 0, 2, 2, 3, 3, 1, 1, 1, 2},
+        {2, 5, 0, 2, 2, 1, 1, 2, 2, 0, 1},
+        {2, 4, 0, 20, 20, 3, 3, 1, 1, 1, 2, 1, 1, 1, true},
     };
     // Results that leave out what would fit, or reach beyond it.
     for (int64_t missing : {1, -2}) {
@@ -250,6 +254,23 @@ TEST_P(ConvolutionTest, RunsItsEpilogue) {
         if (withC) expectNear(got[7], product.values, bound);
         if (HasFatalFailure()) return;
       }
+    }
+  }
+}
+
+TEST_P(ConvolutionTest, ReadsNothingForAnEmptyResult) {
+  // The same element for all of the result: of none, so that the tensor may be empty as well.
+  Random random(6);
+  for (const Shape& s : shapes()) {
+    for (KernelId kernel : kDirections) {
+      Case c(s, kernel, random);
+      if (c.size() > 0) continue;
+      const Tile tile{{c.rows(), c.columns()}, {{c.columns(), 1}, {0, 0}}, {{i_add, 2, {0, 1}}}, {2}};
+      const int one = c.input({});
+      c.builder.call(kernel, {c.A, c.B, one}, {c.output()}, s.ints(), {}, &tile);
+      SCOPED_TRACE(testing::Message() << "kernel " << kernel << ": " << s);
+      run(c.builder, c.bindings);
+      if (HasFailure()) return;
     }
   }
 }

@@ -72,8 +72,35 @@ TEST(LoaderTest, RefusesEveryTruncation) {
   }
 }
 
+// How often Programs that ran to their end had a kernel, an instruction, an algorithm of a convolution.
+struct Seen {
+  int kernels[kKernelCount] = {};
+  int instructions[kInstructionCount] = {};
+  int algorithms[kKernelCount][3] = {};
+
+  void add(const Program& program) {
+    for (const Call& call : program.calls()) {
+      kernels[call.kernel]++;
+      if (isConvolution(call.kernel)) algorithms[call.kernel][call.custom[15]]++;
+      if (!call.tile) continue;
+      const TilePlan& tile = *call.tile;
+      add(tile.uniformOps, tile.nUniformOps);
+      add(tile.columnOps, tile.nColumnOps);
+      add(tile.ops, tile.nOps);
+    }
+  }
+  void add(const TileOp* ops, int count) {
+    for (int i = 0; i < count; i++) {
+      if (ops[i].function < kFirstPair) instructions[ops[i].function / kMasks]++;
+    }
+  }
+  static bool isConvolution(int32_t kernel) {
+    return kernel == k_conv2d || kernel == k_conv2dInputGradient || kernel == k_conv2dFilterGradient;
+  }
+};
+
 // Loads and, if it is small, runs in guarded memory, whole and in parts, on all instruction sets.
-bool loadAndRun(const Encoded& encoded, Random& random) {
+bool loadAndRun(const Encoded& encoded, Random& random, Seen* seen = nullptr) {
   bool loaded = false;
   for (const KernelTable* table : availableTables()) {
     std::string error;
@@ -95,20 +122,54 @@ bool loadAndRun(const Encoded& encoded, Random& random) {
     EXPECT_EQ(whole.error.empty(), parts.error.empty());
     if (!whole.error.empty()) continue;
     EXPECT_EQ(difference(*program, whole, parts), "") << table->name;
+    if (seen && table == availableTables()[0]) seen->add(*program);
   }
   return loaded;
 }
 
+TEST(LoaderTest, DoesNothingWhereNothingIsWritten) {
+  // No channels, and windows that would take minutes to walk.
+  ProgramBuilder builder;
+  const int dy = builder.bind(kFloat32, {0}, Access::kRead), dx = builder.bind(kFloat32, {0});
+  constexpr int64_t kSide = 1 << 15;
+  builder.call(k_avgPoolGradient, {dy}, {dx}, {1, kSide, kSide, 0, 1, 1, 1, 1, 0, 0, kSide, kSide});
+  // Indices are checked all the same.
+  const int indices = builder.bind(kInt32, {1}, Access::kRead);
+  builder.call(k_gather, {dy, indices}, {dx}, {1 << 30, 5, 0, 1});
+  for (const KernelTable* table : availableTables()) {
+    std::string error;
+    const std::shared_ptr<Program> program = load(table, builder.encode(), &error);
+    ASSERT_TRUE(program) << error;
+    EXPECT_EQ(program->calls()[0].phases, 0);
+    const auto run = [&](int32_t index) {
+      const std::vector<Bytes> bindings = {{}, {}, bytesOf(std::vector<int32_t>{index})};
+      return runGuarded(*program, bindings, 1, Parts::kInTurn, Guard::kBehind).error;
+    };
+    EXPECT_EQ(run(4), "");
+    EXPECT_EQ(run(5), "gather: index 5 at position 0 lies outside [0, 5) (Program call 1)");
+  }
+}
+
 TEST(LoaderTest, RunsRandomPrograms) {
   int loaded = 0;
+  Seen seen;
   constexpr int kPrograms = 3000;
   for (int seed = 0; seed < kPrograms; seed++) {
     Random random((uint64_t)seed);
-    loaded += loadAndRun(randomProgram(random), random);
+    loaded += loadAndRun(randomProgram(random), random, &seen);
     ASSERT_FALSE(testing::Test::HasFailure()) << "seed " << seed;
   }
   // The rest asks for what the loader rightly refuses, such as results of the wrong lanes.
   EXPECT_GT(loaded, kPrograms * 8 / 10);
+  // Nothing that the fuzzer could start from is missing.
+  constexpr int kOften = kPrograms / 100;
+  for (int k = 0; k < kKernelCount; k++) {
+    EXPECT_GT(seen.kernels[k], kOften) << kernelName(k);
+    for (int a = 0; a < 3 && Seen::isConvolution(k); a++) {
+      EXPECT_GT(seen.algorithms[k][a], 3) << kernelName(k) << ", algorithm " << a;
+    }
+  }
+  for (int i = 0; i < kInstructionCount; i++) EXPECT_GT(seen.instructions[i], 0) << instructionName(i);
 }
 
 TEST(LoaderTest, SurvivesChangedWords) {

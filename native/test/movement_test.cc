@@ -156,19 +156,27 @@ TEST_P(MovementTest, ReplacesRowsInOrderAndInPlace) {
 }
 
 TEST_P(MovementTest, RefusesAnIndexOutOfRange) {
-  for (KernelId kernel : {k_gather, k_scatterAdd}) {
-    for (int32_t bad : {-1, 5, INT32_MIN, INT32_MAX}) {
+  const auto message = [](KernelId kernel, int32_t bad) {
+    return std::string(kernelName(kernel)) + ": index " + std::to_string(bad) +
+           " at position 2 lies outside [0, 5) (Program call 0)";
+  };
+  for (int32_t bad : {-1, 5, INT32_MIN, INT32_MAX}) {
+    const Bytes indices = bytesOf(std::vector<int32_t>{4, 0, bad});
+    for (KernelId kernel : {k_gather, k_scatterAdd}) {
       ProgramBuilder builder;
       const int in = builder.bind(kFloat32, {kernel == k_gather ? 5 : 3}, Access::kRead);
       const int index = builder.bind(kInt32, {3}, Access::kRead);
       const int out = builder.bind(kFloat32, {kernel == k_gather ? 3 : 5}, Access::kWrite);
       builder.call(kernel, {in, index}, {out}, {1, 5, 1, 3});
-      const Bytes indices = bytesOf(std::vector<int32_t>{4, 0, bad});
       const size_t inSize = kernel == k_gather ? 20 : 12;
-      EXPECT_EQ(failure(builder, {Bytes(inSize), indices, Bytes(32 - inSize)}),
-                std::string(kernelName(kernel)) + ": index " + std::to_string(bad) +
-                    " at position 2 lies outside [0, 5) (Program call 0)");
+      EXPECT_EQ(failure(builder, {Bytes(inSize), indices, Bytes(32 - inSize)}), message(kernel, bad));
     }
+    ProgramBuilder builder;
+    const int rows = builder.bind(kFloat32, {5});
+    const int index = builder.bind(kInt32, {3}, Access::kRead);
+    const int updates = builder.bind(kFloat32, {3}, Access::kRead);
+    builder.call(k_scatterRows, {rows, index, updates}, {rows}, {5, 1, 3});
+    EXPECT_EQ(failure(builder, {Bytes(20), indices, Bytes(12)}), message(k_scatterRows, bad));
   }
 }
 

@@ -153,6 +153,45 @@ TEST_P(RecurrentTest, RunsAllSteps) {
   }
 }
 
+// Few rows and many units: threads share the units and meet after each step. The tests above have too little
+// work for more than one.
+TEST_P(RecurrentTest, SharesUnitsAmongThreads) {
+  Random random(4);
+  for (int cell = kTanh; cell <= kGruAfter; cell++) {
+    Problem p = {cell, 5, 3, cell < kLstm ? 270 : 130, cell % 2 == 1};
+    p.fill(random);
+    for (float& weight : p.r) weight *= 0.1f;
+    ProgramBuilder builder;
+    Bound b = bindForward(builder, p);
+    const auto out = [&](int64_t size) {
+      b.data.push_back(Bytes((size_t)size * 4, 0xee));
+      return builder.bind(kFloat32, {size});
+    };
+    const bool lstm = cell == kLstm, gru = cell >= kGru;
+    const int64_t narrow = p.batch * p.time * p.units, state = p.batch * p.units;
+    const int outputs = out(narrow), h = out(state), gates = out(narrow * p.gates());
+    std::vector<int> results = {outputs, h, gates}, saved = {b.inputs[1], gates};
+    for (int i = 0; i < (gru || lstm ? 2 : 0); i++) saved.push_back(out(narrow));
+    results.insert(results.end(), saved.begin() + 2, saved.end());
+    const int64_t wanted = lstm ? 0x57 : gru ? 0x1f : 0x7;
+    builder.call(k_recurrent, b.inputs, results, forwardInts(p, wanted));
+    saved.insert(saved.end(), b.inputs.end() - (lstm ? 3 : 2), b.inputs.end());
+    saved.insert(saved.end(), {outputs, h});
+    if (lstm) saved.push_back(h);
+    std::vector<int> gradients = {out(narrow * p.gates()), out(state)};
+    if (lstm) gradients.push_back(out(state));
+    builder.call(k_recurrentGradient, saved, gradients,
+                 {p.batch, p.time, p.units, cell, lstm ? 0xd : 0x5, p.reverse, lstm, 1, 1, 1, 1, lstm});
+    std::string error;
+    const std::shared_ptr<Program> program = load(GetParam(), builder.encode(), &error);
+    ASSERT_TRUE(program) << error;
+    for (const Call& call : program->calls()) EXPECT_GE(call.maxParts, 3) << "cell " << cell;
+    const auto got = run(builder, b.data);
+    const Results want = forward(p, wide(p.pre), wide(p.h0), wide(p.c0));
+    expectNear(got[b.inputs.size()], want.outputs, [&](size_t) { return bound(p); });
+  }
+}
+
 TEST_P(RecurrentTest, GradientsAreDifferences) {
   Random random(2);
   for (Problem p : kProblems) {

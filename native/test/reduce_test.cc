@@ -118,6 +118,36 @@ TEST_P(ReduceTest, FindsMoments) {
   }
 }
 
+TEST_P(ReduceTest, MergesMomentsOfRowsThatDrift) {
+  // Columns are cut into chunks of rows from 2 048 rows on, chunks into blocks of at most 64. With a mean that
+  // moves from row to row most of the variance lies between them, and what is left is small against the mean.
+  Random random(5);
+  for (const Dims& d : {Dims{1, 2048, 2}, {1, 2500, 3}, {3, 3000, 40}, {1, 5000, 65}}) {
+    const int64_t outer = d[0], axis = d[1], inner = d[2];
+    std::vector<float> x = random.floats(sizeOf(d));
+    std::vector<double> means((size_t)(outer * inner)), variances(means.size());
+    const auto over = [&](auto visit) {
+      for (int64_t e = 0; e < sizeOf(d); e++) {
+        visit(x[(size_t)e], (size_t)(e / (axis * inner) * inner + e % inner), e / inner % axis);
+      }
+    };
+    over([&](float& v, size_t, int64_t row) { v += 1000 + 40 * (float)row / (float)axis; });
+    over([&](float v, size_t i, int64_t) { means[i] += v / (double)axis; });
+    over([&](float v, size_t i, int64_t) { variances[i] += (v - means[i]) * (v - means[i]) / (double)axis; });
+    ProgramBuilder builder;
+    const int in = builder.bind(kFloat32, d, Access::kRead);
+    const int mean = builder.bind(kFloat32, {outer, inner}, Access::kWrite);
+    const int variance = builder.bind(kFloat32, {outer, inner}, Access::kWrite);
+    builder.call(k_moments, {in}, {mean, variance}, d);
+    SCOPED_TRACE(testing::Message() << outer << "x" << axis << "x" << inner);
+    const auto got = run(builder, {bytesOf(x), Bytes(means.size() * 4), Bytes(means.size() * 4)});
+    expectNear(got[1], means, [&](size_t i) { return 2 * kHalfUlp * means[i]; });
+    // A block's 64 squares are added in float32, everything else in double.
+    expectNear(got[2], variances, [&](size_t i) { return 66 * kHalfUlp * variances[i]; });
+    if (HasFatalFailure()) return;
+  }
+}
+
 TEST_P(ReduceTest, FindsAVarianceBelowTheMeansRounding) {
   // Neighbouring floats in turns: their mean lies between them and is rounded by as much as they deviate.
   for (int64_t inner : {1, 3, 40}) {

@@ -1,6 +1,6 @@
 /**
  * Every instruction alone: over its domain within the ULP bound of its row, and at the special values.
- * Bounds and domains stand in `src/kernels/instructions.ts`; exact values in `helpers/reference.ts`.
+ * Bounds and domains stand in `src/kernels/instructions.ts`; exact values in `helpers/instructionReference.ts`.
  */
 import { expect } from "vitest";
 import type { LoadedProgram } from "../../src/backend/backend.js";
@@ -12,8 +12,8 @@ import {
 } from "../../src/kernels/instructions.js";
 import { allocate, type TypedArray } from "../../src/tensor/dtype.js";
 import { isClose, ulpOf } from "../helpers/allClose.js";
+import { exactInstructions } from "../helpers/instructionReference.js";
 import { random } from "../helpers/random.js";
-import { exactInstructions } from "../helpers/reference.js";
 import { f32, i32, type KernelCase, out, programOf, tileOf } from "./case.js";
 
 type Load = (program: Program) => LoadedProgram;

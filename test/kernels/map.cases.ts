@@ -1,6 +1,7 @@
 /** Cases of `map`: domains and strides of every kind, conversions at the border, chains, in place. */
+
+import { philoxBits } from "../helpers/instructionReference.js";
 import { bytes, integers, normal, random, uniform } from "../helpers/random.js";
-import { philoxBits } from "../helpers/reference.js";
 import { f32, i32, identity, type KernelCase, out, sizeOf, tileOf } from "./case.js";
 
 type Emit = Parameters<Parameters<typeof tileOf>[2]>[0];

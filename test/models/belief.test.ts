@@ -6,8 +6,8 @@ import { afterAll, describe, expect, test } from "vitest";
 import * as lw from "../../src/index.js";
 import { expectClose, expectSameBits } from "../helpers/allClose.js";
 import { onEachBackend } from "../helpers/backends.js";
+import { philox } from "../helpers/instructionReference.js";
 import { uniform } from "../helpers/random.js";
-import { philox } from "../helpers/reference.js";
 import { numbersOf, sigmoid } from "./machines.js";
 
 const directory = mkdtempSync(join(tmpdir(), "layerwise-dbn-"));

@@ -4,8 +4,8 @@ import * as lw from "../../src/index.js";
 import { expectClose, expectSameBits } from "../helpers/allClose.js";
 import { onEachBackend } from "../helpers/backends.js";
 import { addon } from "../helpers/executors.js";
+import { philox } from "../helpers/instructionReference.js";
 import { uniform } from "../helpers/random.js";
-import { philox } from "../helpers/reference.js";
 import { numbersOf, randomMachine, sigmoid } from "./machines.js";
 
 /** All states of `side`² pixels in which whole rows, or whole columns, are on. */

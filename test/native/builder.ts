@@ -73,6 +73,8 @@ export interface Encoded {
 
 /** Collects tensors, bindings and calls and encodes them. */
 export class ProgramBuilder {
+  /** Names of all kernels that were called. */
+  readonly kernels = new Set<string>();
   readonly #tensors: number[][] = [];
   readonly #bindings: number[][] = [];
   readonly #calls: number[][] = [];
@@ -122,6 +124,7 @@ export class ProgramBuilder {
   ): this {
     const id = addon.kernelNames().indexOf(kernel);
     if (id < 0) throw new Error(`no kernel ${kernel}`);
+    this.kernels.add(kernel);
     const own = [...floats];
     const encodedTile: number[] = [];
     if (tile) {

@@ -5,8 +5,8 @@ import { exponential } from "../../src/ops/composed.js";
 import { expectClose } from "../helpers/allClose.js";
 import { onEachBackend } from "../helpers/backends.js";
 import { expectGradient } from "../helpers/gradCheck.js";
+import { exactInstructions } from "../helpers/instructionReference.js";
 import { uniform } from "../helpers/random.js";
-import { exactInstructions } from "../helpers/reference.js";
 
 const erf = exactInstructions.erf!;
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));

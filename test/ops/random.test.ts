@@ -13,7 +13,7 @@ import {
 import { randomSource } from "../../src/tensor/random.js";
 import { expectClose, expectSameBits } from "../helpers/allClose.js";
 import { backends, onEachBackend } from "../helpers/backends.js";
-import { philox } from "../helpers/reference.js";
+import { philox } from "../helpers/instructionReference.js";
 
 /** Words of Philox 4×32-10 as the op gives them: counter (block, stream, step, 0), key (seed, op). */
 function words(block: number, stream: number, step: number, seed: number, opId: number): number[] {

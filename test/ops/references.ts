@@ -3,6 +3,7 @@
  * Shares no code with `src`; shapes are computed here independently too.
  */
 import { coveringWindows, pixelsRead } from "../helpers/imageReference.js";
+import { exactInstructions, philox, philoxBits } from "../helpers/instructionReference.js";
 import {
   cellNames,
   gateCount,
@@ -11,7 +12,6 @@ import {
   sequenceOuterReference,
   sequenceProductReference,
 } from "../helpers/recurrentReference.js";
-import { exactInstructions, philox, philoxBits } from "../helpers/reference.js";
 
 /** A dense row-major array. */
 export interface Nd {

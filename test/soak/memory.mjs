@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as lw from "../../dist/index.js";
+import { network, samples } from "./networks.mjs";
 import { memory, settle } from "./process.mjs";
 
 const size = 256;
@@ -12,21 +13,14 @@ const allowed = 24 << 20;
 
 export async function soak(rounds, log) {
   const folder = mkdtempSync(join(tmpdir(), "layerwise-soak-"));
-  const x = lw.tensor(
-    Float32Array.from({ length: size * features }, (_, i) => Math.sin(i)),
-    [size, features],
-  );
-  const y = lw.tensor(
-    Int32Array.from({ length: size }, (_, i) => i % 10),
-    [size],
-  );
+  const { x, y } = samples(size, features, 0);
   const levels = [];
   let steps = 0;
   let predictions = 0;
   try {
     for (let round = 0; round < rounds; round++) {
       // A shape of its own for each model, so that nothing is found in a cache.
-      const model = network(16 + round);
+      const model = network(round, { units: 16 + round, features });
       await model.fit(x, y, { epochs: 100, batchSize: 32, verbose: 0, seed: round });
       steps += (100 * size) / 32;
       for (let i = 0; i < 200; i++) await model.predict(x);
@@ -59,18 +53,4 @@ export async function soak(rounds, log) {
         `${last >> 20} at the end: ${ok ? "settled" : "GROWING"}`,
     ],
   };
-}
-
-function network(units) {
-  const model = lw.sequential([
-    lw.layers.dense({ units, activation: "relu", inputShape: [features] }),
-    lw.layers.batchNormalization(),
-    lw.layers.dense({ units: 10, activation: "softmax" }),
-  ]);
-  model.compile({
-    optimizer: "adam",
-    loss: "sparseCategoricalCrossentropy",
-    metrics: ["accuracy"],
-  });
-  return model;
 }

@@ -4,24 +4,15 @@
 
 #include <limits>
 
+#include "random_tile.h"
+
 namespace layerwise::test {
 namespace {
 
-struct InstructionRow {
-  InstructionId id;
-  const char* lanes;  // as in elementwise.def: "F_FF"
-};
-constexpr InstructionRow kRows[] = {
-#define INSTRUCTION(name, lanes, expression) {i_##name, #lanes},
-#include "../../elementwise.def"
-#undef INSTRUCTION
-};
-
-bool isFloat(DType dtype) { return dtype == kFloat32; }
-
-class Generator {
+// One member per line of kernels.def: a kernel that has none doesn't compile.
+class Generator : RandomTiles {
  public:
-  explicit Generator(Random& random) : r_(random) {}
+  explicit Generator(Random& random) : RandomTiles(random) {}
 
   Encoded make() {
     const int64_t calls = 1 + (r_.chance(0.6) ? 0 : r_.below(5));
@@ -30,219 +21,14 @@ class Generator {
   }
 
  private:
-  struct Tensor {
-    int id;
-    DType dtype;
-    int64_t size;
-    bool writable;
-  };
-
-  // Mostly small, at and around the widths of vectors and tiles; sometimes empty.
-  int64_t dim() {
-    if (r_.chance(0.04)) return 0;
-    if (r_.chance(0.6)) return 1 + r_.below(9);
-    if (r_.chance(0.8)) return r_.pick<int64_t>({15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 100});
-    return r_.pick<int64_t>({127, 255, 256, 257, 300, 511, 512, 513, 530});
-  }
-  int64_t smallDim() { return r_.chance(0.05) ? 0 : 1 + r_.below(6); }
-  DType anyType() { return (DType)r_.below(4); }
-  int64_t flag() { return r_.below(2); }
-
-  int input(DType dtype, int64_t size) {
-    if (r_.chance(0.5)) {
-      for (const Tensor& t : have_) {
-        if (t.dtype == dtype && t.size == size && r_.chance(0.7)) return t.id;
-      }
-    }
-    const bool readOnly = r_.chance(0.5);
-    int id;
-    if (r_.chance(0.1)) {
-      Bytes data((size_t)(size * bytesPerElement(dtype)));
-      for (uint8_t& byte : data) byte = isFloat(dtype) ? 0x3e : (uint8_t)r_.below(2);
-      id = b_.constant(dtype, {size}, data);
-    } else if (r_.chance(0.1)) {
-      id = b_.arena(dtype, {size});
-    } else {
-      id = b_.bind(dtype, {size}, readOnly ? Access::kRead : Access::kReadWrite);
-    }
-    have_.push_back({id, dtype, size, !readOnly});
-    return id;
-  }
-  int output(DType dtype, int64_t size) {
-    const int id = r_.chance(0.3) ? b_.arena(dtype, {size}) : b_.bind(dtype, {size});
-    have_.push_back({id, dtype, size, true});
-    return id;
-  }
-
   void one(KernelId kernel) {
     switch (kernel) {
-      case k_map: return map();
-      case k_reduce: return reduce();
-      case k_gemm: return gemm();
-      case k_copy: return copy();
-      case k_gather: return gather();
-      case k_scatterAdd: return scatterAdd();
-      case k_scatterRows: return scatterRows();
-      case k_softmax: return softmax();
-      case k_softmaxCrossEntropy: return crossEntropy(false);
-      case k_sparseSoftmaxCrossEntropy: return crossEntropy(true);
-      case k_moments: return moments();
-      case k_argReduce: return argReduce();
-      case k_topK: return topK();
-      case k_cumsum: return cumsum();
-      case k_conv2d:
-      case k_conv2dInputGradient:
-      case k_conv2dFilterGradient: return convolution(kernel);
-      case k_maxPool: return pooling(k_maxPool);
-      case k_maxPoolGradient: return pooling(k_maxPoolGradient);
-      case k_avgPool: return pooling(k_avgPool);
-      case k_avgPoolGradient: return pooling(k_avgPoolGradient);
-      case k_transformImages: return transform(false);
-      case k_transformImagesGradient: return transform(true);
-      default: return;
+#define KERNEL(name) \
+  case k_##name: return name();
+#include "../../kernels.def"
+#undef KERNEL
+      case kKernelCount: return;
     }
-  }
-
-  struct Tiled {
-    Tile tile;
-    std::vector<int> inputs;   // tensors; of an epilogue: without C
-    std::vector<DType> lanes;  // by register: kFloat32 or kInt32
-    Dims identity;
-  };
-
-  // Inputs of a tile over `dims`; with `block`, register 0 is a product's C.
-  Tiled tileInputs(const Dims& dims, bool block) {
-    Tiled t;
-    t.tile.dims = dims;
-    t.identity = contiguous(dims);
-    if (block) {
-      t.tile.strides.push_back(t.identity);
-      t.lanes.push_back(kFloat32);
-    }
-    const int64_t inputs = r_.below(4) + (block ? 0 : 1);
-    for (int64_t i = 0; i < inputs; i++) {
-      const DType dtype = r_.chance(0.6) ? kFloat32 : anyType();
-      Dims strides = t.identity;
-      if (r_.chance(0.5)) {
-        // Broadcast along some dimensions, or anything, with gaps.
-        const bool gaps = r_.chance(0.3);
-        int64_t stride = 1;
-        for (size_t d = dims.size(); d-- > 0;) {
-          if (r_.chance(0.4)) {
-            strides[d] = 0;
-          } else {
-            strides[d] = stride;
-            stride *= dims[d] + (gaps ? r_.below(3) : 0);
-          }
-        }
-      }
-      int64_t extent = 1;
-      for (size_t d = 0; d < dims.size(); d++) extent += (dims[d] - 1) * strides[d];
-      for (int64_t dim : dims) extent = dim == 0 ? 0 : extent;
-      t.inputs.push_back(input(dtype, extent));
-      t.tile.strides.push_back(strides);
-      t.lanes.push_back(isFloat(dtype) ? kFloat32 : kInt32);
-    }
-    return t;
-  }
-
-  int anyRegister(const Tiled& t, DType lane) {
-    const int64_t start = r_.below((int64_t)t.lanes.size() + 1);
-    for (size_t k = 0; k < t.lanes.size(); k++) {
-      const size_t reg = ((size_t)start + k) % t.lanes.size();
-      if (t.lanes[reg] == lane) return (int)reg;
-    }
-    return -1;
-  }
-
-  void instructions(Tiled& t) {
-    const int64_t count = r_.below(8);
-    const size_t inputs = t.tile.strides.size();
-    for (int64_t n = 0; n < count; n++) {
-      const InstructionRow& row = kRows[r_.below(kInstructionCount)];
-      Instruction instruction{row.id, (int)t.lanes.size(), {}, {}};
-      const char* wanted = row.lanes + 2;
-      DType any = r_.chance(0.5) ? kFloat32 : kInt32;
-      if (*wanted == 'P' || *wanted == 'T') continue;  // seeds are uniform inputs: see philox()
-      if (*wanted == 'K') {
-        instruction.constants = {row.id == i_constFloat ? r_.uniform() : (double)r_.below(9)};
-      } else {
-        bool all = true;
-        for (const char* w = wanted; *w; w++) {
-          const int reg = anyRegister(t, *w == 'F' ? kFloat32 : *w == 'I' ? kInt32 : any);
-          all = all && reg >= 0;
-          instruction.args.push_back(reg);
-        }
-        if (!all) continue;
-      }
-      const DType result = row.lanes[0] == 'F' ? kFloat32 : row.lanes[0] == 'X' ? any : kInt32;
-      // Sometimes over a register that holds something already.
-      const size_t reg = r_.chance(0.2) ? inputs + (size_t)r_.below(8) : t.lanes.size();
-      if (reg < t.lanes.size()) {
-        instruction.dst = (int)reg;
-        t.lanes[reg] = result;
-      } else {
-        t.lanes.push_back(result);
-      }
-      t.tile.instructions.push_back(instruction);
-    }
-    if (r_.chance(0.15)) philox(t);
-  }
-
-  void philox(Tiled& t) {
-    t.lanes.push_back(kInt32);
-    const int seed = (int)t.lanes.size() - 1;
-    t.tile.instructions.push_back({i_constInt, seed, {}, {(double)r_.below(1000)}});
-    t.lanes.push_back(kInt32);
-    if (r_.chance(0.5)) {
-      t.tile.instructions.push_back({i_philox, seed + 1, {seed, seed}, {7, 9}});
-      t.lanes.push_back(kFloat32);
-      t.tile.instructions.push_back({i_bitsToUniform, seed + 2, {seed + 1}, {}});
-      return;
-    }
-    const double threshold = r_.pick({0.0, 65535.0, 3e9, 4294967295.0});
-    t.tile.instructions.push_back({i_philoxBelow, seed + 1, {seed, seed}, {7, 9, threshold}});
-    // What dropout makes of it: x·scale or 0.
-    const int x = anyRegister(t, kFloat32);
-    if (x < 0) return;
-    t.lanes.insert(t.lanes.end(), 3, kFloat32);
-    t.tile.instructions.push_back({i_constFloat, seed + 2, {}, {0}});
-    t.tile.instructions.push_back({i_mul, seed + 3, {x, x}, {}});
-    t.tile.instructions.push_back({i_select, seed + 4, {seed + 1, seed + 3, seed + 2}, {}});
-  }
-
-  // A register for a result and a dtype it can be stored as.
-  DType result(Tiled& t, bool wide) {
-    const int reg =
-        (int)t.lanes.size() - 1 - (int)r_.below(r_.chance(0.7) ? 1 : (int64_t)t.lanes.size());
-    t.tile.results.push_back(reg);
-    if (t.lanes[(size_t)reg] == kFloat32) return kFloat32;
-    return wide ? kInt32 : r_.pick({kInt32, kUint8, kBool});
-  }
-
-  // Outputs of a map or gemm tile, now and then on one of its inputs.
-  std::vector<int> tileOutputs(Tiled& t, int64_t size) {
-    std::vector<int> outputs;
-    const int64_t results = 1 + (r_.chance(0.7) ? 0 : r_.below(3));
-    const size_t first = t.tile.strides.size() - t.inputs.size();
-    for (int64_t n = 0; n < results; n++) {
-      const DType dtype = result(t, false);
-      int id = -1;
-      for (size_t i = 0; i < t.inputs.size() && r_.chance(0.4); i++) {
-        if (t.tile.strides[first + i] != t.identity) continue;
-        int users = 0;
-        for (int other : t.inputs) users += other == t.inputs[i];
-        for (int other : outputs) users += other == t.inputs[i];
-        for (const Tensor& tensor : have_) {
-          if (tensor.id == t.inputs[i] && tensor.writable && users == 1 && tensor.size == size &&
-              tensor.dtype == dtype) {
-            id = tensor.id;
-          }
-        }
-      }
-      outputs.push_back(id >= 0 ? id : output(dtype, size));
-    }
-    return outputs;
   }
 
   void map() {
@@ -296,6 +82,9 @@ class Generator {
     b_.call(kernel, inputs, outputs, ints, {}, &t.tile);
   }
 
+  void conv2d() { convolution(k_conv2d); }
+  void conv2dInputGradient() { convolution(k_conv2dInputGradient); }
+  void conv2dFilterGradient() { convolution(k_conv2dFilterGradient); }
   void convolution(KernelId kernel) {
     const bool winograd = r_.chance(0.3);  // where its shapes are likely
     const auto side = [&] { return r_.chance(0.05) ? 0 : 1 + r_.below(winograd ? 30 : 16); };
@@ -381,6 +170,8 @@ class Generator {
     b_.call(k_softmax, {input(kFloat32, rows * cols)}, {output(kFloat32, rows * cols)},
             {rows, cols, flag()});
   }
+  void softmaxCrossEntropy() { crossEntropy(false); }
+  void sparseSoftmaxCrossEntropy() { crossEntropy(true); }
   void crossEntropy(bool sparse) {
     const int64_t rows = smallDim(), cols = dim();
     const int targets = sparse ? input(kInt32, rows) : input(kFloat32, rows * cols);
@@ -412,6 +203,10 @@ class Generator {
     b_.call(k_cumsum, {input(dtype, size)}, {output(dtype, size)},
             {outer, axis, inner, flag(), flag()});
   }
+  void maxPool() { pooling(k_maxPool); }
+  void maxPoolGradient() { pooling(k_maxPoolGradient); }
+  void avgPool() { pooling(k_avgPool); }
+  void avgPoolGradient() { pooling(k_avgPoolGradient); }
   void pooling(KernelId kernel) {
     const int64_t n = smallDim(), channels = dim();
     Dims size, window, stride, pad, windows;
@@ -441,6 +236,8 @@ class Generator {
               {output(kFloat32, back ? inside : outside)}, ints);
     }
   }
+  void transformImages() { transform(false); }
+  void transformImagesGradient() { transform(true); }
   void transform(bool back) {
     const int64_t n = smallDim(), channels = dim();
     const int64_t h = r_.below(9), w = r_.below(9), oh = r_.below(9), ow = r_.below(9);
@@ -453,9 +250,96 @@ class Generator {
             back ? std::vector<double>{} : std::vector<double>{0.5});
   }
 
-  Random& r_;
-  ProgramBuilder b_;
-  std::vector<Tensor> have_;
+  // Shapes that take every way through the recurrent kernels: threads that share rows or blocks of units,
+  // weights packed or not, products in several blocks.
+  struct Sequences {
+    int64_t batch, time, units, cell;
+    bool lstm() const { return cell == 4; }
+    int64_t gates() const { return lstm() ? 4 : cell > 4 ? 3 : 1; }
+    int64_t narrow() const { return batch * time * units; }
+    int64_t wide() const { return narrow() * gates(); }
+    int64_t state() const { return batch * units; }
+    int64_t weights() const { return units * gates() * units; }
+  };
+  Sequences sequences() {
+    Sequences s = {r_.chance(0.8) ? smallDim() : r_.pick<int64_t>({8, 16, 17, 24, 49, 60}),
+                   r_.chance(0.05) ? 0 : 1 + r_.below(9), 1 + r_.below(9), r_.below(7)};
+    if (r_.chance(0.4)) s.units = r_.pick<int64_t>({0, 15, 16, 17, 31, 33, 48, 64, 65, 100});
+    // In memory that the fuzzer allows, long rows fit weights of few gates only.
+    if (r_.chance(0.1)) s.units = s.gates() == 1 ? r_.pick<int64_t>({255, 256, 257, 289, 300}) : 130;
+    return s;
+  }
+  // Operands that a call may have: each is there if its flag is, which becomes an attribute.
+  void optional(std::vector<int64_t>& ints, std::vector<int>& inputs, bool possible,
+                std::initializer_list<int64_t> sizes) {
+    const bool present = possible && flag();
+    ints.push_back(present);
+    for (int64_t size : sizes) {
+      if (present) inputs.push_back(input(kFloat32, size));
+    }
+  }
+  void optionalLengths(std::vector<int64_t>& ints, std::vector<int>& inputs, const Sequences& s) {
+    ints.push_back(flag());
+    if (ints.back()) inputs.push_back(numbers(s.batch, s.time));
+  }
+  // Some of the results that `allowed` has bits of, at least one.
+  std::vector<int> wantedOutputs(int64_t wanted, const std::vector<int64_t>& sizes) {
+    std::vector<int> outputs;
+    for (size_t bit = 0; bit < sizes.size(); bit++) {
+      if (wanted >> bit & 1) outputs.push_back(output(kFloat32, sizes[bit]));
+    }
+    return outputs;
+  }
+  int64_t anyOf(int64_t allowed) {
+    const int64_t wanted = r_.chance(0.4) ? allowed : (int64_t)r_.bits() & allowed;
+    return wanted ? wanted : allowed;
+  }
+  void recurrent() {
+    const Sequences s = sequences();
+    const int64_t wanted = anyOf(s.lstm() ? 0x7f : s.gates() == 3 ? 0x1f : 0x0f);
+    std::vector<int64_t> ints = {s.batch, s.time, s.units, s.cell, wanted, flag()};
+    std::vector<int> inputs = {input(kFloat32, s.wide()), input(kFloat32, s.weights())};
+    optional(ints, inputs, true, {s.gates() * s.units});
+    optional(ints, inputs, s.cell == 6, {s.gates() * s.units});
+    if (s.lstm()) optional(ints, inputs, true, {s.state(), s.state()});
+    else optional(ints, inputs, true, {s.state()});
+    optional(ints, inputs, s.lstm(), {3 * s.units});
+    optional(ints, inputs, true, {s.state()});
+    optionalLengths(ints, inputs, s);
+    const std::vector<int64_t> sizes = {s.narrow(), s.state(), s.wide(),  s.narrow(),
+                                        s.narrow(), s.state(), s.narrow()};
+    b_.call(k_recurrent, inputs, wantedOutputs(wanted, sizes), ints);
+  }
+  void recurrentGradient() {
+    const Sequences s = sequences();
+    const int64_t wanted = anyOf(s.lstm() ? 0xd : s.cell == 6 ? 0x7 : 0x5);
+    std::vector<int64_t> ints = {s.batch, s.time, s.units, s.cell, wanted, flag()};
+    std::vector<int> inputs = {input(kFloat32, s.weights()), input(kFloat32, s.wide())};
+    const int narrow = (s.gates() == 3) + (s.gates() > 1) + s.lstm();  // previous, inner, previousCells
+    for (int i = 0; i < narrow; i++) inputs.push_back(input(kFloat32, s.narrow()));
+    optional(ints, inputs, s.lstm(), {3 * s.units});
+    optional(ints, inputs, true, {s.state()});
+    optionalLengths(ints, inputs, s);
+    optional(ints, inputs, true, {s.narrow()});
+    optional(ints, inputs, true, {s.state()});
+    optional(ints, inputs, s.lstm(), {s.state()});
+    b_.call(k_recurrentGradient, inputs,
+            wantedOutputs(wanted, {s.wide(), s.wide(), s.state(), s.state()}), ints);
+  }
+  void sequenceProduct() {
+    const int64_t batch = smallDim(), time = r_.below(20), inputs = dim(), units = dim();
+    b_.call(k_sequenceProduct,
+            {input(kFloat32, batch * time * inputs), input(kFloat32, inputs * units), numbers(batch, time)},
+            {output(kFloat32, batch * time * units)}, {batch, time, inputs, units, flag()});
+  }
+  void sequenceOuter() {
+    const int64_t batch = smallDim(), time = r_.below(100), rows = dim(), columns = dim();
+    b_.call(k_sequenceOuter,
+            {input(kFloat32, batch * time * rows), input(kFloat32, batch * time * columns),
+             numbers(batch, time)},
+            {output(kFloat32, rows * columns)}, {batch, time, rows, columns});
+  }
+
   bool flagged_ = false;
 };
 
