@@ -14,8 +14,8 @@ constexpr int64_t kColumnsOfRow = 4096;
 
 // One row of C: as many columns at once as L1 holds, so that rows of B are read whole and in order.
 // Each element is the same chain of fma as in a tile. x[k·strideX] is the row of A.
-static void multiplyRow(int64_t terms, const float* x, int64_t strideX, const float* b, int64_t ldb, float* c,
-                        int64_t cols) {
+[[maybe_unused]] static void multiplyRow(int64_t terms, const float* x, int64_t strideX, const float* b,
+                                         int64_t ldb, float* c, int64_t cols) {
   constexpr int kStep = 8;
   float sums[kColumnsOfRow];
   const BlocksOfK blocks(maxOf(terms, 1));
