@@ -104,11 +104,13 @@ void scaleBeforeKeeping(std::vector<Value>& values, int nInputs) {
       memcpy(&factor, &values[(size_t)k].k0, 4);
       if (!value.needed || first.uses != 1 || !keepsFirst(values, first) || !(factor > 0 && factor <= 1e30f)) continue;
       const int chosen = first.args[1], mask = first.args[0], zero = first.args[2];
+      // It would be computed before k, which may stand behind it.
+      if (values[(size_t)chosen].uniform) continue;
       first.op = i_mul;
       first.args[0] = chosen;
       first.args[1] = k;
       first.args[2] = -1;
-      first.uniform = values[(size_t)chosen].uniform;
+      first.uniform = false;
       first.column = values[(size_t)chosen].column;
       value.op = i_select;
       value.args[0] = mask;

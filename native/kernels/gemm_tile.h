@@ -56,7 +56,7 @@ constexpr int maxVectors(int rows) {
 #endif
 }
 
-// C tile = (add ? C : 0) + A·B. TA: A is stored transposed (element (i, k) at a[k·lda + i]).
+// C tile = (add ? C : 0) + A·B, and so never −0: terms that gemm_zeros.h leaves out don't show. TA: A is stored transposed (element (i, k) at a[k·lda + i]).
 // TAIL: only `tail` lanes of the last vector exist.
 using TileFunction = void (*)(int64_t kc, const float* a, int64_t lda, const float* b, int64_t ldb,
                               float* c, int64_t ldc, bool add, int64_t tail);
@@ -101,9 +101,9 @@ void gemmTile(int64_t kc, const float* __restrict a, int64_t lda, const float* _
     for (int j = 0; j < NV; j++) {
       float* p = c + i * ldc + j * W;
       if (TAIL && j == NV - 1) {
-        storePartial(p, add ? loadPartial(p, tail) + acc[i][j] : acc[i][j], tail);
+        storePartial(p, (add ? loadPartial(p, tail) : zero()) + acc[i][j], tail);
       } else {
-        store(p, add ? load(p) + acc[i][j] : acc[i][j]);
+        store(p, (add ? load(p) : zero()) + acc[i][j]);
       }
     }
   }
@@ -246,7 +246,7 @@ LW_INLINE void packColumns(const float* b, int64_t ldb, int64_t kc, int64_t n, f
           if (j0 + l < n) {
             const float* src = b + (j0 + l) * ldb;
             for (int64_t k = 0; k < kc; k++) d[k * kColumns + l] = src[k];
-          } else if (j0 < n) {
+          } else {
             for (int64_t k = 0; k < kc; k++) d[k * kColumns + l] = 0.0f;
           }
         }

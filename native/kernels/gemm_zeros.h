@@ -1,6 +1,7 @@
 // Products whose A has many zeros: pixels, units that rectifiers and dropout switched off, states of binary
 // units. Terms with a zero of A are left out. Where B is finite that changes nothing: each element of C is the
-// chain of fma of a tile without the links that add 0 (but for the sign of a zero that has underflowed).
+// chain of fma of a tile without the links that add 0. (After one that underflowed to −0 they would make 0 of it;
+// so both give 0 for −0.)
 //
 // A block of A is turned into lists of its rows' terms. A row then runs over a group of panels of packed B,
 // kZeroPanels·kColumns columns at once, of which kZeroK rows stay in L1 while all rows of A pass.
@@ -113,7 +114,7 @@ constexpr ZeroTile kZeroTiles[kZeroPanels] = {zeroTile<1>, zeroTile<2>, zeroTile
 // Whether so many of a few elements of A (rows `lda` apart) are zeros that listing the others is worth a try.
 LW_INLINE bool hasZeros(const float* a, int64_t lda, int64_t rows, int64_t cols) {
   // Steps that share no factor with usual sizes.
-  const int64_t down = 37 % rows, right = 101 % cols;
+  const int64_t down = maxOf(1, 37 % rows), right = maxOf(1, 101 % cols);
   int64_t zeros = 0, i = 0, k = 0;
   for (int64_t s = 1; s <= kZeroSample; s++) {
     zeros += a[i * lda + k] == 0.0f;
@@ -155,11 +156,11 @@ LW_INLINE void multiplyLists(const ZeroLists& lists, int64_t rows, int64_t cols,
       int64_t x = 0;
       for (; x + W <= width; x += W) {
         const VF sum = load(sums + x);
-        store(to + x, add ? load(to + x) + sum : sum);
+        store(to + x, (add ? load(to + x) : zero()) + sum);
       }
       if (x < width) {
         const VF sum = load(sums + x);
-        storePartial(to + x, add ? loadPartial(to + x, width - x) + sum : sum, width - x);
+        storePartial(to + x, (add ? loadPartial(to + x, width - x) : zero()) + sum, width - x);
       }
     }
   }

@@ -196,7 +196,7 @@ LW_INLINE void meanOfWindow(const Pool& s, const Taps& rows, const Taps& cols, c
 // Whether windows lie side by side from the first pixel on: each pixel of dx has one window or none.
 bool sideBySide(const Pool& s) { return s.kh == s.sh && s.kw == s.sw && s.top == 0 && s.left == 0; }
 // Row `row` of an image's dx (at `to`) where they do. value(pixel, channel) makes ready what a pixel of a row of
-// windows hands back, a function of the column in the window. Whole vectors, of which the last of a pixel may
+// windows hands back, a function of the column in the window, never −0, as a sum of one is none. Whole vectors, of which the last of a pixel may
 // reach into the next one.
 template <class Value>
 LW_INLINE void spreadRow(const Pool& s, int64_t row, float* to, Value value) {
@@ -257,7 +257,7 @@ void maxGradientRows(const Pool& s, const float* dy, const I* index, float* dx, 
       const I* const taps = index + base + window * s.ow * s.c;
       const int32_t first = (int32_t)((row - window * s.kh) * s.kw);
       spreadRow(s, row, dx + at * s.w * s.c, [=](int64_t o, int64_t channel) __attribute__((always_inline)) {
-        const VF v = load(from + o * s.c + channel);
+        const VF v = load(from + o * s.c + channel) + zero();
         const VI here = loadIndex(taps + o * s.c + channel) - first;
         return [=](int64_t j) __attribute__((always_inline)) { return here == (int32_t)j ? v : zero(); };
       });
@@ -403,7 +403,7 @@ void run_avgPoolGradient(const Call& call, const Run& run, int, int64_t part, in
       };
       const float whole = share(s.kw), last = share(minOf(s.kw, s.w - (s.ow - 1) * s.kw));
       spreadRow(s, row, dx + at * s.w * s.c, [=](int64_t o, int64_t channel) __attribute__((always_inline)) {
-        const VF v = load(own + o * s.c + channel) * (o < s.ow - 1 ? whole : last);
+        const VF v = load(own + o * s.c + channel) * (o < s.ow - 1 ? whole : last) + zero();
         return [=](int64_t) __attribute__((always_inline)) { return v; };
       });
       continue;

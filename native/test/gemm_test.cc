@@ -279,4 +279,52 @@ TEST_P(GemmTest, KeepsWhatZeroTimesInfinityIs) {
   }
 }
 
+// The first rows are mostly zeros and are listed, later ones are not: tiles go on with the B that was packed.
+TEST_P(GemmTest, GoesOnWithTilesWhereZerosEnd) {
+  Random random(7);
+  for (const Shape& shape : std::vector<Shape>{{1, 260, 201, 70}, {1, 260, 513, 600}, {1, 200, 65, 300}}) {
+    for (int form = 0; form < 4; form++) {
+      Shape s = shape;
+      s.ta = form & 1, s.tb = form & 2;
+      Case c(s, random);
+      for (int64_t i = 0; i < s.m; i++) {
+        for (int64_t k = 0; k < s.k; k++) {
+          if (i < 180 && random.chance(0.9)) c.a[(size_t)(s.ta ? k * s.m + i : i * s.k + k)] = 0;
+        }
+      }
+      c.bindings = {bytesOf(c.a), bytesOf(c.b)};
+      c.builder.call(k_gemm, {c.A, c.B}, {c.output()}, s.ints());
+      SCOPED_TRACE(testing::Message() << s.m << "x" << s.n << "x" << s.k << " " << (s.ta ? "T" : "N")
+                                      << (s.tb ? "T" : "N"));
+      const Product want = multiply(s, c.a, c.b);
+      expectNear(run(c.builder, c.bindings)[2], want.values,
+                 [&](size_t i) { return errorPerMagnitude(s.k) * want.magnitudes[i]; });
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+// Terms that underflow to −0, and a zero of A that would make 0 of it: the same bits whether rows are listed or not.
+TEST_P(GemmTest, HasNoSignOfWhatUnderflowed) {
+  for (double share : {0.2, 1.0}) {
+    Random random(8);
+    const Shape s{1, 40, 128, 64};
+    Case c(s, random);
+    for (int64_t i = 0; i < s.m; i++) {
+      for (int64_t k = 0; k < s.k; k++) {
+        c.a[(size_t)(i * s.k + k)] = k < s.k - 1 && random.chance(share) ? 1e-30f : 0.0f;
+      }
+    }
+    for (float& value : c.b) value = -1e-30f;
+    c.bindings = {bytesOf(c.a), bytesOf(c.b)};
+    c.builder.call(k_gemm, {c.A, c.B}, {c.output()}, s.ints());
+    const Bytes got = run(c.builder, c.bindings)[2];
+    const float* const values = reinterpret_cast<const float*>(got.data());
+    for (int64_t i = 0; i < s.m * s.n; i++) {
+      ASSERT_EQ(values[i], 0.0f);
+      ASSERT_FALSE(std::signbit(values[i])) << "element " << i;
+    }
+  }
+}
+
 }  // namespace

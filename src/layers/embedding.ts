@@ -1,7 +1,7 @@
 /** Vectors for indices, and for positions: what stands at the beginning of models of text. */
 import { ArgumentError, expected, ShapeError } from "../errors.js";
 import { add, broadcastTo, cast, cos, mul, notEqual, sin } from "../ops/elementwise.js";
-import { gather, gatherSparse } from "../ops/gather.js";
+import { gather } from "../ops/gather.js";
 import { concat, reshape, slice } from "../ops/movement.js";
 import type { DType } from "../tensor/dtype.js";
 import { showShape } from "../tensor/shape.js";
@@ -85,10 +85,7 @@ export class Embedding extends Layer<typeof embeddingOptions> {
   }
 
   override call(x: Tensor): Tensor {
-    const indices = cast(x, "int32");
-    return this.config.sparse
-      ? gatherSparse(this.#embeddings.read(), indices)
-      : gather(this.#embeddings, indices);
+    return gather(this.#embeddings, cast(x, "int32"));
   }
 
   override computeMask(x: Tensor, mask: Masks): Masks {

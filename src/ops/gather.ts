@@ -8,8 +8,6 @@ import { asTensor, defineOp, type Recorder, requireDType } from "./op.js";
 
 interface GatherAttributes {
   readonly axis: number;
-  /** True where the gradient is to reach the table row by row: `rowsOfGather` does not see it. */
-  readonly sparse?: boolean;
 }
 
 const applyGather: Recorder<GatherAttributes> = defineOp<GatherAttributes>({
@@ -159,19 +157,6 @@ export function gather(x: TensorLike, indices: TensorLike, axis = 0): Tensor {
   const input = asTensor("gather", x);
   const index = indexTensor("gather", indices);
   return applyGather([input, index], { axis: normalizeAxis("gather", axis, input.rank) })[0]!;
-}
-
-/** @internal `gather` of rows of a table whose gradient optimizers are to take row by row. */
-export function gatherSparse(table: Tensor, indices: Tensor): Tensor {
-  return applyGather([table, indices], { axis: 0, sparse: true })[0]!;
-}
-
-/** @internal What was recorded, if `x` is rows of a table. */
-export function rowsOfGather(x: Tensor): { table: Tensor; indices: Tensor } | null {
-  if (x.node?.op.name !== "gather") return null;
-  const { axis, sparse } = x.node.attributes as GatherAttributes;
-  const [table, indices] = x.node.inputs as [Tensor, Tensor];
-  return axis === 0 && !sparse ? { table, indices } : null;
 }
 
 /** Zeros with `updates` added at `indices` along `axis`, which gets `size` entries. */

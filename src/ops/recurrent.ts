@@ -14,10 +14,9 @@ import {
   gradientsOf,
   outputsOf,
 } from "../kernels/recurrentOperands.js";
-import { type Shape, sameShape, showShape, sizeOf } from "../tensor/shape.js";
+import { type Shape, sameShape, showShape } from "../tensor/shape.js";
 import type { Tensor, TensorLike } from "../tensor/tensor.js";
 import { add, mul } from "./elementwise.js";
-import { gather, rowsOfGather } from "./gather.js";
 import { matMul } from "./matmul.js";
 import { concat, reshape, slice, stack } from "./movement.js";
 import {
@@ -283,19 +282,6 @@ interface Sequence {
   readonly mask: Tensor | undefined;
 }
 
-/**
- * x·kernel for all steps. Steps that are rows of a small table, as an embedding of characters gives them, are
- * multiplied once per row of the table instead of once per step, and so are their gradients. Rows that no step
- * reads then meet zeros in a product: they may be any number, but not NaN.
- */
-function project({ x, kernel, lengths }: Sequence): Tensor {
-  const read = rowsOfGather(x);
-  if (read && read.table.rank === 2 && 2 * read.table.shape[0]! <= sizeOf(read.indices.shape)) {
-    return gather(matMul(read.table, kernel), read.indices);
-  }
-  return lengths ? sequenceProduct(x, kernel, lengths) : matMul(x, kernel);
-}
-
 /** All steps of one cell; names are those of the kernel's results. */
 function run(
   s: Sequence,
@@ -305,14 +291,12 @@ function run(
 ): Readonly<Record<ForwardOutput, Tensor>> {
   const given = { bias: s.bias, mask: s.mask, lengths: s.lengths, ...more };
   const has = optionalInputs.filter((name) => given[name]);
-  const results = applyRecurrent(
-    [project(s), s.recurrentKernel, ...has.map((name) => given[name]!)],
-    {
-      cell,
-      reverse: reverse ?? false,
-      has,
-    },
-  );
+  const pre = s.lengths ? sequenceProduct(s.x, s.kernel, s.lengths) : matMul(s.x, s.kernel);
+  const results = applyRecurrent([pre, s.recurrentKernel, ...has.map((name) => given[name]!)], {
+    cell,
+    reverse: reverse ?? false,
+    has,
+  });
   return Object.fromEntries(outputsOf(cell).map((name, i) => [name, results[i]!])) as Record<
     ForwardOutput,
     Tensor

@@ -55,22 +55,6 @@ describe("fusion", () => {
     ]);
   });
 
-  test("an embedding of few tokens is multiplied row by row of its table, not step by step", () => {
-    const rows = (sparse: boolean, tokens: number): number => {
-      const model = lw.sequential([
-        lw.layers.embedding({ inputDim: 6, outputDim: 3, sparse, inputShape: [tokens] }),
-        lw.layers.lstm({ units: 2 }),
-      ]);
-      const x = input("x", [1, tokens], "int32");
-      const { calls } = compiled([x], (ids) => [model.apply(ids!) as lw.Tensor]);
-      return calls.find(({ kernel }) => kernel === "gemm")!.ints[1]!;
-    };
-    expect(rows(false, 12)).toBe(6);
-    expect(rows(false, 11)).toBe(11);
-    // The optimizer is to see which rows were read.
-    expect(rows(true, 12)).toBe(12);
-  });
-
   test("a batch norm that predicts runs in the epilogue of the convolution before it", () => {
     const { layers } = lw;
     const model = lw.sequential([

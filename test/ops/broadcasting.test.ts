@@ -71,6 +71,17 @@ onEachBackend("broadcasting", () => {
     );
   });
 
+  test("what where chooses for all elements alike is scaled behind it", () => {
+    const positive = lw.tensor([-1, 2, 3]).greater(0);
+    expect(lw.where(positive, 1, 0).mul(0.5).dataSync()).toEqual(new Float32Array([0, 0.5, 0.5]));
+    expect(
+      lw
+        .where(positive, lw.tensor([3]), 0)
+        .mul(0.25)
+        .dataSync(),
+    ).toEqual(new Float32Array([0, 0.75, 0.75]));
+  });
+
   test("three operands broadcast together in where", () => {
     const y = lw.where(lw.tensor([true, false]), lw.tensor([[1], [2], [3]]), 9);
     expect(y.arraySync()).toEqual([

@@ -79,6 +79,17 @@ onEachBackend("images", () => {
   });
 
   test.each([
+    ["maxPool", (a: lw.Tensor) => lw.maxPool(a, 2)],
+    ["avgPool", (a: lw.Tensor) => lw.avgPool(a, 2)],
+  ] as const)("%s hands back no −0, at any width", (_, pool) => {
+    for (const channels of [1, 3, 8, 17]) {
+      const x = lw.tensor(uniform(2, 8 * 8 * channels), [1, 8, 8, channels]);
+      const dx = lw.grad((a) => pool(a).mul(-0).sum())(x);
+      expect(dx.dataSync().some((value) => Object.is(value, -0))).toBe(false);
+    }
+  });
+
+  test.each([
     ["side by side", 2, 2, "valid"],
     ["overlapping", 3, 1, "same"],
   ] as const)(

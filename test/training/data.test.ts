@@ -296,7 +296,7 @@ describe("options", () => {
       await message(() => classifier().compile(null as never)),
     ]).toMatchInlineSnapshot(`
       [
-        "ArgumentError: compile() of model "classifier": there is no loss named "crossEntropy"; the names are meanSquaredError, meanAbsoluteError, meanAbsolutePercentageError, meanSquaredLogarithmicError, huber, logCosh, poisson, cosineSimilarity, binaryCrossentropy, binaryFocalCrossentropy, hinge, squaredHinge, categoricalCrossentropy, sparseCategoricalCrossentropy, categoricalFocalCrossentropy, categoricalHinge, kullbackLeiblerDivergence, dice, tversky",
+        "ArgumentError: compile() of model "classifier": there is no loss named "crossEntropy"; the names are meanSquaredError, meanAbsoluteError, meanAbsolutePercentageError, meanSquaredLogarithmicError, huber, logCosh, poisson, cosineSimilarity, binaryCrossentropy, binaryFocalCrossentropy, hinge, squaredHinge, categoricalCrossentropy, sparseCategoricalCrossentropy, maximumAPosteriori, categoricalFocalCrossentropy, categoricalHinge, kullbackLeiblerDivergence, dice, tversky",
         "ArgumentError: compile() of model "classifier": there is no optimizer named "Adm"; did you mean "adam"?",
         "ArgumentError: compile() of model "classifier": there is no metric named "acuracy"; did you mean "accuracy"?",
         "ArgumentError: compile() of model "classifier": unknown option \`metric\`; did you mean \`metrics\`?",
