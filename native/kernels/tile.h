@@ -86,7 +86,7 @@ LW_INLINE void storeOneAround(float* p, float x) {
 #endif
 }
 // Copies n floats to `to`, around the caches; the ends too, as an ordinary store would fetch the line whose rest
-// goes around. (Dropout with its gradient, two results: 1.3 times as fast.)
+// goes around.
 LW_INLINE void copyAround(float* to, const float* from, int64_t n) {
   int64_t i = 0;
   for (; i < n && ((uintptr_t)(to + i) & (W * 4 - 1)) != 0; i++) storeOneAround(to + i, from[i]);
