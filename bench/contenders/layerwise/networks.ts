@@ -4,6 +4,7 @@ import { PeakMemory } from "../../lib/memory.js";
 import { buildNetwork } from "../../lib/networks.js";
 import type { DataPaths, NetworkSpec } from "../../lib/spec.js";
 import { readFloats, readInts } from "./files.js";
+import { timeEpochs } from "./timing.js";
 import type { Measured } from "./worker.js";
 
 async function images({ samples, side, channels }: NetworkSpec, path: string): Promise<lw.Tensor> {
@@ -24,18 +25,12 @@ async function training(spec: NetworkSpec, files: DataPaths): Promise<Measured> 
         : lw.optimizers.sgd({ learningRate, momentum: 0.9 }),
     loss: "sparseCategoricalCrossentropy",
   });
-  let perEpoch: number | undefined;
-  let loss = Number.NaN;
+  const epochs = timeEpochs(samples / batchSize, (epochs) =>
+    model.fit(x, y, { epochs, batchSize, verbose: 0 }),
+  );
   return {
-    async measure(seconds) {
-      const epochs = perEpoch === undefined ? 1 : Math.max(1, Math.round(seconds / perEpoch));
-      const begin = performance.now();
-      const { history } = await model.fit(x, y, { epochs, batchSize, verbose: 0 });
-      perEpoch = (performance.now() - begin) / 1000 / epochs;
-      loss = history.loss!.at(-1)!;
-      return { perUnit: perEpoch / (samples / batchSize) };
-    },
-    check: async () => ({ check: { loss, ...memory.figures() } }),
+    measure: epochs.measure,
+    check: async () => ({ check: { loss: epochs.loss(), ...memory.figures() } }),
   };
 }
 

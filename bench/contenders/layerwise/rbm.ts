@@ -2,6 +2,7 @@
 import * as lw from "layerwise";
 import type { DataPaths, RbmSpec } from "../../lib/spec.js";
 import { readFloats } from "./files.js";
+import { timeEpochs } from "./timing.js";
 import type { Measured } from "./worker.js";
 
 /** Repeats `fit` on the same machine; each call trains some epochs on. */
@@ -14,15 +15,11 @@ export async function rbmContender(spec: RbmSpec, files: DataPaths): Promise<Mea
     return machine;
   };
   const machine = make();
-  let perEpoch: number | undefined;
+  const { measure } = timeEpochs(Math.ceil(samples / batchSize), (epochs) =>
+    machine.fit(x, { epochs, batchSize, verbose: 0 }),
+  );
   return {
-    async measure(seconds) {
-      const epochs = perEpoch === undefined ? 1 : Math.max(1, Math.round(seconds / perEpoch));
-      const begin = performance.now();
-      await machine.fit(x, { epochs, batchSize, verbose: 0 });
-      perEpoch = (performance.now() - begin) / 1000 / epochs;
-      return { perUnit: perEpoch / Math.ceil(samples / batchSize) };
-    },
+    measure,
     async check() {
       const fresh = make();
       await fresh.fit(x, { epochs: checkEpochs, batchSize, seed: 1, verbose: 0 });

@@ -2,7 +2,7 @@
 import * as lw from "layerwise";
 import type { DataPaths, SequenceSpec } from "../../lib/spec.js";
 import { readFloats, readInts } from "./files.js";
-import { timeCalls } from "./timing.js";
+import { timeCalls, timeEpochs } from "./timing.js";
 import type { Measured } from "./worker.js";
 
 function build({ cell, inputs, units, layers, vocabulary, classes }: SequenceSpec): lw.Sequential {
@@ -34,19 +34,10 @@ async function training(spec: SequenceSpec, files: DataPaths): Promise<Measured>
     optimizer: lw.optimizers.adam({ learningRate }),
     loss: lw.losses.sparseCategoricalCrossentropy({ fromLogits: true }),
   });
-  let perEpoch: number | undefined;
-  let loss = Number.NaN;
-  return {
-    async measure(seconds) {
-      const epochs = perEpoch === undefined ? 1 : Math.max(1, Math.round(seconds / perEpoch));
-      const begin = performance.now();
-      const { history } = await model.fit(x, y, { epochs, batchSize, verbose: 0 });
-      perEpoch = (performance.now() - begin) / 1000 / epochs;
-      loss = history.loss!.at(-1)!;
-      return { perUnit: perEpoch / (samples / batchSize) };
-    },
-    check: async () => ({ check: { loss } }),
-  };
+  const epochs = timeEpochs(samples / batchSize, (epochs) =>
+    model.fit(x, y, { epochs, batchSize, verbose: 0 }),
+  );
+  return { measure: epochs.measure, check: async () => ({ check: { loss: epochs.loss() } }) };
 }
 
 /** States stay with the layer from call to call; the check begins anew and gives the third step's output. */

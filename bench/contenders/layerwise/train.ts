@@ -2,6 +2,7 @@
 import * as lw from "layerwise";
 import type { DataPaths, TrainSpec } from "../../lib/spec.js";
 import { readFloats, readInts } from "./files.js";
+import { timeEpochs } from "./timing.js";
 import type { Measured } from "./worker.js";
 
 /** The network of a spec, compiled. */
@@ -48,19 +49,10 @@ export async function trainContender(spec: TrainSpec, files: DataPaths): Promise
       rows: rows.shuffle(Infinity).batch(batchSize),
       elements: rows.shuffle(1000).batch(batchSize),
     }[spec.source];
-  let perEpoch: number | undefined;
-  let loss = Number.NaN;
-  return {
-    async measure(seconds) {
-      const epochs = perEpoch === undefined ? 1 : Math.max(1, Math.round(seconds / perEpoch));
-      const begin = performance.now();
-      const { history } = dataset
-        ? await model.fit(dataset, { epochs, verbose: 0 })
-        : await model.fit(x, y, { epochs, batchSize, verbose: 0 });
-      perEpoch = (performance.now() - begin) / 1000 / epochs;
-      loss = history.loss!.at(-1)!;
-      return { perUnit: perEpoch / steps };
-    },
-    check: async () => ({ check: { loss } }),
-  };
+  const epochs = timeEpochs(steps, (epochs) =>
+    dataset
+      ? model.fit(dataset, { epochs, verbose: 0 })
+      : model.fit(x, y, { epochs, batchSize, verbose: 0 }),
+  );
+  return { measure: epochs.measure, check: async () => ({ check: { loss: epochs.loss() } }) };
 }
