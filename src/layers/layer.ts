@@ -3,27 +3,7 @@
  * makes weights in `build` and computes in `call`; shapes, dtypes and the number of operations follow
  * from a dry run of `call` on placeholders. Knows nothing of models, losses or training.
  */
-import {
-  ArgumentError,
-  DTypeError,
-  expected,
-  LayerwiseError,
-  ShapeError,
-  StateError,
-  show,
-} from "../errors.js";
-import {
-  type ConstraintFunction,
-  type ConstraintLike,
-  constraintFamily,
-} from "../nn/constraints.js";
-import { type InitializerLike, initializerFamily } from "../nn/initializers.js";
-import type { Member } from "../nn/options.js";
-import {
-  type RegularizerFunction,
-  type RegularizerLike,
-  regularizerFamily,
-} from "../nn/regularizers.js";
+import { ArgumentError, expected, StateError } from "../errors.js";
 import { mul } from "../ops/elementwise.js";
 import { withMask } from "../ops/identity.js";
 import { asTensor } from "../ops/op.js";
@@ -31,9 +11,9 @@ import { freshSource } from "../ops/random.js";
 import type { DType } from "../tensor/dtype.js";
 import { inspect } from "../tensor/inspect.js";
 import type { RandomSource } from "../tensor/random.js";
-import { checkShape, type Shape, sameShape, showShape } from "../tensor/shape.js";
-import { Tensor, type TensorLike, tensor } from "../tensor/tensor.js";
-import { lazyVariable, readTogether, type Variable } from "../tensor/variable.js";
+import { checkShape, type Shape } from "../tensor/shape.js";
+import { Tensor, type TensorLike } from "../tensor/tensor.js";
+import { readTogether, type Variable } from "../tensor/variable.js";
 import {
   type ConfigOf,
   checkOptionKeys,
@@ -45,9 +25,29 @@ import {
   serializeOptions,
 } from "./config.js";
 import { countOperations, dryRun, type Operations } from "./dryrun.js";
-import { weightToLoad } from "./loading.js";
+import {
+  checkInputs,
+  checkShapes,
+  freeBatch,
+  type InputSpec,
+  isShapeList,
+  shapesOf,
+  specOf,
+} from "./inputspec.js";
 import { allOf, type Masks, maskOutputs } from "./masks.js";
+import { describe, named, uniqueName } from "./naming.js";
 import { type BatchShape, type BatchSpec, type Connection, SymbolicTensor } from "./symbolic.js";
+import {
+  assignAll,
+  makeWeight,
+  type OwnWeight,
+  type WeightInfo,
+  type WeightOptions,
+} from "./weights.js";
+
+export type { InputSpec } from "./inputspec.js";
+export { isShapeList, shapesOf } from "./inputspec.js";
+export type { WeightInfo, WeightOptions } from "./weights.js";
 
 /** What a layer is told about the run it takes part in. */
 export interface CallContext {
@@ -61,43 +61,6 @@ export interface CallContext {
 /** Options that every layer takes. */
 export type LayerOptions = OptionsOf<typeof layerOptions>;
 
-/** What a layer demands of its inputs; one checker words all errors. */
-export interface InputSpec {
-  /** One tensor, an array of at least two, or whatever comes. */
-  readonly arity?: "one" | "several" | "any";
-  readonly rank?: number;
-  readonly minRank?: number;
-  readonly maxRank?: number;
-  readonly dtypes?: readonly DType[];
-  /** Sizes that some axes must have. */
-  readonly axes?: Readonly<Record<number, number>>;
-  /** What the inputs after the first must be, where that is something else. */
-  readonly others?: Omit<InputSpec, "arity" | "others">;
-}
-
-/** Options of {@link Layer.addWeight}. */
-export interface WeightOptions {
-  readonly dtype?: DType;
-  readonly initializer?: InitializerLike;
-  readonly regularizer?: RegularizerLike | null;
-  readonly constraint?: ConstraintLike | null;
-  readonly trainable?: boolean;
-  /** Whether optimizers change only the rows that a step read, and their state. */
-  readonly sparse?: boolean;
-}
-
-/** What hangs on a weight beside its value. */
-export interface WeightInfo {
-  readonly regularizer: Member<RegularizerFunction> | null;
-  readonly constraint: Member<ConstraintFunction> | null;
-}
-
-interface OwnWeight extends WeightInfo {
-  readonly variable: Variable;
-  readonly local: string;
-  readonly trainable: boolean;
-}
-
 /** What a symbolic or concrete application takes. */
 export type LayerInput = SymbolicTensor | TensorLike;
 
@@ -109,24 +72,6 @@ export type Applied<T> = [T] extends [Tensor]
     : SymbolicTensor | SymbolicTensor[];
 
 type NoOptions = Record<never, never>;
-
-const usedNames = new Map<string, number>();
-
-/** `dense`, `dense_1`, … : a name that no layer of this process has been given automatically. */
-function uniqueName(className: string): string {
-  const base = snakeCase(className);
-  const count = usedNames.get(base) ?? 0;
-  usedNames.set(base, count + 1);
-  return count === 0 ? base : `${base}_${count}`;
-}
-
-/** "BatchNormalization" → "batch_normalization", as Keras names layers. */
-function snakeCase(className: string): string {
-  return className
-    .replace(/(.)([A-Z][a-z]+)/g, "$1_$2")
-    .replace(/([a-z])([A-Z])/g, "$1_$2")
-    .toLowerCase();
-}
 
 /** The base of all layers. */
 export abstract class Layer<D extends Declaration = NoOptions> {
@@ -291,30 +236,8 @@ export abstract class Layer<D extends Declaration = NoOptions> {
    * `fit` is changing them (in its callbacks it is not).
    */
   setWeights(values: readonly TensorLike[]): void {
-    const weights = this.weights;
-    if (!Array.isArray(values) || values.length !== weights.length) {
-      const hint = this.built ? undefined : "the layer is not built yet";
-      const got = Array.isArray(values) ? `${values.length}` : show(values);
-      throw new ArgumentError(expected(this.where, `${weights.length} weights`, got, hint));
-    }
-    const tensors = weights.map((w, i) => {
-      const given: TensorLike = values[i];
-      const value = given instanceof Tensor ? given.current() : toTensor(given, w);
-      if (!sameShape(value.shape, w.shape)) {
-        throw new ShapeError(
-          expected(
-            this.where,
-            `a value of shape ${showShape(w.shape)} for weight ${i} (${w.name})`,
-            showShape(value.shape),
-          ),
-        );
-      }
-      return value;
-    });
-    for (const w of weights) w.checkFree();
-    weights.forEach((w, i) => {
-      w.assign(tensors[i]!);
-    });
+    const hint = this.built ? undefined : "the layer is not built yet";
+    assignAll(this.where, this.weights, values, hint);
   }
 
   /** Number of values in all weights. */
@@ -357,8 +280,8 @@ export abstract class Layer<D extends Declaration = NoOptions> {
   /** Checks the input shapes and makes the weights, if that was not done yet. */
   ensureBuilt(inputShape: BatchShape | BatchShape[]): void {
     if (this.built) return;
-    this.#named(() => {
-      this.checkShapes(shapesOf(inputShape));
+    named(this.where, () => {
+      checkShapes(this.where, this.inputSpec, shapesOf(inputShape));
       this.build(inputShape);
     });
     this.#built = true;
@@ -369,7 +292,7 @@ export abstract class Layer<D extends Declaration = NoOptions> {
     this.ensureBuilt(inputShape);
     const listed = isShapeList(inputShape);
     const specs = shapesOf(inputShape).map((shape, i) => ({ shape, dtype: this.#likelyDType(i) }));
-    const { outputs, listed: many } = this.#named(() => this.inferOutputs(specs, listed));
+    const { outputs, listed: many } = named(this.where, () => this.inferOutputs(specs, listed));
     const shapes = outputs.map((o) => o.shape);
     return many ? shapes : shapes[0]!;
   }
@@ -408,7 +331,7 @@ export abstract class Layer<D extends Declaration = NoOptions> {
 
   /** The dtype to assume of an input that only a shape is known of. */
   #likelyDType(input: number): DType {
-    const { dtypes = ["float32"] } = this.#specOf(input);
+    const { dtypes = ["float32"] } = specOf(this.inputSpec, input);
     return dtypes.includes(this.inputDType) ? this.inputDType : dtypes[0]!;
   }
 
@@ -457,8 +380,8 @@ export abstract class Layer<D extends Declaration = NoOptions> {
   /** Checks the inputs, calls the layer and adds its activity penalty: how models run layers. */
   invoke(inputs: Tensor | Tensor[], context: CallContext): ReturnType<this["call"]> {
     const listed = Array.isArray(inputs);
-    const outputs = this.#named(() => {
-      this.#checkInputs(listed ? inputs : [inputs], listed);
+    const outputs = named(this.where, () => {
+      checkInputs(this.where, this.inputSpec, listed ? inputs : [inputs], listed);
       if (!this.built) {
         this.ensureBuilt(listed ? inputs.map((x) => freeBatch(x.shape)) : freeBatch(inputs.shape));
       }
@@ -477,7 +400,7 @@ export abstract class Layer<D extends Declaration = NoOptions> {
 
   /** The first input with a mask of the caller's. */
   #masked(inputs: Tensor | Tensor[], mask: TensorLike): Tensor | Tensor[] {
-    return this.#named(() => {
+    return named(this.where, () => {
       const [first, ...others] = [inputs].flat();
       const masked = withMask(first!, mask);
       return Array.isArray(inputs) ? [masked, ...others] : masked;
@@ -530,31 +453,9 @@ export abstract class Layer<D extends Declaration = NoOptions> {
         `${where} exists already; build() is called by the layer itself: use ensureBuilt(shape)`,
       );
     }
-    const dtype = options.dtype ?? "float32";
-    const { initializer = dtype === "float32" ? "glorotUniform" : "zeros" } = options;
-    const make = initializerFamily.get(where, "initializer", initializer);
-    const initial = weightToLoad(where, shape, dtype) ?? make.apply(shape, dtype);
-    const trainable = options.trainable ?? dtype === "float32";
-    const made = lazyVariable(initial, `${this.name}/${name}`, trainable && this.#trainable);
-    if (!sameShape(made.shape, shape) || made.dtype !== dtype) {
-      throw new ShapeError(
-        expected(
-          where,
-          `its initializer to make ${dtype} ${showShape(shape)}`,
-          `${made.dtype} ${showShape(made.shape)}`,
-        ),
-      );
-    }
-    made.sparse = options.sparse ?? false;
-    const { regularizer, constraint } = options;
-    this.#own.push({
-      variable: made,
-      local: name,
-      trainable,
-      regularizer: regularizer ? regularizerFamily.get(where, "regularizer", regularizer) : null,
-      constraint: constraint ? constraintFamily.get(where, "constraint", constraint) : null,
-    });
-    return made;
+    const made = makeWeight(where, this, name, shape, options);
+    this.#own.push(made);
+    return made.variable;
   }
 
   /** Enters a layer that this one is made of, so that its weights count as this layer's. */
@@ -580,78 +481,13 @@ export abstract class Layer<D extends Declaration = NoOptions> {
     this.#sublayers = [...layers];
   }
 
-  /** Throws unless inputs of these shapes meet `inputSpec`. */
-  protected checkShapes(shapes: readonly BatchShape[]): void {
-    for (const [i, shape] of shapes.entries()) {
-      const { rank, minRank = 0, maxRank = Infinity, axes } = this.#specOf(i);
-      const wanted =
-        rank !== undefined && shape.length !== rank
-          ? `rank ${rank}`
-          : shape.length < minRank
-            ? `rank ≥ ${minRank}`
-            : shape.length > maxRank
-              ? `rank ≤ ${maxRank}`
-              : undefined;
-      if (wanted) {
-        throw new ShapeError(
-          expected(this.where, `input of ${wanted}`, `shape ${showShape(shape)}`),
-        );
-      }
-      for (const [axis, size] of Object.entries(axes ?? {})) {
-        const at = Number(axis) < 0 ? shape.length + Number(axis) : Number(axis);
-        if (shape[at] !== size && shape[at] !== null) {
-          throw new ShapeError(
-            expected(
-              this.where,
-              `input of size ${size} at axis ${axis}`,
-              `shape ${showShape(shape)}`,
-            ),
-          );
-        }
-      }
-    }
-  }
-
-  #specOf(input: number): Omit<InputSpec, "others"> {
-    return input > 0 ? (this.inputSpec.others ?? this.inputSpec) : this.inputSpec;
-  }
-
-  #checkInputs(inputs: readonly BatchSpec[], listed: boolean): void {
-    const { arity = "one" } = this.inputSpec;
-    if (arity === "one" && listed) {
-      throw new ArgumentError(
-        expected(this.where, "one input, not an array", `an array of ${inputs.length}`),
-      );
-    }
-    if (arity === "several" && (!listed || inputs.length < 2)) {
-      throw new ArgumentError(
-        expected(
-          this.where,
-          "an array of at least two inputs",
-          listed ? `an array of ${inputs.length}` : "one input",
-        ),
-      );
-    }
-    for (const [i, { dtype }] of inputs.entries()) {
-      const { dtypes = ["float32"] } = this.#specOf(i);
-      if (!dtypes.includes(dtype)) {
-        const hint =
-          dtypes.includes("float32") && dtype !== "float32"
-            ? 'cast it, x.cast("float32"), or put a rescaling layer before this one'
-            : undefined;
-        throw new DTypeError(expected(this.where, `${dtypes.join(" or ")} input`, dtype, hint));
-      }
-    }
-    this.checkShapes(inputs.map((x) => x.shape));
-  }
-
   #connect(
     inputs: readonly SymbolicTensor[],
     listed: boolean,
     training: boolean | undefined,
   ): SymbolicTensor | SymbolicTensor[] {
-    const { outputs: specs, listed: many } = this.#named(() => {
-      this.#checkInputs(inputs, listed);
+    const { outputs: specs, listed: many } = named(this.where, () => {
+      checkInputs(this.where, this.inputSpec, inputs, listed);
       this.ensureBuilt(listed ? inputs.map((x) => x.shape) : inputs[0]!.shape);
       return this.inferOutputs(inputs, listed);
     });
@@ -689,21 +525,6 @@ export abstract class Layer<D extends Declaration = NoOptions> {
     }
     return this.connections[0]!;
   }
-
-  /** Runs `body`; an error of this library gets the layer's name in front, once. */
-  #named<T>(body: () => T): T {
-    try {
-      return body();
-    } catch (error) {
-      if (error instanceof LayerwiseError && !named.has(error)) {
-        named.add(error);
-        if (!error.message.startsWith(this.where)) {
-          error.message = `${this.where}: ${error.message}`;
-        }
-      }
-      throw error;
-    }
-  }
 }
 
 /**
@@ -714,9 +535,6 @@ export function perSample(penalty: Tensor, y: Tensor): Tensor {
   const batch = y.shape[0] ?? 1;
   return batch > 1 ? mul(penalty, 1 / batch) : penalty;
 }
-
-/** Errors that carry the name of the layer they arose in. */
-const named = new WeakSet<Error>();
 
 /** Makes the function that stands for `new Class(...)`: `layers.dense(options)`. */
 export function maker<A extends unknown[], L extends Layer>(
@@ -739,45 +557,9 @@ export function classNameOf(layerClass: LayerClass): string {
   return Object.hasOwn(layerClass, "className") ? layerClass.className : layerClass.name;
 }
 
-/** `dense layer "dense_1"`, `dense layer` before there is a name. */
-function describe(className: string, name: string | null): string {
-  return `${factoryName(className)} layer${name === null ? "" : ` ${JSON.stringify(name)}`}`;
-}
-
-/** How the function that makes a class is spelled: "PReLU" → "prelu", "Conv2D" → "conv2d". */
-function factoryName(className: string): string {
-  if (/^[A-Z][A-Z]/.test(className)) return className.toLowerCase();
-  return (className.charAt(0).toLowerCase() + className.slice(1)).replace(/\dD(?=$|[A-Z])/, (end) =>
-    end.toLowerCase(),
-  );
-}
-
 /** The part of `options` that `declaration` knows. */
 function pick(options: object, declaration: Declaration): object {
   return Object.fromEntries(
     Object.entries(options).filter(([key]) => Object.hasOwn(declaration, key)),
   );
-}
-
-function toTensor(value: TensorLike, like: Variable): Tensor {
-  return Array.isArray(value) || typeof value === "number"
-    ? tensor(value, undefined, like.dtype)
-    : asTensor("setWeights", value);
-}
-
-/** The shape with the first dimension left free. */
-function freeBatch(shape: Shape): BatchShape {
-  return shape.length === 0 ? [] : [null, ...shape.slice(1)];
-}
-
-/** True for a list of shapes; an empty array is a shape. */
-export function isShapeList(
-  shape: BatchShape | readonly BatchShape[],
-): shape is readonly BatchShape[] {
-  return shape.length > 0 && Array.isArray(shape[0]);
-}
-
-/** One shape or several, as a list. */
-export function shapesOf(shape: BatchShape | readonly BatchShape[]): readonly BatchShape[] {
-  return isShapeList(shape) ? shape : [shape];
 }
