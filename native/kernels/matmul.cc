@@ -208,10 +208,17 @@ struct KBlock {
   bool add;            // C += A·B rather than C = A·B
 };
 
-// Packs all of a block of B.
-LW_INLINE void packAll(const Shape& s, const KBlock& k, int64_t cols, float* to) {
-  if (s.tb) packColumns(k.b, s.ldb(), k.length, cols, to);
-  else packRows(k.b, s.ldb(), k.length, cols, to);
+// Packs all of a block of B, and says whether it holds numbers only: a few panels at a time, which are looked
+// at while they are in L2.
+LW_INLINE bool packAll(const Shape& s, const KBlock& k, int64_t cols, float* to) {
+  bool finite = true;
+  for (int64_t j = 0; j < cols; j += kGroup * kColumns, to += kGroup * kColumns * k.length) {
+    const int64_t n = minOf(kGroup * kColumns, cols - j);
+    if (s.tb) packColumns(k.b + j * s.ldb(), s.ldb(), k.length, n, to);
+    else packRows(k.b + j, s.ldb(), k.length, n, to);
+    finite = finite && allFinite(to, ceilDiv(n, kColumns) * kColumns * k.length);
+  }
+  return finite;
 }
 
 // Lists rows [i0, i0 + rows) of a block of A; false if there are too many terms.
@@ -235,10 +242,9 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
                (s.ta ? hasZeros(k.a, lda, kc, rows) : hasZeros(k.a, lda, rows, kc));
   bool packedB = false;
   if (lists) {
-    packAll(s, k, cols, packed.b);
+    lists = packAll(s, k, cols, packed.b);
     how.packB = packedB = true;
     how.rowBlock = reuseC ? minOf(kHotRows, kZeroRows) : kZeroRows;
-    lists = allFinite(packed.b, ceilDiv(cols, kColumns) * kColumns * kc);
   }
   const int64_t blocks = ceilDiv(rows, how.rowBlock), sizeA = kRows * packedStride(kc);
   // Later blocks of rows find B packed; with one block only a group of panels is kept.
