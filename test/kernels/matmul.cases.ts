@@ -135,6 +135,9 @@ export const matmulCases: readonly KernelCase[] = [
   product([5, 6, 7], "NN", { batch: 0 }),
   ...sizes.map((size, i) => biased(product(size, every[i % 4]!))),
   biased(product([9, 70, 30], "NN", { batch: 3 })),
+  // Larger than every block of C that waits for its epilogue: with one block of k, and with two.
+  biased(product([200, 530, 200], "TN")),
+  residual(product([1030, 530, 270], "TN")),
   ...every.map((transposes) => sparse(product([100, 131, 300], transposes))),
   ...every.map((transposes) => sparse(biased(product([150, 600, 64], transposes)))),
   sparse(residual(product([40, 200, 333], "TN", { batch: 2, sharedB: true }))),
