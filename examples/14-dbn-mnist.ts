@@ -100,6 +100,7 @@ for (const labels of [all, few]) {
       loss: "sparseCategoricalCrossentropy",
       metrics: ["accuracy"],
     });
+    console.log(`\nFine-tuning with ${labels} labels, ${start}`);
     const { history } = await model.fit(
       train.x.slice([0, 0, 0, 0], [labels, 28, 28, 1]),
       train.y.slice([0], [labels]),
@@ -113,13 +114,14 @@ for (const labels of [all, few]) {
     );
     const { accuracy } = await model.evaluate(test.x, test.y);
     rows.push([name, rounds, `${(100 * (1 - accuracy!)).toFixed(2)} %`]);
-    console.log(`${name}: ${rows.at(-1)![2]} of the test digits are wrong`);
+    console.log(`${rows.at(-1)![2]} of the test digits are wrong`);
     if (labels === all) {
       const y = history.val_accuracy!.map((value) => 100 * (1 - value));
       series.push({ label: start, y, dashed: start === "random" });
     }
   }
 }
+console.log();
 printTable(["labels", "epochs", "test error"], rows);
 
 // What the network believes, from its top machine down.

@@ -1,8 +1,9 @@
 /**
  * A deep autoencoder, 784-1000-500-250-30 and back: pre-trained as a stack of Boltzmann machines,
- * unrolled, and fine-tuned. After Hinton & Salakhutdinov (2006); beside it stand principal components of
- * the same number, and the same network from random weights. The codes know nothing of labels; the last figure
- * colours them by digit.
+ * unrolled, and fine-tuned. After Hinton & Salakhutdinov (2006), who give a squared error of 3.00 per test
+ * image of MNIST, and 13.87 for principal components of the same number; those stand beside it here too, and
+ * the same network from random weights. The codes know nothing of labels; the last figure colours them by
+ * digit.
  *
  * `--data DIR` takes the four IDX files of
  * MNIST (`--data download` gets them), else the digits are generated. `--pretrain N` and `--epochs N`
@@ -140,6 +141,7 @@ for (const start of ["fine-tuned", "from random weights"] as const) {
     loss: "binaryCrossentropy",
   });
   const errors: number[] = [];
+  if (!quick) console.log(`\nSquared error per test image, ${start}`);
   await model.fit(train, train, {
     epochs,
     batchSize,
@@ -156,6 +158,7 @@ for (const start of ["fine-tuned", "from random weights"] as const) {
   series.push({ label: start, y: errors, dashed: start !== "fine-tuned" });
   if (start === "fine-tuned") best = model;
 }
+console.log();
 printTable(["code", "squared error per test image"], rows);
 
 const shown = test.slice([0, 0], [10, 784]);
