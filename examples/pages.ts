@@ -80,10 +80,10 @@ export function prose(name: string): string {
   return header.replaceAll(/^ \* ?/gm, "");
 }
 
-/** The first sentence of it. */
+/** The first sentence of it, without its full stop. */
 export function about(name: string): string {
   const text = prose(name).replaceAll("\n", " ");
-  return /^.*?[.:](?= |$)/.exec(text)?.[0].slice(0, -1) ?? text;
+  return /^.*?(?<!\b(?:al|vs|e\.g|i\.e))\.(?= +[A-Z`]| *$)/.exec(text)?.[0].slice(0, -1) ?? text;
 }
 
 /** The one page whose name contains a number or word; ends the process with a message otherwise. */
