@@ -13,7 +13,17 @@
  */
 import { existsSync } from "node:fs";
 import * as lw from "layerwise";
-import { option, printTable, quick, saveFigure, some } from "./shared.js";
+import { option, printTable, quick, saveFigure, some, takes } from "./shared.js";
+
+takes({
+  data: "DIR|download",
+  hidden: "N",
+  epochs: "N",
+  betas: "N",
+  train: "N",
+  only: ["cd-1", "cd-10", "cd-25", "pcd"],
+  network: "FILE",
+});
 
 lw.setRandomSeed(1);
 const data = option("data");

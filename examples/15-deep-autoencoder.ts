@@ -12,7 +12,16 @@
  */
 import { existsSync } from "node:fs";
 import * as lw from "layerwise";
-import { option, printTable, quick, saveFigure, some } from "./shared.js";
+import { option, printTable, quick, saveFigure, some, takes } from "./shared.js";
+
+takes({
+  data: "DIR|download",
+  pretrain: "N",
+  epochs: "N",
+  train: "N",
+  only: ["fine-tuned", "from random weights"],
+  network: "FILE",
+});
 
 lw.setRandomSeed(1);
 const data = option("data");

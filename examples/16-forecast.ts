@@ -13,7 +13,9 @@
  */
 import { join } from "node:path";
 import * as lw from "layerwise";
-import { option, printTable, quick, saveFigure } from "./shared.js";
+import { option, printTable, quick, saveFigure, takes } from "./shared.js";
+
+takes({ data: "DIR", window: "N", epochs: "N" });
 
 lw.setRandomSeed(1);
 const cycle = 132;

@@ -20,7 +20,9 @@
  * `--steps N` sets the length of the sequences, `--updates N` that of the training.
  */
 import * as lw from "layerwise";
-import { option, printTable, quick, saveFigure } from "./shared.js";
+import { option, printTable, quick, saveFigure, takes } from "./shared.js";
+
+takes({ steps: "N", updates: "N" });
 
 lw.setRandomSeed(1);
 const time = Number(option("steps") ?? (quick ? 16 : 60));

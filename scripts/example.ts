@@ -22,7 +22,7 @@ function wrapped(text: string, width: number, indent: string): string {
 
 const [word, ...rest] = process.argv.slice(2);
 if (word === undefined || word.startsWith("-")) {
-  console.log("npm run example -- <number or word> [--quick]");
+  console.log("npm run example -- <number or word> [--quick] [--help]");
   const names = Object.values(pages).flatMap((group) => group.map(({ name }) => name));
   const width = Math.max(...names.map((name) => name.length)) + 2;
   for (const [group, members] of Object.entries(pages)) {
