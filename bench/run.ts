@@ -1,16 +1,9 @@
 /**
  * `npm run bench`: times kernels, training steps and what a server notices of them.
  *
- *   npm run bench -- [words…] [--peers | --against NAME,…] [--threads 1,2] [--quick]
- *                    [--repeats 5] [--seconds 0.25] [--json FILE] [--list]
- *
- * Words pick the cases whose names contain all of them. `--peers` adds other libraries in the same run,
- * in turns with ours, `--against` only those whose names contain one of the words, or the one whose name
- * it is; `npm run bench:peers` installs them. How to read the tables: docs/performance.md.
+ *   npm run bench -- --help
  */
 import { writeFile } from "node:fs/promises";
-import { availableParallelism } from "node:os";
-import { parseArgs } from "node:util";
 import { cases as convolution } from "./cases/convolution.js";
 import { cases as elementwise } from "./cases/elementwise.js";
 import { cases as matmul } from "./cases/matmul.js";
@@ -20,6 +13,7 @@ import { cases as recurrent } from "./cases/recurrent.js";
 import { cases as runtime } from "./cases/runtime.js";
 import { cases as sequences } from "./cases/sequences.js";
 import { Children } from "./lib/children.js";
+import { type BenchOptions, CommandLineError, readCommandLine, usage } from "./lib/commandline.js";
 import { DataFiles } from "./lib/data.js";
 import { describeMachine, probeMachine } from "./lib/machine.js";
 import { measureCase, type Result } from "./lib/measure.js";
@@ -37,37 +31,21 @@ const allCases = [
   ...runtime,
 ];
 
-const { values, positionals: words } = parseArgs({
-  allowPositionals: true,
-  options: {
-    peers: { type: "boolean", default: false },
-    against: { type: "string" },
-    threads: { type: "string", default: defaultThreads() },
-    quick: { type: "boolean", default: false },
-    repeats: { type: "string" },
-    seconds: { type: "string" },
-    json: { type: "string" },
-    list: { type: "boolean", default: false },
-  },
-});
-
-const repeats = positive("repeats", values.repeats ?? (values.quick ? "3" : "5"));
-const seconds = positive("seconds", values.seconds ?? (values.quick ? "0.05" : "0.25"));
-const threads = values.threads.split(",").map((text) => positive("threads", text));
-const wanted = words.map((word) => word.toLowerCase());
+const asked = commandLine();
+const { words, threads, repeats, seconds } = asked;
 const chosen = allCases.filter(({ name }) =>
-  wanted.every((word) => name.toLowerCase().includes(word)),
+  words.every((word) => name.toLowerCase().includes(word)),
 );
 
 if (chosen.length === 0) {
   console.error(`no case has ${words.join(" and ")} in its name; --list shows all`);
   process.exit(2);
 }
-const rivals = values.against?.toLowerCase().split(",");
+const rivals = asked.against?.toLowerCase().split(",");
 const known = new Set(chosen.flatMap((row) => row.peers).map((peer) => peer.toLowerCase()));
 /** A whole name picks that peer alone, a word all that have it in theirs. */
 const wants = (peer: string): boolean => {
-  if (!rivals) return values.peers;
+  if (!rivals) return asked.peers;
   const name = peer.toLowerCase();
   return rivals.some((word) => (known.has(word) ? name === word : name.includes(word)));
 };
@@ -75,11 +53,11 @@ const peers = new Set(chosen.flatMap((row) => row.peers).filter(wants));
 if (rivals && peers.size === 0) {
   const names = [...new Set(chosen.flatMap((row) => row.peers))];
   console.error(
-    `no peer of these cases is called ${values.against}; there are: ${names.join("; ")}`,
+    `no peer of these cases is called ${asked.against}; there are: ${names.join("; ")}`,
   );
   process.exit(2);
 }
-if (values.list) {
+if (asked.list) {
   for (const { name } of chosen) console.log(name);
   process.exit(0);
 }
@@ -116,7 +94,7 @@ const tables = [
 console.log([described, ...tables.filter((text) => text !== "")].join("\n\n"));
 const problems = failures(results);
 if (problems.length > 0) console.log(`\nNot run, or stopped:\n${problems.join("\n")}`);
-if (values.json !== undefined) {
+if (asked.json !== undefined) {
   const command = `npm run bench -- ${process.argv.slice(2).join(" ")}`;
   const report = {
     date: new Date().toISOString(),
@@ -125,21 +103,21 @@ if (values.json !== undefined) {
     summaries,
     results,
   };
-  await writeFile(values.json, `${JSON.stringify(report, null, 1)}\n`);
+  await writeFile(asked.json, `${JSON.stringify(report, null, 1)}\n`);
 }
 // A peer that is missing is no failure; ours not running is.
 if (results.some(({ ours }) => ours.failure !== undefined)) process.exitCode = 1;
 
-function positive(option: string, text: string): number {
-  const value = Number(text);
-  if (!(value > 0)) {
-    console.error(`--${option} takes positive numbers, got ${JSON.stringify(text)}`);
+/** What was asked for; ends the process where it is help, or can't be done. */
+function commandLine(): BenchOptions {
+  try {
+    const options = readCommandLine(process.argv.slice(2));
+    if (options) return options;
+    console.log(usage);
+    process.exit(0);
+  } catch (error) {
+    if (!(error instanceof CommandLineError)) throw error;
+    console.error(`${error.message}\n\n${usage}`);
     process.exit(2);
   }
-  return value;
-}
-
-/** One thread, and all CPUs. */
-function defaultThreads(): string {
-  return [...new Set([1, availableParallelism()])].join();
 }

@@ -4,7 +4,9 @@
  * ever. The figure shows the line each ended with; 02 solves XOR with a hidden layer.
  */
 import * as lw from "layerwise";
-import { printTable, quick, saveFigure } from "./shared.js";
+import { printTable, quick, saveFigure, takes } from "./shared.js";
+
+takes({});
 
 const gates = lw.datasets.logicGates();
 const range = [-2, 2] as const;

@@ -4,7 +4,9 @@
  * over the whole plane, and the loss.
  */
 import * as lw from "layerwise";
-import { printTable, quick, saveFigure } from "./shared.js";
+import { printTable, quick, saveFigure, takes } from "./shared.js";
+
+takes({});
 
 lw.setRandomSeed(1);
 const { x, y } = lw.datasets.logicGates().xor;

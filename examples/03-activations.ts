@@ -3,7 +3,9 @@
  * lets through. The derivatives are not formulas written here: `lw.grad` takes them from the functions.
  */
 import * as lw from "layerwise";
-import { printTable, quick, saveFigure } from "./shared.js";
+import { printTable, quick, saveFigure, takes } from "./shared.js";
+
+takes({});
 
 const activations: Record<string, (x: lw.Tensor) => lw.Tensor> = {
   sigmoid: lw.sigmoid,

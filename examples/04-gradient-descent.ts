@@ -5,7 +5,9 @@
  * two hundred times per epoch. The batch size of `fit` is all that differs.
  */
 import * as lw from "layerwise";
-import { printTable, quick, saveFigure } from "./shared.js";
+import { printTable, quick, saveFigure, takes } from "./shared.js";
+
+takes({});
 
 const samples = 200;
 const epochs = quick ? 6 : 20;

@@ -9,7 +9,9 @@
  * momentum: all its steps have one length, so it walks back and forth around the lowest point.
  */
 import * as lw from "layerwise";
-import { printTable, quick, saveFigure } from "./shared.js";
+import { printTable, quick, saveFigure, takes } from "./shared.js";
+
+takes({});
 
 type Make = (learningRate: number) => ReturnType<typeof lw.optimizers.sgd>;
 interface Racer {

@@ -5,7 +5,9 @@
  * layer's gradient before training, the table what five epochs make of it.
  */
 import * as lw from "layerwise";
-import { printTable, quick, saveFigure } from "./shared.js";
+import { printTable, quick, saveFigure, takes } from "./shared.js";
+
+takes({});
 
 const depth = 10;
 const { train, test } = lw.datasets.digits({ train: quick ? 500 : 3000, test: quick ? 200 : 1000 });

@@ -5,7 +5,9 @@
  * (Ioffe & Szegedy 2015) makes learning faster, learning by heart too: by itself it is no remedy here.
  */
 import * as lw from "layerwise";
-import { printTable, quick, saveFigure } from "./shared.js";
+import { printTable, quick, saveFigure, takes } from "./shared.js";
+
+takes({});
 
 const samples = quick ? 300 : 1000;
 const epochs = quick ? 8 : 40;

@@ -6,7 +6,9 @@
  * of MNIST, and `--data download` gets them once (11.6 MB) into the cache. `--epochs N` sets the length.
  */
 import * as lw from "layerwise";
-import { option, quick, saveFigure } from "./shared.js";
+import { option, quick, saveFigure, takes } from "./shared.js";
+
+takes({ data: "DIR|download", epochs: "N" });
 
 lw.setRandomSeed(1);
 const data = option("data");

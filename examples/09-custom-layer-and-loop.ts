@@ -4,7 +4,9 @@
  * one program that runs without JavaScript. The task: two spirals that wind around each other.
  */
 import * as lw from "layerwise";
-import { printTable, quick, saveFigure } from "./shared.js";
+import { printTable, quick, saveFigure, takes } from "./shared.js";
+
+takes({});
 
 /** x · sigmoid(β·x) with one β per unit (Ramachandran et al. 2017). */
 class LearntSwish extends lw.Layer {

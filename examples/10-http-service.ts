@@ -8,7 +8,9 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import * as lw from "layerwise";
 import { load } from "./http-load.js";
-import { printTable, quick, saveFigure } from "./shared.js";
+import { printTable, quick, saveFigure, takes } from "./shared.js";
+
+takes({});
 
 lw.setRandomSeed(1);
 const sizes = quick ? { train: 2000, test: 200 } : { train: 12_000, test: 2000 };

@@ -12,7 +12,9 @@
  * and from which start; `--weights FILE` keeps what was learnt.
  */
 import * as lw from "layerwise";
-import { option, quick, saveFigure, some } from "./shared.js";
+import { option, quick, saveFigure, some, takes } from "./shared.js";
+
+takes({ data: "DIR|download", original: "", epochs: "N", train: "N", seed: "N", weights: "FILE" });
 
 const seed = Number(option("seed") ?? 1);
 lw.setRandomSeed(seed);

@@ -9,7 +9,18 @@
  */
 import { existsSync } from "node:fs";
 import * as lw from "layerwise";
-import { option, printTable, quick, saveFigure, some } from "./shared.js";
+import { option, printTable, quick, saveFigure, some, takes } from "./shared.js";
+
+const few = quick ? 100 : 1000;
+const starts = ["pre-trained", "random"] as const;
+takes({
+  data: "DIR|download",
+  pretrain: "N",
+  epochs: "N",
+  train: "N",
+  only: ["all", few].flatMap((labels) => starts.map((start) => `${labels}, ${start}`)),
+  network: "FILE",
+});
 
 lw.setRandomSeed(1);
 const data = option("data");
@@ -76,11 +87,10 @@ function random(): lw.Sequential {
 
 const network = await pretrained();
 const all = train.x.shape[0]!;
-const few = quick ? 100 : 1000;
 const rows: (string | number)[][] = [];
 const series: { label: string; y: number[]; dashed?: boolean }[] = [];
 for (const labels of [all, few]) {
-  for (const start of ["pre-trained", "random"] as const) {
+  for (const start of starts) {
     const name = `${labels === all ? "all" : labels}, ${start}`;
     if ((option("only") ?? name) !== name) continue;
     const model =
@@ -100,6 +110,7 @@ for (const labels of [all, few]) {
       loss: "sparseCategoricalCrossentropy",
       metrics: ["accuracy"],
     });
+    console.log(`\nFine-tuning with ${labels} labels, ${start}`);
     const { history } = await model.fit(
       train.x.slice([0, 0, 0, 0], [labels, 28, 28, 1]),
       train.y.slice([0], [labels]),
@@ -113,13 +124,14 @@ for (const labels of [all, few]) {
     );
     const { accuracy } = await model.evaluate(test.x, test.y);
     rows.push([name, rounds, `${(100 * (1 - accuracy!)).toFixed(2)} %`]);
-    console.log(`${name}: ${rows.at(-1)![2]} of the test digits are wrong`);
+    console.log(`${rows.at(-1)![2]} of the test digits are wrong`);
     if (labels === all) {
       const y = history.val_accuracy!.map((value) => 100 * (1 - value));
       series.push({ label: start, y, dashed: start === "random" });
     }
   }
 }
+console.log();
 printTable(["labels", "epochs", "test error"], rows);
 
 // What the network believes, from its top machine down.

@@ -1,8 +1,9 @@
 /**
  * A deep autoencoder, 784-1000-500-250-30 and back: pre-trained as a stack of Boltzmann machines,
- * unrolled, and fine-tuned. After Hinton & Salakhutdinov (2006); beside it stand principal components of
- * the same number, and the same network from random weights. The codes know nothing of labels; the last figure
- * colours them by digit.
+ * unrolled, and fine-tuned. After Hinton & Salakhutdinov (2006), who give a squared error of 3.00 per test
+ * image of MNIST, and 13.87 for principal components of the same number; those stand beside it here too, and
+ * the same network from random weights. The codes know nothing of labels; the last figure colours them by
+ * digit.
  *
  * `--data DIR` takes the four IDX files of
  * MNIST (`--data download` gets them), else the digits are generated. `--pretrain N` and `--epochs N`
@@ -11,7 +12,16 @@
  */
 import { existsSync } from "node:fs";
 import * as lw from "layerwise";
-import { option, printTable, quick, saveFigure, some } from "./shared.js";
+import { option, printTable, quick, saveFigure, some, takes } from "./shared.js";
+
+takes({
+  data: "DIR|download",
+  pretrain: "N",
+  epochs: "N",
+  train: "N",
+  only: ["fine-tuned", "from random weights"],
+  network: "FILE",
+});
 
 lw.setRandomSeed(1);
 const data = option("data");
@@ -140,6 +150,7 @@ for (const start of ["fine-tuned", "from random weights"] as const) {
     loss: "binaryCrossentropy",
   });
   const errors: number[] = [];
+  if (!quick) console.log(`\nSquared error per test image, ${start}`);
   await model.fit(train, train, {
     epochs,
     batchSize,
@@ -156,6 +167,7 @@ for (const start of ["fine-tuned", "from random weights"] as const) {
   series.push({ label: start, y: errors, dashed: start !== "fine-tuned" });
   if (start === "fine-tuned") best = model;
 }
+console.log();
 printTable(["code", "squared error per test image"], rows);
 
 const shown = test.slice([0, 0], [10, 784]);

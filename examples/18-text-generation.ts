@@ -8,8 +8,22 @@
  */
 import * as lw from "layerwise";
 import { randomNumbers, type Sampling, sample, samplingOptions } from "./sampling.js";
-import { option, quick, saveFigure } from "./shared.js";
+import { option, quick, saveFigure, takes } from "./shared.js";
 import { characters, LossRecord, lstmNetwork } from "./text.js";
+
+takes({
+  data: "DIR|download",
+  units: "N",
+  layers: "N",
+  dropout: "X",
+  epochs: "N",
+  weights: "FILE",
+  write: "",
+  prompt: "TEXT",
+  length: "N",
+  temperature: "X",
+  "top-k": "N",
+});
 
 lw.setRandomSeed(1);
 const { tokenizer, train, validation } = await characters();

@@ -8,8 +8,24 @@
  */
 import * as lw from "layerwise";
 import { randomNumbers, sample, samplingOptions } from "./sampling.js";
-import { option, printTable, quick, saveFigure } from "./shared.js";
+import { option, printTable, quick, saveFigure, takes } from "./shared.js";
 import { characters, LossRecord, lstmNetwork } from "./text.js";
+
+takes({
+  data: "DIR|download",
+  width: "N",
+  blocks: "N",
+  heads: "N",
+  context: "N",
+  dropout: "X",
+  units: "N",
+  epochs: "N",
+  only: ["transformer", "lstm"],
+  prompt: "TEXT",
+  length: "N",
+  temperature: "X",
+  "top-k": "N",
+});
 
 const { tokenizer, train, validation } = await characters();
 const small = option("data") === undefined;

@@ -8,8 +8,20 @@
  */
 import * as lw from "layerwise";
 import { randomNumbers, sample, samplingOptions } from "./sampling.js";
-import { option, printTable, quick, saveFigure } from "./shared.js";
+import { option, printTable, quick, saveFigure, takes } from "./shared.js";
 import { cpuMinutes, LossRecord, sonnetWords } from "./text.js";
+
+takes({
+  data: "DIR",
+  size: ["small", "medium"],
+  vocabulary: "N",
+  epochs: "N",
+  steps: "N",
+  seed: "N",
+  weights: "FILE",
+  temperature: "X",
+  "top-k": "N",
+});
 
 /** Section 4.1 of the paper: "non-regularized" is small, "medium" is medium. */
 const sizes = {
@@ -22,10 +34,7 @@ const sizes = {
     ...{ epochs: 39, constantEpochs: 6, decay: 1 / 1.2 },
   },
 } as const;
-const sizeName = option("size") ?? "small";
-if (sizeName !== "small" && sizeName !== "medium") {
-  throw new Error(`--size is small or medium, not ${sizeName}`);
-}
+const sizeName = (option("size") ?? "small") as keyof typeof sizes;
 const size = sizes[sizeName];
 const data = option("data");
 const units = quick ? 64 : size.units;

@@ -7,7 +7,16 @@
  */
 import * as lw from "layerwise";
 import { compileResidual, residualNetwork, withClasses } from "./residual.js";
-import { option, quick, saveFigure, some } from "./shared.js";
+import { option, quick, saveFigure, some, takes } from "./shared.js";
+
+takes({
+  data: "DIR|download",
+  widths: "N,N,N",
+  epochs: "N",
+  train: "N",
+  seed: "N",
+  weights: "FILE",
+});
 
 lw.setRandomSeed(Number(option("seed") ?? 1));
 const data = option("data");

@@ -12,7 +12,9 @@
  * the scores behind a sigmoid or softmax: the last table has what the textbook formula and the library say.
  */
 import * as lw from "layerwise";
-import { printTable, quick, saveFigure } from "./shared.js";
+import { printTable, quick, saveFigure, takes } from "./shared.js";
+
+takes({});
 
 const { losses } = lw;
 const points = quick ? 100 : 400;

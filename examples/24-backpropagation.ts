@@ -15,7 +15,9 @@
  * from the same start: their losses can't be told apart.
  */
 import * as lw from "layerwise";
-import { printTable, quick, saveFigure } from "./shared.js";
+import { printTable, quick, saveFigure, takes } from "./shared.js";
+
+takes({});
 
 const hidden = 3;
 const inputs = [

@@ -15,7 +15,9 @@
  * pictures are generated digits.
  */
 import * as lw from "layerwise";
-import { option, printTable, quick, saveFigure } from "./shared.js";
+import { option, printTable, quick, saveFigure, takes } from "./shared.js";
+
+takes({ data: "DIR|download" });
 
 const data = option("data");
 const [samples, held] = quick ? [256, 100] : [3000, 1000];

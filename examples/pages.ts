@@ -9,11 +9,11 @@ export interface Page {
   /** Name of the file, without `.ts`. */
   readonly name: string;
   readonly title: string;
-  /** Arguments of the run that the page shows, which make it a matter of minutes; none with `--quick`. */
+  /** Arguments of the run that the page shows, a matter of minutes up to half an hour; none with `--quick`. */
   readonly args?: readonly string[];
 }
 
-/** MNIST or Fashion-MNIST, which are downloaded once. */
+/** MNIST, Fashion-MNIST or CIFAR-10, which are downloaded once. */
 const real = ["--data", "download"] as const;
 
 /** Headings of the index, and the pages below each. */
@@ -40,15 +40,11 @@ export const pages: Readonly<Record<string, readonly Page[]>> = {
       args: [...real, "--epochs", "4"],
     },
     { name: "25-lenet-to-resnet", title: "From LeNet to ResNet", args: real },
-    {
-      name: "12-resnet-fashion",
-      title: "A residual network with augmentation",
-      args: ["--epochs", "4"],
-    },
+    { name: "12-resnet-fashion", title: "A residual network with augmentation", args: real },
     {
       name: "22-resnet-cifar",
       title: "A compact residual network for colour pictures",
-      args: ["--epochs", "4"],
+      args: real,
     },
   ],
   Sequences: [
@@ -63,17 +59,13 @@ export const pages: Readonly<Record<string, readonly Page[]>> = {
     {
       name: "13-rbm-mnist",
       title: "Restricted Boltzmann machines: filters and samples",
-      args: "--hidden 256 --epochs 10 --betas 1000".split(" "),
+      args: [...real, "--epochs", "10", "--betas", "1000"],
     },
-    {
-      name: "14-dbn-mnist",
-      title: "Deep belief networks against random weights",
-      args: "--pretrain 12 --epochs 5".split(" "),
-    },
+    { name: "14-dbn-mnist", title: "Deep belief networks against random weights", args: real },
     {
       name: "15-deep-autoencoder",
       title: "A deep autoencoder and its codes",
-      args: "--pretrain 8 --epochs 20".split(" "),
+      args: [...real, "--epochs", "35"],
     },
   ],
   Services: [{ name: "10-http-service", title: "A model behind an HTTP server" }],
@@ -88,10 +80,10 @@ export function prose(name: string): string {
   return header.replaceAll(/^ \* ?/gm, "");
 }
 
-/** The first sentence of it. */
+/** The first sentence of it, without its full stop. */
 export function about(name: string): string {
   const text = prose(name).replaceAll("\n", " ");
-  return /^.*?[.:](?= |$)/.exec(text)?.[0].slice(0, -1) ?? text;
+  return /^.*?(?<!\b(?:al|vs|e\.g|i\.e))\.(?= +[A-Z`]| *$)/.exec(text)?.[0].slice(0, -1) ?? text;
 }
 
 /** The one page whose name contains a number or word; ends the process with a message otherwise. */

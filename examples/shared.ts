@@ -1,17 +1,11 @@
-/** What the examples share: the --quick flag, tables, and saving a figure. */
+/** What the examples share: their options, tables, and saving a figure. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Tensor } from "layerwise";
+import { option } from "./options.js";
 
-/** True with --quick: the same program at a size that takes a second or two. */
-export const quick = process.argv.includes("--quick");
-
-/** What follows `--name` on the command line. */
-export function option(name: string): string | undefined {
-  const at = process.argv.indexOf(`--${name}`);
-  return at === -1 ? undefined : process.argv[at + 1];
-}
+export { option, quick, takes } from "./options.js";
 
 /** The first `--train N` samples of a training set; all of them without the option. */
 export function some<T extends { x: Tensor; y: Tensor }>(train: T): { x: Tensor; y: Tensor } {

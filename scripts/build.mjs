@@ -1,6 +1,7 @@
 /**
- * Builds the package in a checkout: TypeScript to dist/, then the native addon with node-gyp. A machine
- * without a compiler is no failure: everything runs on the TypeScript backend, and one message says so.
+ * Builds the package in a checkout: TypeScript to dist/, then the native addon with node-gyp, each unless
+ * what is there is newer than its sources. A machine without a compiler is no failure: everything runs on
+ * the TypeScript backend, and one message says so.
  *
  *   node scripts/build.mjs [--native-only] [--strict]     (--strict: fail if the addon can't be built)
  */
@@ -23,6 +24,10 @@ if (!options.has("--native-only")) buildTypeScript();
 buildNative();
 
 function buildTypeScript() {
+  // tsc writes all of dist/ or, where it finds an error, nothing.
+  const made = ["dist/index.js", "dist/cli/main.js"].map((name) => join(root, name));
+  const sources = newest("src", /\.ts$/, "tsconfig.json", "tsconfig.build.json");
+  if (made.every((file) => existsSync(file) && statSync(file).mtimeMs > sources)) return;
   const tsc = join(root, "node_modules/typescript/bin/tsc");
   if (!existsSync(tsc)) {
     console.error("build: TypeScript is not installed; run `npm install` with its devDependencies");
@@ -37,7 +42,11 @@ function buildTypeScript() {
 
 function buildNative() {
   const addon = join(root, "build/Release/layerwise.node");
-  if (existsSync(addon) && statSync(addon).mtimeMs > newestSource()) return;
+  if (
+    existsSync(addon) &&
+    statSync(addon).mtimeMs > newest("native", /\.(cc|h|def|gypi)$/, "binding.gyp")
+  )
+    return;
   const gyp = join(root, "node_modules/node-gyp/bin/node-gyp.js");
   const log = join(root, "build/native-build.log");
   let reason = missingTool(gyp);
@@ -70,11 +79,11 @@ function buildNative() {
   if (strict) process.exit(1);
 }
 
-/** When the newest file that the addon is made from was written. */
-function newestSource() {
-  const files = [join(root, "binding.gyp")];
-  for (const entry of readdirSync(join(root, "native"), { recursive: true, withFileTypes: true })) {
-    if (/\.(cc|h|def|gypi)$/.test(entry.name)) files.push(join(entry.parentPath, entry.name));
+/** When the newest of some files, and of those in a folder whose names fit, was written. */
+function newest(folder, names, ...others) {
+  const files = others.map((name) => join(root, name));
+  for (const entry of readdirSync(join(root, folder), { recursive: true, withFileTypes: true })) {
+    if (names.test(entry.name)) files.push(join(entry.parentPath, entry.name));
   }
   return Math.max(...files.map((file) => statSync(file).mtimeMs));
 }

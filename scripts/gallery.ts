@@ -5,6 +5,7 @@
  *   npm run gallery                          every page
  *   npm run gallery -- 05                    one page, found by number or word
  *   npm run gallery -- 05 --quick --out DIR  at its small size, elsewhere
+ *   npm run gallery -- 22 --data DIR         with files of one's own in place of those that it downloads
  *   npm run gallery -- --index               the index alone
  *
  * Nothing else writes to docs/gallery: whoever wants another page changes the example.
@@ -19,7 +20,7 @@ import { allPages, findPage, type Page, pages, prose } from "../examples/pages.j
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 
-/** Runs an example and gives what it wrote to stdout. */
+/** Runs an example, shows what it writes to stdout, and gives it. */
 async function run(name: string, args: readonly string[]): Promise<string> {
   const script = join(root, "examples", `${name}.ts`);
   const child = spawn(process.execPath, ["--import", "tsx", script, ...args], {
@@ -27,24 +28,60 @@ async function run(name: string, args: readonly string[]): Promise<string> {
     stdio: ["ignore", "pipe", "inherit"],
   });
   let text = "";
-  for await (const part of child.stdout.setEncoding("utf8")) text += part;
+  for await (const part of child.stdout.setEncoding("utf8")) {
+    text += part;
+    // A page may take half an hour: who made it sees how far it is.
+    process.stdout.write(part);
+  }
   const status = child.exitCode ?? (await new Promise((resolve) => child.once("exit", resolve)));
   if (status !== 0) throw new Error(`${name} ended with status ${status}`);
   return text;
 }
 
-/** Text as a block; of one that is longer than a screen, the last lines stay in sight. How long epochs took is left out. */
+/** A line of an epoch, as `fit` prints it and as examples do. */
+const ofEpoch = /^(Epoch \d+\/\d+ - |.*\bepoch \d+: )/;
+
+/** How many lines from the first on are worth folding: many epochs, or the layers of a large model. */
+function foldable(lines: readonly string[]): { count: number; what: string } {
+  const epochs = [...lines, ""].findIndex((line) => !ofEpoch.test(line));
+  if (epochs > 8) return { count: epochs, what: "epochs" };
+  const layers = lines.findIndex((line) => line.startsWith("Total params"));
+  const isLarge = lines[0]!.startsWith('Model: "') && layers > 20;
+  return { count: isLarge ? layers : 0, what: "lines of the model's summary" };
+}
+
+/**
+ * Text as blocks. Long runs of epochs and the layers of large models are folded, tables and what is said
+ * at the end never. How long epochs took is left out.
+ */
 function block(text: string): string {
   const body = text
     .replaceAll(/^(Epoch \d+\/\d+ - \d+\/\d+) - \S+ - \S+\/step/gm, "$1")
     .replace(/^\n+|\s+$/g, "");
   if (body === "") return "";
-  const fenced = (lines: readonly string[]) => `\`\`\`text\n${lines.join("\n")}\n\`\`\`\n`;
   const lines = body.split("\n");
-  if (lines.length <= 30) return fenced(lines);
-  const [before, last] = [lines.slice(0, -10), lines.slice(-10)];
-  const summary = `<summary>${before.length} lines of output before these</summary>`;
-  return `<details>\n${summary}\n\n${fenced(before)}\n</details>\n\n${fenced(last)}`;
+  const parts: string[] = [];
+  let plain: string[] = [];
+  const fenced = (these: readonly string[]) => `\`\`\`text\n${these.join("\n")}\n\`\`\`\n`;
+  const endPlain = () => {
+    const trimmed = plain.join("\n").replace(/^\n+|\s+$/g, "");
+    if (trimmed !== "") parts.push(fenced([trimmed]));
+    plain = [];
+  };
+  for (let i = 0; i < lines.length; ) {
+    const { count, what } = foldable(lines.slice(i));
+    const run = lines.slice(i, i + Math.max(1, count));
+    i += run.length;
+    if (count === 0) {
+      plain.push(...run);
+      continue;
+    }
+    endPlain();
+    const summary = `<summary>${run.length} ${what}</summary>`;
+    parts.push(`<details>\n${summary}\n\n${fenced(run)}\n</details>\n`);
+  }
+  endPlain();
+  return parts.join("\n");
 }
 
 /** What an example printed, with its figures in their places. */
@@ -61,10 +98,21 @@ function results(output: string, out: string): string {
     .join("\n");
 }
 
-async function makePage({ name, title, args = [] }: Page, quick: boolean, out: string) {
+/** How pages are made. */
+interface Making {
+  readonly quick: boolean;
+  /** Where the files are that would be downloaded. */
+  readonly data: string | undefined;
+  readonly out: string;
+}
+
+async function makePage({ name, title, args = [] }: Page, { quick, data, out }: Making) {
   const size = quick ? ["--quick"] : args;
-  const output = await run(name, [...size, "--out", out]);
-  const command = ["npm run example --", name, ...size].join(" ");
+  const from = (directory: string) =>
+    size.map((arg) => (data !== undefined && arg === "download" ? directory : arg));
+  const output = await run(name, [...from(resolve(data ?? "")), "--out", out]);
+  // Where the files are is nobody else's concern.
+  const command = ["npm run example --", name, ...from("DIR")].join(" ");
   const { backend, isa } = backendInfo();
   const text = [
     `# ${title}`,
@@ -111,6 +159,7 @@ const { values, positionals } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
     index: { type: "boolean", default: false },
+    data: { type: "string" },
     out: { type: "string", default: join(root, "docs", "gallery") },
   },
 });
@@ -119,7 +168,7 @@ mkdirSync(out, { recursive: true });
 if (!values.index) {
   for (const page of positionals.length > 0 ? positionals.map(findPage) : allPages) {
     console.log(page.title);
-    await makePage(page, values.quick, out);
+    await makePage(page, { quick: values.quick, data: values.data, out });
   }
 }
 if (values.index || positionals.length === 0) writeFileSync(join(out, "README.md"), index(out));

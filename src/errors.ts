@@ -162,8 +162,8 @@ export function checkChoice<T extends string>(
 }
 
 /**
- * Throws an {@link ArgumentError} if `options` has a key that is not in `known`; `aliases` are other
- * libraries' words for some of them, for the hint.
+ * Throws an {@link ArgumentError} unless `options` is an object, and if it has a key that is not in
+ * `known`; `aliases` are other libraries' words for some of them, for the hint.
  */
 export function checkKeys(
   where: string,
@@ -171,6 +171,13 @@ export function checkKeys(
   known: readonly string[],
   aliases: Readonly<Record<string, string>> = {},
 ): void {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    const hint =
+      typeof options === "string" && known.includes("dir")
+        ? `did you mean { dir: ${show(options)} }?`
+        : `the options are ${known.join(", ")}`;
+    throw new ArgumentError(expected(where, "an object with options", show(options), hint));
+  }
   for (const key of Object.keys(options)) {
     if (!known.includes(key)) {
       const alias = Object.hasOwn(aliases, key) ? aliases[key]! : undefined;

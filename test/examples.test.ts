@@ -34,6 +34,19 @@ function figuresOf(page: string): string[] {
   return Array.from(page.matchAll(/^!\[.+\]\((.*\.svg)\)$/gm), (match) => match[1]!);
 }
 
+/** What is folded away is epochs, or the layers of a model: no table and no sample. */
+function checkFolds(page: string): void {
+  const folded = /<details>\n<summary>(.*)<\/summary>\n\n```text\n(.*?)\n```\n\n<\/details>/gs;
+  expect([...page.matchAll(folded)].length).toBe(page.split("<details>").length - 1);
+  for (const [, summary, text] of page.matchAll(folded)) {
+    if (summary!.endsWith("lines of the model's summary")) {
+      expect(text).toMatch(/^Model: "[^"]*"\n─+\nLayer .*\n═+\n([^─]*\n)─+$/);
+    } else {
+      for (const line of text!.split("\n")) expect(line).toMatch(/\bepoch \d+/i);
+    }
+  }
+}
+
 function checkFigure(path: string): void {
   const svg = readFileSync(path, "utf8");
   const elements = elementsOf(svg.replace(/<style>.*?<\/style>/gs, ""));
@@ -272,6 +285,7 @@ describe("the examples", () => {
     const figures = figuresOf(page);
     expect(figures).not.toEqual([]);
     for (const figure of figures) checkFigure(join(out, figure));
+    checkFolds(page);
   });
 
   it("make an index", () => {
@@ -297,6 +311,50 @@ describe("the examples", () => {
     );
   });
 
+  it("take the options that they list, and end at others before they begin", () => {
+    for (const name of names) {
+      expect(readFileSync(join(root, "examples", `${name}.ts`), "utf8")).toMatch(/^takes\(\{/m);
+    }
+    const ended = (...argv: string[]) => {
+      const { status, stdout, stderr } = run("example", ...argv);
+      expect({ argv, status, stdout }).toEqual({ argv, status: 2, stdout: "" });
+      const [message, ...list] = stderr.trimEnd().split("\n");
+      expect(list[0]).toBe(`${names.find((name) => name.includes(argv[0]!))} takes these options:`);
+      return { message, list: list.slice(1).map((line) => line.trim()) };
+    };
+    expect(ended("xor", "--epochs", "3")).toEqual({
+      message: "there is no option --epochs",
+      list: ["--quick", "--out NEW DIR"],
+    });
+    const { message, list } = ended("13", "--quick", "--epoch", "3");
+    expect(message).toBe("there is no option --epoch");
+    expect(list).toContain("--epochs N");
+    expect(list).toContain("--only cd-1|cd-10|cd-25|pcd");
+    for (const [argv, wanted] of [
+      [["13", "--only", "foo"], "--only takes one of cd-1, cd-10, cd-25, pcd, got foo"],
+      [["13", "--epochs", "3x"], "--epochs takes a whole number from 1 on, got 3x"],
+      [["13", "--epochs"], "--epochs takes a whole number from 1 on, got nothing"],
+      [
+        ["13", "--data", "no/such"],
+        "--data takes a directory that is there, or download, got no/such",
+      ],
+      [["12", "--widths", "8"], "--widths takes three whole numbers such as 32,64,128, got 8"],
+      [["18", "--temperature", "warm"], "--temperature takes a number from 0 on, got warm"],
+      [
+        ["22", "--weights", "no/such"],
+        "--weights takes a file in a folder that is there, got no/such",
+      ],
+    ] as const) {
+      expect(ended(...argv).message).toBe(wanted);
+    }
+    const { status, stdout } = run("example", "16", "--help");
+    expect({ status, stdout }).toEqual({
+      status: 0,
+      stdout:
+        "16-forecast takes these options:\n  --quick\n  --out NEW DIR\n  --data DIR\n  --window N\n  --epochs N\n",
+    });
+  });
+
   it("draw to examples/out when they are run by themselves", () => {
     const figure = join(root, "examples/out/01-perceptron.svg");
     rmSync(figure, { force: true });
@@ -316,10 +374,13 @@ describe("docs/gallery", () => {
     // Made anew with `npm run gallery` after a change of the example's header.
     expect(page.startsWith(`# ${title}\n\n${prose(name)}\n\n`)).toBe(true);
     const command = ["npm run example --", name, ...args].join(" ");
-    expect(/made by `(.*?)`/.exec(page)?.[1]).toBe(command);
+    // Made with files in a directory, it is of the same data.
+    const made = /made by `(.*?)`/.exec(page)?.[1]?.replace("--data DIR", "--data download");
+    expect(made).toBe(command);
     const figures = figuresOf(page);
     expect(figures).not.toEqual([]);
     for (const figure of figures) checkFigure(join(gallery, figure));
+    checkFolds(page);
   });
 
   it("holds nothing else, and stays small", () => {

@@ -1,8 +1,10 @@
 /** What `npm pack` puts into the tarball, and what its package.json asks of an installation. */
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, posix } from "node:path";
 import { fileURLToPath } from "node:url";
-import { describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 
@@ -15,6 +17,48 @@ describe("an install of the checkout", () => {
     expect(Object.keys(read("package.json").allowScripts)).toEqual(
       expect.arrayContaining(scripted.map(([path]) => path.slice("node_modules/".length))),
     );
+  });
+});
+
+describe("a build of the checkout", () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "layerwise-checkout-"));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  it("compiles what is older than its sources, and nothing else", () => {
+    const write = (name: string, text: string, seconds: number) => {
+      const path = join(folder, name);
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, text);
+      utimesSync(path, seconds, seconds);
+    };
+    const script = readFileSync(`${root}scripts/build.mjs`, "utf8");
+    write("scripts/build.mjs", script, 0);
+    // A compiler that says that it ran.
+    write("node_modules/typescript/bin/tsc", 'console.log("tsc ran");', 0);
+    for (const name of ["tsconfig.json", "tsconfig.build.json", "binding.gyp"]) write(name, "", 1);
+    for (const name of ["src/index.ts", "src/deep/er.ts", "native/a.cc"]) write(name, "", 1);
+    write("build/Release/layerwise.node", "", 2);
+    const build = () => {
+      const args = [join(folder, "scripts/build.mjs")];
+      const { status, stdout } = spawnSync(process.execPath, args, { encoding: "utf8" });
+      expect(status).toBe(0);
+      return stdout;
+    };
+    expect(build()).toBe("tsc ran\n");
+    write("dist/index.js", "", 2);
+    expect(build()).toBe("tsc ran\n");
+    write("dist/cli/main.js", "", 2);
+    expect(build()).toBe("");
+    for (const name of ["src/deep/er.ts", "tsconfig.json"]) {
+      write(name, "", 3);
+      expect(build()).toBe("tsc ran\n");
+      write(name, "", 1);
+    }
+    write("native/notes.md", "", 3);
+    expect(build()).toBe("");
   });
 });
 
@@ -48,6 +92,19 @@ describe("the published package", () => {
       expect.arrayContaining([expect.stringMatching(/^(pre|post)?install$/)]),
     );
     expect(manifest.dependencies).toHaveProperty("node-addon-api");
+  });
+
+  it("carries what its pages link to", () => {
+    const pages = paths.filter((path) => /^[^/]+\.md$|^docs\/[^/]+\.md$/.test(path));
+    expect(pages).toEqual(expect.arrayContaining(["README.md", "CHANGELOG.md", "docs/README.md"]));
+    const dangling = pages.flatMap((page) =>
+      Array.from(readFileSync(`${root}${page}`, "utf8").matchAll(/\]\(([^):#]+)(#[^)]*)?\)/g))
+        .map(([, target]) => posix.join(posix.dirname(page), target!))
+        .filter((target) => !paths.includes(target))
+        .map((target) => `${page}: ${target}`),
+    );
+    expect(dangling).toEqual([]);
+    expect(paths.filter((path) => path.startsWith("docs/api/"))).toEqual([]);
   });
 
   it("leaves out what was built in a checkout, tests and sources of TypeScript", () => {

@@ -13,6 +13,7 @@ import { instructions } from "../kernels/instructions.js";
 import { kernels } from "../kernels/table.js";
 import type { TypedArray } from "../tensor/dtype.js";
 import type { Backend, BackendInfo, LoadedProgram, LoopResult, LoopSpec } from "./backend.js";
+import { withWeight } from "./dataerrors.js";
 
 /** What the addon says of itself and the machine. */
 export interface AddonInfo {
@@ -186,7 +187,7 @@ export class NativeBackend implements Backend {
       this.#kernelIds,
       this.#instructionIds,
     );
-    return new NativeProgram(this.addon, this.addon.load(words, floats, constants));
+    return new NativeProgram(this.addon, this.addon.load(words, floats, constants), program);
   }
 
   between<T>(body: () => T): T {
@@ -202,17 +203,19 @@ export class NativeBackend implements Backend {
 class NativeProgram implements LoadedProgram {
   readonly #addon: Addon;
   readonly #handle: Handle;
+  readonly #program: Program;
 
-  constructor(addon: Addon, handle: Handle) {
+  constructor(addon: Addon, handle: Handle, program: Program) {
     this.#addon = addon;
     this.#handle = handle;
+    this.#program = program;
   }
 
   runSync(bindings: readonly TypedArray[]): void {
     try {
       this.#addon.runSync(this.#handle, bindings);
     } catch (error) {
-      throw translated(error);
+      throw translated(error, this.#program);
     }
   }
 
@@ -222,7 +225,7 @@ class NativeProgram implements LoadedProgram {
       try {
         run();
       } catch (error) {
-        throw translated(error);
+        throw translated(error, this.#program);
       }
     };
   }
@@ -233,7 +236,7 @@ class NativeProgram implements LoadedProgram {
     const error = await new Promise<Error | null>((resolve) => {
       this.#addon.run(this.#handle, bindings, resolve);
     });
-    if (error) throw translated(error);
+    if (error) throw translated(error, this.#program);
   }
 
   async loop(bindings: readonly TypedArray[], spec: LoopSpec): Promise<LoopResult> {
@@ -248,15 +251,15 @@ class NativeProgram implements LoadedProgram {
         (error, steps, reason) => resolve(error ?? { steps, reason }),
       );
     });
-    if (result instanceof Error) throw translated(result);
+    if (result instanceof Error) throw translated(result, this.#program);
     return result;
   }
 }
 
 /** What the addon threw, in the family: values that a kernel refused are the caller's arguments. */
-function translated(error: unknown): Error {
+function translated(error: unknown, program: Program): Error {
   const message = error instanceof Error ? error.message : String(error);
   return /\(Program call \d+\)$/.test(message)
-    ? new ArgumentError(message)
+    ? new ArgumentError(withWeight(message, program))
     : new BackendError(message);
 }

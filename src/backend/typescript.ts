@@ -17,6 +17,7 @@ import { findKernel } from "../kernels/table.js";
 import { storesDType, type TypedArray, viewOf } from "../tensor/dtype.js";
 import { sizeOf } from "../tensor/shape.js";
 import type { Backend, BackendInfo, LoadedProgram, LoopResult, LoopSpec } from "./backend.js";
+import { withWeight } from "./dataerrors.js";
 
 /** Work is interrupted for the event loop after this many milliseconds. */
 const slice = 8;
@@ -69,6 +70,7 @@ class Turns {
 /** One prepared call with its arrays; those that live in bindings change from run to run. */
 interface Step {
   /** For messages. */
+  readonly program: Program;
   readonly kernel: string;
   readonly index: number;
   readonly run: KernelRun;
@@ -280,6 +282,7 @@ function makeState(program: Program, runs: readonly KernelRun[]): State {
     return arrays;
   };
   const steps = program.calls.map((call: Call, i) => ({
+    program,
     kernel: call.kernel,
     index: i,
     run: runs[i]!,
@@ -296,7 +299,8 @@ function execute(step: Step): void {
     step.run(step.inputs, step.outputs);
   } catch (error) {
     if (!(error instanceof ArgumentError)) throw error;
-    throw new ArgumentError(`${step.kernel}: ${error.message} (Program call ${step.index})`);
+    const message = `${step.kernel}: ${error.message} (Program call ${step.index})`;
+    throw new ArgumentError(withWeight(message, step.program));
   }
 }
 

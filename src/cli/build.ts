@@ -4,7 +4,15 @@
  * of node-addon-api, which is installed with layerwise.
  */
 import { spawn } from "node:child_process";
-import { closeSync, constants, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  writeSync,
+} from "node:fs";
 import { access } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
@@ -45,18 +53,21 @@ export async function runBuild(
   await access(native, constants.W_OK);
   mkdirSync(output, { recursive: true });
 
-  out.write("layerwise: compiling the native addon (about 2 minutes)\n");
   const log = join(build, "build.log");
+  out.write(
+    `layerwise: compiling the native addon with ${jobs} job${jobs === 1 ? "" : "s"} ` +
+      `(about 2 minutes; log: ${log})\nLooking at the compiler\n`,
+  );
   const file = openSync(log, "w");
   try {
-    await cmake(file, log, [
+    await cmake(file, log, out, [
       ...["-S", native, "-B", build, "-DCMAKE_BUILD_TYPE=Release"],
       `-DCMAKE_LIBRARY_OUTPUT_DIRECTORY=${output}`,
       `-DCMAKE_JS_INC=${headers}`,
       `-DNODE_ADDON_API=${addonApi()}`,
     ]);
     const target = ["--config", "Release", "--target", "layerwise"];
-    await cmake(file, log, ["--build", build, ...target, "--parallel", String(jobs)]);
+    await cmake(file, log, out, ["--build", build, ...target, "--parallel", String(jobs)]);
   } finally {
     closeSync(file);
   }
@@ -68,9 +79,27 @@ export async function runBuild(
   return 0;
 }
 
-/** Runs CMake with its output in the log; what it said last becomes the error's text. */
-async function cmake(file: number, log: string, args: readonly string[]): Promise<void> {
-  const child = spawn("cmake", args, { stdio: ["ignore", file, file] });
+/**
+ * Runs CMake with its output in the log; what it said last becomes the error's text. What make and ninja
+ * say of their progress is shown too.
+ */
+async function cmake(
+  file: number,
+  log: string,
+  out: OutputStream,
+  args: readonly string[],
+): Promise<void> {
+  const child = spawn("cmake", args, { stdio: ["ignore", "pipe", file] });
+  let begun = "";
+  child.stdout!.setEncoding("utf8").on("data", (text: string) => {
+    writeSync(file, text);
+    const lines = (begun + text).split("\n");
+    begun = lines.pop()!;
+    for (const line of lines) {
+      const progress = progressOf(line);
+      if (progress !== undefined) out.write(`${progress}\n`);
+    }
+  });
   const problem = await new Promise<string | undefined>((done) => {
     child.once("error", (error) => done(error.message));
     child.once("close", (code, signal) =>
@@ -80,6 +109,15 @@ async function cmake(file: number, log: string, args: readonly string[]): Promis
   if (problem === undefined) return;
   const said = readFileSync(log, "utf8").trimEnd().split("\n").slice(-15);
   throw new BackendError([`cmake ${problem}; the last lines of ${log}:`, ...said].join("\n  "));
+}
+
+/** Of `[ 12%] Building CXX object CMakeFiles/x.dir/kernels/gather.cc.o` the share and the file. */
+function progressOf(line: string): string | undefined {
+  const [, share, what] = /^(\[ *\d+(?:%|\/\d+)\]) (Building|Linking) /.exec(line) ?? [];
+  if (share === undefined) return undefined;
+  if (what === "Linking") return `${share} linking`;
+  const path = /\.dir\/(\S+?)\.(?:o|obj)$/.exec(line)?.[1];
+  return `${share} ${path ?? "compiling"}`;
 }
 
 function checkTools(): void {

@@ -53,18 +53,22 @@ const rules: Record<string, Rule> = {
   // that p is the value of.
   where: (builder, op, [positive, spread, zero], attributes, spec) => {
     const gradient = spread!.node;
-    if (gradient?.op.name !== "maxPoolGradient" || literalOf(zero!) !== 0) return null;
+    // A spread gradient is +0 where it has no dy.
+    if (gradient?.op.name !== "maxPoolGradient" || !Object.is(literalOf(zero!), 0)) return null;
     const [dy, index] = gradient.inputs as [Value, Value];
     const pooling = index.node;
     const [nothing, y] = positive!.node?.op.name === "less" ? positive!.node.inputs : [];
     if (pooling?.op.name !== "maxPool" || pooling.inputs[0] !== y || literalOf(nothing!) !== 0)
       return null;
+    // The zeros may be of any shape. Where one repeats what it meets, the result is no spread gradient.
+    if (!sameShape(positive!.shape, y!.shape) || !sameShape(spec.shape, spread!.shape)) return null;
     const p = pooling.outputs[0]!;
     const compare = positive!.node!;
-    const mask = builder.node(compare.op, [nothing!, p], compare.attributes, [
+    const number = (value: Value) => builder.literal(0, value.dtype);
+    const mask = builder.node(compare.op, [number(nothing!), p], compare.attributes, [
       { shape: p.shape, dtype: "bool" },
     ])[0]!;
-    const masked = builder.node(op, [mask, dy, zero!], attributes, [dy])[0]!;
+    const masked = builder.node(op, [mask, dy, number(zero!)], attributes, [dy])[0]!;
     return builder.node(gradient.op, [masked, index], gradient.attributes, [spec])[0]!;
   },
   // Σ maxPoolGradient(dy, i) → Σ dy over all images and pixels: each dy goes to one element. A bias's gradient.

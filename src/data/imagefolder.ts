@@ -15,6 +15,7 @@ import {
   StateError,
   show,
 } from "../errors.js";
+import { wrongPath } from "../formats/missing.js";
 import { type DecodedPng, decodePng, isPng } from "../formats/png.js";
 import { drawSeed } from "../tensor/random.js";
 import { leaf, type Tensor } from "../tensor/tensor.js";
@@ -190,9 +191,9 @@ function checkOptions(where: string, options: ImageFolderOptions): Form {
 }
 
 async function classesIn(where: string, dir: string): Promise<string[]> {
-  const entries = await readdir(dir, { withFileTypes: true }).catch((error: unknown) => {
-    throw new ArgumentError(`${where}: ${error instanceof Error ? error.message : String(error)}`);
-  });
+  const entries = await readdir(dir, { withFileTypes: true }).catch(
+    wrongPath(dir, where, "directory"),
+  );
   const folders: string[] = [];
   for (const entry of entries) {
     if (entry.name.startsWith(".")) continue;
@@ -209,9 +210,9 @@ async function classesIn(where: string, dir: string): Promise<string[]> {
 
 /** The pictures below a class' folder, by name. */
 async function picturesIn(where: string, folder: string): Promise<string[]> {
-  const found = await readdir(folder, { recursive: true }).catch((error: unknown) => {
-    throw new ArgumentError(`${where}: ${error instanceof Error ? error.message : String(error)}`);
-  });
+  const found = await readdir(folder, { recursive: true }).catch(
+    wrongPath(folder, where, "directory"),
+  );
   return found
     .filter((name) => extensions.test(name))
     .sort()

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { createGunzip, gunzip } from "node:zlib";
 import { ArgumentError, checkKeys, expected, FormatError, show } from "../errors.js";
+import { wrongPath } from "../formats/missing.js";
 import { Dataset } from "./dataset.js";
 import { iteratorCursor } from "./source.js";
 
@@ -37,7 +38,7 @@ export async function* textChunks(
   const file = createReadStream(pathOf(source), { highWaterMark: 1 << 18 });
   const iterator = file[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   try {
-    const first = await iterator.next();
+    const first = await iterator.next().catch(wrongPath(pathOf(source), where));
     if (first.done) return;
     const whole = (async function* () {
       yield first.value;
@@ -90,7 +91,7 @@ async function* unzipped(
 
 /** Reads a whole text file, gzipped or not. */
 export async function readText(where: string, path: string): Promise<string> {
-  let bytes: Buffer = await readFile(path);
+  let bytes: Buffer = await readFile(path).catch(wrongPath(path, where));
   if (bytes[0] === 0x1f && bytes[1] === 0x8b) {
     try {
       bytes = await promisify(gunzip)(bytes);

@@ -2,6 +2,7 @@
 import { access, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { ArgumentError, checkKeys, expected, FormatError, show } from "../errors.js";
+import { wrongPath } from "../formats/missing.js";
 import { cacheDirectory, type DownloadOptions, download } from "./download.js";
 import { readText } from "./text.js";
 
@@ -63,7 +64,9 @@ export async function names(options: { readonly dir: string }): Promise<Labelled
       expected(where, "`dir`, the directory with a file per class", show(options?.dir)),
     );
   }
-  const files = (await readdir(options.dir)).filter((name) => /\.txt(\.gz)?$/.test(name)).sort();
+  const files = (await readdir(options.dir).catch(wrongPath(options.dir, where, "directory")))
+    .filter((name) => /\.txt(\.gz)?$/.test(name))
+    .sort();
   if (files.length === 0)
     throw new ArgumentError(`${where}: no .txt files in ${show(options.dir)}`);
   const texts: string[] = [];
@@ -133,7 +136,7 @@ export async function pennTreebank(options: PennTreebankOptions): Promise<WordCo
 
 async function prefixIn(where: string, dir: string): Promise<string> {
   const found = new Set<string>();
-  for (const name of await readdir(dir)) {
+  for (const name of await readdir(dir).catch(wrongPath(dir, where, "directory"))) {
     const match = /^(.+)\.train\.txt(\.gz)?$/.exec(name);
     if (match) found.add(match[1]!);
   }

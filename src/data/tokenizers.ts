@@ -13,6 +13,7 @@ import {
   show,
 } from "../errors.js";
 import { writeFileAtomic } from "../formats/atomic.js";
+import { wrongPath } from "../formats/missing.js";
 import type { Tensor } from "../tensor/tensor.js";
 
 /** What all tokenizers may be told. */
@@ -397,7 +398,7 @@ export class WordTokenizer extends Tokenizer {
 }
 
 async function readJson(where: string, path: string): Promise<unknown> {
-  const text = await readFile(path, "utf8");
+  const text = await readFile(path, "utf8").catch(wrongPath(path, where));
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {

@@ -9,6 +9,7 @@ import { gunzip, gzip } from "node:zlib";
 import { ArgumentError, expected, FormatError, show } from "../errors.js";
 import { maximumSize, type Shape, showShape, sizeOf } from "../tensor/shape.js";
 import { writeFileAtomic } from "./atomic.js";
+import { wrongPath } from "./missing.js";
 
 /** The array types of the format, by their name here. */
 export interface IdxArrays {
@@ -49,7 +50,10 @@ const largest = 2 ** 32;
 
 /** Reads an IDX file, gzipped or not (told by its first two bytes, not by its name). */
 export async function readIdx(path: string): Promise<IdxContents> {
-  return decodeIdx(await readFile(path), `IDX file ${show(path)}`);
+  return decodeIdx(
+    await readFile(path).catch(wrongPath(path, "readIdx()")),
+    `IDX file ${show(path)}`,
+  );
 }
 
 /**

@@ -10,6 +10,7 @@ import { type DType, storesDType, type TypedArray } from "../tensor/dtype.js";
 import { maximumSize, type Shape, showShape, sizeOf } from "../tensor/shape.js";
 import { writeFileAtomic } from "./atomic.js";
 import { type JsonValue, parseJson } from "./json.js";
+import { wrongPath } from "./missing.js";
 
 /** A tensor as a file holds it: element type, shape, and its elements row by row. */
 export interface StoredTensor {
@@ -281,11 +282,7 @@ function checkStored(name: string, { dtype, shape, data }: StoredTensor): void {
  */
 export async function readSafetensors(path: string): Promise<SafetensorsContents> {
   const where = `safetensors file ${show(path)}`;
-  const file = await open(path, "r").catch((error: unknown) => {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code !== "ENOENT") throw error;
-    throw new ArgumentError(`can't read ${show(path)}: there is no such file`);
-  });
+  const file = await open(path, "r").catch(wrongPath(path));
   try {
     const info = await file.stat();
     if (!info.isFile()) throw new FormatError(`${where}: not a regular file`);

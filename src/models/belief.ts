@@ -29,6 +29,7 @@ import type { CallbackModel, History } from "../training/callbacks.js";
 import { type DataLike, settle } from "../training/data.js";
 import { Objective } from "../training/objective.js";
 import { type PredictOptions, Predictor } from "../training/predictor.js";
+import { checkVerbosity, Progress } from "../training/progress.js";
 import type { TrainableNetwork } from "../training/step.js";
 import { Trainer } from "../training/trainer.js";
 import { readNetworkFile, writeNetworkFile } from "./belieffile.js";
@@ -213,7 +214,8 @@ export class DeepBeliefNetwork implements CallbackModel {
 
   /**
    * Learns the machines one after the other, each from the features that those below give of the
-   * samples. Labels are used by the top machine alone, and only in a network with `classes`.
+   * samples. Labels are used by the top machine alone, and only in a network with `classes`. A line before
+   * each machine's epochs says which it is, unless `verbose` is 0.
    *
    * @returns the history of each layer
    */
@@ -241,6 +243,10 @@ export class DeepBeliefNetwork implements CallbackModel {
       if (this.#labelsAt(i) > 0) data = await this.#labelled(place, data, labels);
       else if (labels !== undefined && i === this.machines.length - 1) this.#refuseLabels(place);
       machine.compile(contrast);
+      const [visible, hidden] = machine.kernel.shape;
+      new Progress(checkVerbosity(place, own.verbose ?? "auto")).heading(
+        `Layer ${i + 1} of ${this.machines.length}: ${visible} visible, ${hidden} hidden units`,
+      );
       histories.push(await machine.fit(data, fit));
       if (i + 1 < this.machines.length) data = await machine.transform(data);
     }

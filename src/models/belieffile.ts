@@ -2,11 +2,18 @@
 import { ArgumentError, FormatError, show } from "../errors.js";
 import { withWeightsToLoad } from "../layers/loading.js";
 import type { BeliefOptions, DeepBeliefNetwork } from "./belief.js";
-import { assignWeights, checkPath, readModelFile, restoring, writeModelFile } from "./saving.js";
+import {
+  assignWeights,
+  checkNewPath,
+  checkPath,
+  readModelFile,
+  restoring,
+  writeModelFile,
+} from "./saving.js";
 
 /** Writes a network; see `DeepBeliefNetwork.save`. */
 export async function writeNetworkFile(network: DeepBeliefNetwork, path: string): Promise<void> {
-  checkPath(`save() of ${network.where}`, path);
+  checkNewPath(`save() of ${network.where}`, path);
   await writeModelFile(path, network.namedWeights(), {
     className: "DeepBeliefNetwork",
     config: { ...network.getConfig(), untied: network.isUntied },

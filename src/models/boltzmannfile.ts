@@ -7,6 +7,7 @@ import type { MachineOptions } from "./machine.js";
 import {
   assignState,
   assignWeights,
+  checkNewPath,
   checkPath,
   loadOptimizer,
   namedState,
@@ -25,7 +26,7 @@ export async function writeMachineFile(
   options: SaveOptions,
 ): Promise<void> {
   const where = `save() of ${machine.where}`;
-  checkPath(where, path);
+  checkNewPath(where, path);
   checkKeys(where, options, ["includeOptimizer"]);
   const compiled = machine.compileOptions;
   const state = compiled && options.includeOptimizer !== false ? namedState(machine) : [];

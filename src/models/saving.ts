@@ -124,7 +124,7 @@ export async function saveModel(
   options: SaveOptions,
 ): Promise<void> {
   const where = `save() of ${model.where}`;
-  checkPath(where, path);
+  checkNewPath(where, path);
   checkKeys(where, options, ["includeOptimizer"]);
   const compile = model.compileOptions;
   const named = [
@@ -161,9 +161,26 @@ export async function writeWeights(
   model: Pick<SavedSource, "where" | "namedWeights">,
   path: string,
 ): Promise<void> {
-  checkPath(`saveWeights() of ${model.where}`, path);
+  checkNewPath(`saveWeights() of ${model.where}`, path);
   const tensors = await storedTensors(model.namedWeights());
   await writeSafetensors(path, tensors, new Map([["format", "layerwise"]]));
+}
+
+/** Endings that say that a file is of another program's format. */
+const foreign = /\.(h5|hdf5|keras|pb|tflite|onnx|pt|pth|ckpt|npz|json|pkl)$/i;
+
+/** Throws unless `path` is one to write a model or weights to. */
+export function checkNewPath(where: string, path: unknown): void {
+  checkPath(where, path);
+  if (foreign.test(path as string)) {
+    throw new ArgumentError(
+      expected(
+        where,
+        "a path that ends in .safetensors, the one format that models are written in",
+        show(path),
+      ),
+    );
+  }
 }
 
 /** Throws unless `path` is a path. */

@@ -60,6 +60,11 @@ export class Progress {
     return this.#mode === "none";
   }
 
+  /** Says what the epochs after it belong to, where several trainings follow one another. */
+  heading(text: string): void {
+    if (!this.silent) this.#stream.write(`${text}\n`);
+  }
+
   /** Begins an epoch of `steps` steps; null where their number is not known yet. */
   begin(title: string, steps: number | null): void {
     this.#title = title;

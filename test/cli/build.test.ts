@@ -43,6 +43,14 @@ async function build(...argv: string[]): Promise<string> {
   return text;
 }
 
+/** What a build that fails wrote, and its error. */
+async function failing(): Promise<{ text: string; error: string }> {
+  let text = "";
+  const out = { write: (part: string) => (text += part) };
+  const error = await runBuild([], out, join(folder, "native")).catch((reason: Error) => reason);
+  return { text, error: (error as Error).message };
+}
+
 // CMake itself takes minutes and is what test/native's targets use; here it is a script.
 describe.skipIf(process.platform === "win32")("layerwise build (not on Windows)", () => {
   beforeEach(() => {
@@ -81,6 +89,26 @@ describe.skipIf(process.platform === "win32")("layerwise build (not on Windows)"
       expect(compile).toMatch(/--target layerwise --parallel 3$/);
     },
   );
+
+  it("shows how far it is, as make and ninja say it", async () => {
+    const said = [
+      "-- The CXX compiler identification is GNU 12.2.0",
+      "[ 12%] Building CXX object CMakeFiles/avx2.dir/kernels/gather.cc.o",
+      "[7/40] Building CXX object CMakeFiles/layerwise.dir/addon.cc.obj",
+      "[ 98%] Built target avx2",
+      "[100%] Linking CXX shared module Release/layerwise.node",
+      "warning: something",
+    ];
+    tool("cmake", [...said.map((line) => `echo "${line}"`), "exit 1"].join("\n"));
+    const { text, error } = await failing();
+    expect(text.split("\n").slice(2)).toEqual([
+      "[ 12%] kernels/gather.cc",
+      "[7/40] addon.cc",
+      "[100%] linking",
+      "",
+    ]);
+    for (const line of said) expect(error).toContain(line);
+  });
 
   it("shows the end of the log when the compiler fails", async () => {
     tool("cmake", "echo it broke here; exit 3");

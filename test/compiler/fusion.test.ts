@@ -7,6 +7,8 @@ import type { DType } from "../../src/index.js";
 import * as lw from "../../src/index.js";
 import { normalize } from "../../src/ops/normalization.js";
 import { sizeOf } from "../../src/tensor/shape.js";
+import { literal } from "../../src/tensor/tensor.js";
+import { normal } from "../helpers/random.js";
 import { expectSoundMemory } from "./checks.js";
 
 const input = (name: string, shape: number[], dtype: DType = "float32"): TraceInput => ({
@@ -281,6 +283,33 @@ describe("memory plan", () => {
     const passes = program.calls.filter(({ kernel }) => kernel === "map" || kernel === "reduce");
     for (const { tile } of passes) expect(sizeOf(tile!.dims)).toBeLessThanOrEqual(2 * 3 * 3 * 4);
     expect(kernels(program).filter((kernel) => kernel === "maxPoolGradient").length).toBe(1);
+  });
+
+  test.each<[string, number[], number[]]>([
+    ["zeros of the whole shape to compare with", [2, 4, 6, 3], []],
+    ["zeros of the whole shape to choose", [], [2, 4, 6, 3]],
+    ["zeros along one axis", [6, 1], [3]],
+    ["zeros of one element", [1, 1], [1]],
+    ["more zeros than elements to compare with", [3, 2, 4, 6, 3], []],
+    ["more zeros than elements to choose", [], [3, 2, 4, 6, 3]],
+  ])("a pooled relu's mask may be written with %s", (_name, compared, chosen) => {
+    const shape = [2, 4, 6, 3];
+    const zerosOf = (dims: number[]) => literal(0, "float32").broadcastTo(dims);
+    const f = trace({
+      name: "masked",
+      inputs: [input("y", shape), input("dy", [2, 2, 3, 3])],
+      body: ([y, dy]) => {
+        const [spread] = gradientsOf(lw.maxPool(y!, 2), [y!], dy!);
+        return [spread!, lw.where(zerosOf(compared).less(y!), spread!, zerosOf(chosen))];
+      },
+    });
+    expectSoundMemory(f.program);
+    const y = normal(1, sizeOf(shape));
+    const [spread, masked] = f.runSync([y, normal(2, 2 * 2 * 3 * 3)]);
+    const once = Array.from(spread!, (v, i) => (y[i]! > 0 ? v : 0));
+    // A longer shape repeats it.
+    const times = Math.max(compared.length, chosen.length) > 4 ? 3 : 1;
+    expect(Array.from(masked!)).toEqual(new Array<number[]>(times).fill(once).flat());
   });
 
   test("what a variable's old value makes is kept, not the old value: the update stays in place", () => {

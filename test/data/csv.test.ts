@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type CsvOptions, csv } from "../../src/data/csv.js";
 import { CsvParser } from "../../src/data/csvparse.js";
 import { textLines } from "../../src/data/text.js";
-import { FormatError, LayerwiseError } from "../../src/errors.js";
+import { ArgumentError, FormatError, LayerwiseError } from "../../src/errors.js";
 import { missing, testData } from "../helpers/data.js";
 
 let directory: string;
@@ -210,6 +210,17 @@ describe("tables", () => {
     `);
   });
 
+  test("a file that is not there, or is none", async () => {
+    const told = (source: string | URL, read: typeof csv | typeof textLines = csv) =>
+      expect(read(source).toArray()).rejects;
+    await told("none.csv").toThrow(new ArgumentError('csv() of "none.csv": there is no such file'));
+    await told(pathToFileURL(join(tmpdir(), "none.csv"))).toThrow(
+      /^csv\(\) of ".*none\.csv": there/,
+    );
+    await told(tmpdir()).toThrow(/^csv\(\) of ".*": it is a directory$/);
+    await told("none.txt", textLines).toThrow('textLines() of "none.txt": there is no such file');
+  });
+
   test("files: gzipped or not, by path or URL, larger than a piece that is read", async () => {
     const lines = Array.from({ length: 60_000 }, (_, i) => `${i},"text, ${i}",${i / 4}`);
     const text = `n,t,q\r\n${lines.join("\r\n")}\r\n`;
@@ -233,7 +244,7 @@ describe("tables", () => {
     const damaged = csv(zipped).toArray();
     await expect(damaged).rejects.toThrow(FormatError);
     await expect(damaged).rejects.toThrow(/gzip stream is damaged or truncated/);
-    await expect(csv(join(directory, "none.csv")).toArray()).rejects.toThrow(/ENOENT/);
+    await expect(csv(join(directory, "none.csv")).toArray()).rejects.toThrow(/no such file$/);
     await writeFile(plain, Buffer.of(0x61, 0x0a, 0xff, 0xfe, 0x0a));
     await expect(csv(plain).toArray()).rejects.toThrow(/not UTF-8/);
   });

@@ -3,10 +3,10 @@ import { copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { digits, fashionMnist, logicGates, mnist } from "../../src/data/datasets.js";
+import { digits, fashionMnist, logicGates, mnist, names } from "../../src/data/datasets.js";
 import { drawDigits } from "../../src/data/digits.js";
 import { ArgumentError, FormatError } from "../../src/errors.js";
-import { writeIdx } from "../../src/formats/idx.js";
+import { readIdx, writeIdx } from "../../src/formats/idx.js";
 import { mnistMissing, testData } from "../helpers/data.js";
 
 describe("logicGates", () => {
@@ -167,6 +167,20 @@ describe("mnist from a directory", () => {
     const range = await broken("range", Uint8Array.of(1, 10, 2), [3]);
     await expect(mnist({ dir: range })).rejects.toThrow(/label 1 is 10; there are 10 classes/);
     await expect(mnist({ folder: "x" } as object)).rejects.toThrow(/unknown option `folder`/);
+    for (const [options, got] of [
+      ["/pictures", '"/pictures"; did you mean { dir: "/pictures" }?'],
+      [null, "null; the options are dir, cacheDir, normalize, signal, onProgress"],
+      [["/pictures"], '["/pictures"]; the options are dir, '],
+    ] as const) {
+      await expect(mnist(options as never)).rejects.toThrow(ArgumentError);
+      await expect(mnist(options as never)).rejects.toThrow(
+        `mnist: expected an object with options, got ${got}`,
+      );
+    }
+    await expect(names({ dir: none })).rejects.toThrow(
+      `names: can't read ${JSON.stringify(none)}: there is no such directory`,
+    );
+    await expect(readIdx(none)).rejects.toThrow("there is no such file");
   });
 });
 

@@ -1,9 +1,9 @@
 /** Models in files: there and back, training that goes on, and files that don't fit. */
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { FormatError, LayerwiseError } from "../../src/errors.js";
+import { ArgumentError, FormatError, LayerwiseError } from "../../src/errors.js";
 import {
   readSafetensors,
   type StoredTensor,
@@ -11,6 +11,7 @@ import {
 } from "../../src/formats/safetensors.js";
 import { Layer } from "../../src/layers/layer.js";
 import { add, batchNormalization, dense, dropout } from "../../src/layers/layers.js";
+import { rbm } from "../../src/models/boltzmann.js";
 import { type Model, model } from "../../src/models/model.js";
 import { loadModel, modelFromJSON } from "../../src/models/saving.js";
 import { sequential } from "../../src/models/sequential.js";
@@ -409,6 +410,25 @@ describe("files that don't fit", () => {
     await expect(unbuilt.save(path)).rejects.toThrow(
       /the pattern \/b\/, and the model has no weights/,
     );
+  });
+
+  test("a path of another program's format", async () => {
+    const made = sequential([dense({ units: 1, inputShape: [2] })]);
+    for (const name of ["m.h5", "m.keras", "m.weights.H5", "m.onnx", "m.pt"]) {
+      const at = join(directory, name);
+      for (const [what, saving] of [
+        ["save()", made.save(at)],
+        ["saveWeights()", made.saveWeights(at)],
+        ["save()", rbm({ visible: 2, hidden: 2 }).save(at)],
+      ] as const) {
+        await expect(saving).rejects.toThrow(ArgumentError);
+        await expect(saving).rejects.toThrow(
+          /expected a path that ends in \.safetensors, the one format that models are written in, got ".*"$/,
+        );
+        await expect(saving).rejects.toThrow(what);
+      }
+      expect(existsSync(at)).toBe(false);
+    }
   });
 
   test("no file, no safetensors file", async () => {
