@@ -12,8 +12,8 @@ import { type GraphBuilder, type Node, storageOf, type Value } from "./graph.js"
 
 /** Below so many columns a product with the rows costs little more than moving its result. */
 const leastColumns = 32;
-/** How many times as many rows are looked up as there are. */
-const leastUses = 2;
+/** How many times as many rows are looked up as there are: what follows a product runs in its epilogue, after a gather not. */
+const leastUses = 4;
 
 interface Rows {
   /** [rows, columns] */

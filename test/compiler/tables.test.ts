@@ -6,11 +6,11 @@ import { onEachBackend } from "../helpers/backends.js";
 import { uniform } from "../helpers/random.js";
 
 const [rows, columns, width] = [10, 40, 6];
-const shape = [4, 6];
+const shape = [5, 8];
 const tokens = (): lw.Tensor =>
   // 7 and 9 are looked up by nobody.
   lw.tensor(
-    Int32Array.from({ length: 24 }, (_, i) => [0, 1, 2, 8, 4, 1, 3, 5, 6][(i * 5) % 9]!),
+    Int32Array.from({ length: 40 }, (_, i) => [0, 1, 2, 8, 4, 1, 3, 5, 6][(i * 5) % 9]!),
     shape,
     "int32",
   );
@@ -79,7 +79,7 @@ onEachBackend("products with rows of a small table", () => {
   });
 
   test("an index beyond the table is an error that names it", () => {
-    const indices = lw.tensor(new Int32Array(24).fill(rows), shape, "int32");
+    const indices = lw.tensor(new Int32Array(40).fill(rows), shape, "int32");
     expect(() =>
       lw
         .gather(filled(1, [rows, columns]), indices)
