@@ -420,6 +420,7 @@ struct Recurrent {
   int64_t weights, wide, narrow, state;
   int wanted;
 };
+constexpr int64_t kMostOfNothing = 1 << 22;
 bool recurrentCell(Checker& c, Recurrent* s) {
   constexpr int kAttributes = 12;
   if (c.tile) return c.fail("takes no tile program");
@@ -437,6 +438,11 @@ bool recurrentCell(Checker& c, Recurrent* s) {
   // States, the order of the rows and the number of phases follow from sizes whose product may be 0.
   if (product({2, one(s->batch), one(s->time), s->gates, one(s->units)}) < 0) {
     return c.fail("attributes describe a tensor of 2^31 elements or more");
+  }
+  // Where there are no steps no tensor stands behind the memory that states and the order of the rows take.
+  const bool nothing = s->batch == 0 || s->time == 0 || s->units == 0;
+  if (nothing && (s->time > kMostOfNothing || s->batch * one(s->units) > kMostOfNothing)) {
+    return c.fail("has more than 2^22 steps or states of no size");
   }
   s->weights = product({s->units, s->gates, s->units});
   s->wide = product({s->batch, s->time, s->gates, s->units});

@@ -274,18 +274,18 @@ struct Staging {
   LW_MEMBER void move(float* to, const float* from) const {
     const int64_t n = units.end - units.begin, all = f.s.units;
     if (n == all) {
-      memcpy(to + first * all, from + first * all, (size_t)(gates * all) * 4);
+      copyRow(to + first * all, from + first * all, gates * all);
       return;
     }
     for (int64_t g = first; g < first + gates; g++) {
-      memcpy(to + g * all + units.begin, from + g * all + units.begin, (size_t)n * 4);
+      copyRow(to + g * all + units.begin, from + g * all + units.begin, n);
     }
   }
   // A row of [batch, time, units] from one of the states.
   LW_MEMBER void keep(float* to, int64_t place, const float* states, int64_t row) const {
     if (!to) return;
-    memcpy(to + place * f.s.units + units.begin, states + row * f.at.stride + units.begin,
-           (size_t)(units.end - units.begin) * 4);
+    copyRow(to + place * f.s.units + units.begin, states + row * f.at.stride + units.begin,
+            units.end - units.begin);
   }
   void ask(int64_t row, int64_t k, bool start) const {
     const int64_t place = f.s.place(f.order, row, k);

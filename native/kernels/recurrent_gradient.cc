@@ -220,11 +220,11 @@ Row rowOf(const Backward& f, int64_t row, int64_t k, int64_t j0, bool later, con
 LW_INLINE void moveGates(float* to, const float* from, int64_t gates, int64_t all, Range units) {
   const int64_t n = units.end - units.begin;
   if (n == all) {
-    memcpy(to, from, (size_t)(gates * all) * 4);
+    copyRow(to, from, gates * all);
     return;
   }
   for (int64_t g = 0; g < gates; g++) {
-    memcpy(to + g * all + units.begin, from + g * all + units.begin, (size_t)n * 4);
+    copyRow(to + g * all + units.begin, from + g * all + units.begin, n);
   }
 }
 

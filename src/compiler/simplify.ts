@@ -3,11 +3,13 @@
  * two literals, and transposes that a matrix product can take over. Each rule shows its shape.
  */
 import { findInstruction } from "../kernels/instructions.js";
+import type { MatMulAttributes } from "../ops/matmul.js";
 import type { Op, OpNode } from "../ops/op.js";
 import type { ReduceAttributes } from "../ops/reduce.js";
 import { broadcastShapes, type Shape, sameShape } from "../tensor/shape.js";
 import type { TensorSpec } from "../tensor/tensor.js";
 import type { GraphBuilder, Value } from "./graph.js";
+import { addRowsOfProduct, multiplyRows } from "./tables.js";
 
 type Rule = (
   builder: GraphBuilder,
@@ -40,11 +42,11 @@ const rules: Record<string, Rule> = {
   div: neutral(1, "right"),
   // x−0 → x (x+0 is kept: −0+0 is +0)
   sub: neutral(0, "right"),
-  // matMul(xᵀ, y) → matMul(x, y, transposeA), and the same for y
+  // matMul(xᵀ, y) → matMul(x, y, transposeA), and the same for y; products with rows of a table (tables.ts)
   matMul: (builder, op, inputs, attributes, spec) => {
-    const { transposeA, transposeB } = attributes as { transposeA: boolean; transposeB: boolean };
+    const { transposeA, transposeB } = attributes as MatMulAttributes;
     const [a, b] = inputs.map(undoTranspose);
-    if (!a && !b) return null;
+    if (!a && !b) return multiplyRows(builder, op, inputs, attributes as MatMulAttributes, spec);
     const flags = { transposeA: transposeA !== !!a, transposeB: transposeB !== !!b };
     return builder.node(op, [a ?? inputs[0]!, b ?? inputs[1]!], flags, [spec])[0]!;
   },
@@ -78,6 +80,7 @@ const rules: Record<string, Rule> = {
       return null;
     return builder.node(op, [x!.node.inputs[0]!], attributes, [spec])[0]!;
   },
+  scatterAdd: addRowsOfProduct,
 };
 
 /** What `value` was before its last two axes were swapped, or null. */

@@ -181,12 +181,19 @@ export function expectationOf(name: string, s: Sizes): Expectation {
   return { name, dtypes: name === "lengths" ? int32 : float32, size };
 }
 
+/** No tensor stands behind what states and the order of the rows take where there are no steps. */
+const mostOfNothing = 2 ** 22;
+
 export function check(names: readonly string[], ints: readonly number[], fail: Fail): Sizes {
   checkSizes(names, ints, names.slice(5), fail);
   const s = sizesOf(names, ints);
   if (s.cell >= cells.length)
     fail(`attribute cell is ${s.cell}, allowed are 0 to ${cells.length - 1}`);
   const cell = cellOf(s);
+  const nothing = s.batch === 0 || s.time === 0 || s.units === 0;
+  if (nothing && Math.max(s.time, s.batch * Math.max(s.units, 1)) > mostOfNothing) {
+    fail("has more than 2^22 steps or states of no size");
+  }
   if (cell !== "lstm" && (s.peepholes || s.dC)) fail(`has an LSTM's operands for a cell ${cell}`);
   if (cell !== "gruResetAfter" && s.recurrentBias) {
     fail(`has a bias of the recurrent product for a cell ${cell}`);

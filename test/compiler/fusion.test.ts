@@ -331,3 +331,40 @@ describe("memory plan", () => {
     expect(large.length).toBe(1);
   });
 });
+
+describe("products with rows of a small table", () => {
+  const [rows, columns, width] = [8, 32, 6];
+  const inputs = [
+    input("table", [rows, columns]),
+    input("indices", [4, 8], "int32"),
+    input("w", [columns, width]),
+  ];
+  /** Rows, columns and terms of every product. */
+  const products = (program: Program): number[][] =>
+    program.calls.filter(({ kernel }) => kernel === "gemm").map(({ ints }) => ints.slice(1, 4));
+
+  test("are products of the table", () => {
+    const program = compiled(inputs, (table, indices, w) => {
+      const embedded = lw.gather(table!, indices!);
+      const y = embedded.matMul(w!);
+      return [y, ...gradientsOf(y, [table!, w!])];
+    });
+    expect(products(program)).toEqual([
+      [rows, width, columns],
+      [rows, columns, width],
+      [columns, width, rows],
+    ]);
+  });
+
+  test("stay what they are where the table is large, or narrow", () => {
+    const product = (table: number[], indices: number[]): number[][] =>
+      products(
+        compiled(
+          [input("table", table), input("i", indices, "int32"), input("w", [table[1]!, width])],
+          (t, i, w) => [lw.gather(t!, i!).matMul(w!)],
+        ),
+      );
+    expect(product([9, 32], [4, 8])).toEqual([[32, width, 32]]);
+    expect(product([4, 31], [4, 8])).toEqual([[32, width, 31]]);
+  });
+});

@@ -240,6 +240,9 @@ describe("malformed Programs", () => {
     }
   });
 
+  /** A tanh cell whose first result is wanted, and nothing optional given. */
+  const recurrentFlags = [0, 1, 0, 0, 0, 0, 0, 0, 0];
+
   it("names the call, the kernel and what is wrong", () => {
     const message = (build: (p: ProgramBuilder) => void): string => {
       const p = new ProgramBuilder();
@@ -301,6 +304,32 @@ describe("malformed Programs", () => {
         });
       }),
     ).toBe("Program call 0 (map): output 0 shares memory with input 0");
+    // Steps without a unit, and states without a step: nothing would bound what they take.
+    for (const [batch, time, units] of [
+      [1, 2 ** 28, 0],
+      [2 ** 28, 1, 0],
+      [2 ** 28, 0, 1],
+    ] as const) {
+      expect(
+        message((p) => {
+          const empty = p.arena("float32", [0]);
+          const weights = p.arena("float32", [units * units]);
+          p.call("recurrent", [empty, weights], [empty], [batch, time, units, ...recurrentFlags]);
+        }),
+      ).toBe("Program call 0 (recurrent): has more than 2^22 steps or states of no size");
+      expect(
+        message((p) => {
+          const empty = p.arena("float32", [0]);
+          const weights = p.arena("float32", [units * units]);
+          p.call(
+            "recurrentGradient",
+            [weights, empty],
+            [empty],
+            [...[batch, time, units], ...recurrentFlags],
+          );
+        }),
+      ).toBe("Program call 0 (recurrentGradient): has more than 2^22 steps or states of no size");
+    }
     const p = new ProgramBuilder();
     p.arena("float32", [4], 0);
     const small = p.encode();
