@@ -12,9 +12,12 @@ namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
 namespace {
 
-// Register budget: kPixels·kWide accumulators + 1 of the filter; x comes from memory, which costs no more. Sides
-// of images are often multiples of 7.
-constexpr int kPixels = 7, kFewPixels = 4;
+// Register budget: pixels·kWide accumulators + 1 of the filter, or 3 of its neighbours and 1 of x. Three neighbours
+// have one accumulator too many, and are faster so (Zen 3): sides of images are often multiples of 7.
+constexpr int kPixels = 7;
+constexpr int pixelsOf(int vectors, int columns, int stride) {
+  return vectors == 1 || (columns == 3 && stride == 1) ? kPixels : stride > 0 ? 5 : 4;
+}
 
 // The positions of one view in one row of the result. Distances in floats of a block's source and filter; in the
 // result from the row's first pixel.
@@ -40,8 +43,8 @@ LW_INLINE void eachVector(const VF acc[P][V], float* y, int64_t pixel, Store sto
   }
 }
 
-// P pixels × V vectors. COLUMNS taps in a row, 0 for any number; pixels STRIDE blocks apart and neighbouring taps,
-// 0 for any distances.
+// P pixels × V vectors. ROWS × COLUMNS taps, 0 for any number; pixels STRIDE blocks apart and neighbouring taps, 0 for
+// any distances.
 template <int P, int V, int ROWS, int COLUMNS, int STRIDE>
 LW_INLINE void sumTaps(const Line& t, const float* x, const float* w, float* y, const Sink& sink) {
   VF acc[P][V];
@@ -75,14 +78,14 @@ LW_INLINE void sumTaps(const Line& t, const float* x, const float* w, float* y, 
       }
     } else {
 #pragma GCC unroll 3
-    for (int64_t l = 0; l < columns; l++, xk += column, wk += t.filterColumn) {
+      for (int64_t l = 0; l < columns; l++, xk += column, wk += t.filterColumn) {
 #pragma GCC unroll 2
-      for (int v = 0; v < V; v++) {
-        const VF wv = load(wk + v * W);
+        for (int v = 0; v < V; v++) {
+          const VF wv = load(wk + v * W);
 #pragma GCC unroll 8
-        for (int p = 0; p < P; p++) acc[p][v] = fma(load(xk + p * pixel + v * W), wv, acc[p][v]);
+          for (int p = 0; p < P; p++) acc[p][v] = fma(load(xk + p * pixel + v * W), wv, acc[p][v]);
+        }
       }
-    }
     }
   }
   if (sink.around) {
@@ -100,7 +103,7 @@ LW_INLINE void sumTaps(const Line& t, const float* x, const float* w, float* y, 
 // One block of a line.
 template <int V, int ROWS, int COLUMNS, int STRIDE>
 void sumLine(const Line& t, const float* x, const float* w, const Sink& sink, Ahead& reads, Ahead& writes) {
-  constexpr int kMost = STRIDE > 0 ? kPixels : kFewPixels;
+  constexpr int kMost = pixelsOf(V, COLUMNS, STRIDE);
   const int64_t groups = ceilDiv(t.count, kMost);
   x += t.first;
   float* y = sink.at + t.to;
