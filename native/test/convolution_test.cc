@@ -127,6 +127,7 @@ std::vector<Shape> depthwise() {
       {3, 19, 7, 33, 33, 3, 3, 1, 1, 1, 1, 1, 1, 33},   {1, 23, 3, 8, 8, 5, 3, 1, 1, 2, 1, 2, 1, 8},
       {2, 7, 9, 6, 18, 3, 3, 1, 1, 1, 1, 1, 1, 6},      {1, 8, 70, 5, 10, 3, 2, 2, 1, 1, 1, 1, 2, 5},
       {1, 6, 5, 3, 120, 3, 3, 2, 2, 1, 1, 1, 1, 3},     {1, 2, 67, 9, 9, 1, 7, 1, 1, 0, 6, 1, 3, 9},
+      {2, 13, 11, 64, 64, 3, 3, 2, 2, 1, 1, 1, 1, 64},  {1, 5, 141, 32, 32, 5, 5, 2, 3, 2, 4, 1, 2, 32},
       {2, 3, 40, 1040, 1040, 3, 3, 1, 1, 1, 1, 1, 1, 1040},
   };
 }
@@ -220,10 +221,10 @@ TEST_P(ConvolutionTest, SumsWhatMeets) {
 // A result that is stored around the caches.
 TEST_P(ConvolutionTest, WritesLargeResults) {
   Random random(7);
-  const Shape s = {1, 520, 505, 16, 16, 3, 3, 1, 1, 1, 1, 1, 1, 16};
+  const Shape s = {1, 520, 505, 32, 32, 3, 3, 1, 1, 1, 1, 1, 1, 32};
   for (KernelId kernel : {k_conv2d, k_conv2dInputGradient}) {
     Case c(s, kernel, random);
-    ASSERT_GT(c.size(), 1 << 22);
+    ASSERT_GT(c.size(), 1 << 23);
     c.builder.call(kernel, {c.A, c.B}, {c.output()}, s.ints());
     const Product want = convolve(s, kernel, c.a, c.b);
     expectNear(run(c.builder, c.bindings)[2], want.values,
