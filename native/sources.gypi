@@ -22,6 +22,7 @@
       "kernels/convolution_patches.cc",
       "kernels/convolution_filter.cc",
       "kernels/convolution_depthwise.cc",
+      "kernels/convolution_depthwise_filter.cc",
       "kernels/convolution_winograd.cc",
       "kernels/convolution_winograd_filter.cc",
       "kernels/movement.cc",

@@ -10,7 +10,8 @@ enum Algorithm : int64_t { kPatches, kDepthwise, kWinograd };
 void plan_conv2d(Call& call) {
   const bool filter = call.kernel == k_conv2dFilterGradient;
   if (Geometry(call).depthwise()) {
-    planDepthwise(call);
+    if (filter) planDepthwiseFilter(call);
+    else planDepthwise(call);
     call.custom[15] = kDepthwise;
   } else if (filter ? planWinogradFilter(call) : planWinograd(call)) {
     call.custom[15] = kWinograd;
@@ -35,7 +36,7 @@ void run_conv2dInputGradient(const Call& call, const Run& run, int phase, int64_
 void plan_conv2dFilterGradient(Call& call) { plan_conv2d(call); }
 void run_conv2dFilterGradient(const Call& call, const Run& run, int phase, int64_t part,
                               int64_t parts) {
-  const auto algorithm = call.custom[15] == kDepthwise  ? runDepthwise
+  const auto algorithm = call.custom[15] == kDepthwise  ? runDepthwiseFilter
                          : call.custom[15] == kWinograd ? runWinogradFilter
                                                         : runFilterGradient;
   algorithm(call, run, phase, part, parts);

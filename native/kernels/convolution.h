@@ -26,7 +26,8 @@ struct Geometry {
   int64_t groupChannels() const { return channels / groups; }
   int64_t groupFilters() const { return filters / groups; }
   int64_t terms() const { return kernelHeight * kernelWidth * groupChannels(); }
-  bool depthwise() const { return groups > 1 && groups == channels && groups == filters; }
+  // Every channel is a group, of one result or of several.
+  bool depthwise() const { return groups > 1 && groups == channels; }
   int64_t multiplications() const { return batch * outHeight * outWidth * filters * terms(); }
 };
 
@@ -208,7 +209,8 @@ LW_INLINE void cutPatch(const View& v, const Stretches& s, const Patch& patch, f
   void run##name(const Call& call, const Run& run, int phase, int64_t part, int64_t parts);
 LW_ALGORITHM(Patches)         // conv2d and conv2dInputGradient as products of patches
 LW_ALGORITHM(FilterGradient)  // conv2dFilterGradient
-LW_ALGORITHM(Depthwise)       // all three where every channel is a group
+LW_ALGORITHM(Depthwise)       // conv2d and conv2dInputGradient where every channel is a group
+LW_ALGORITHM(DepthwiseFilter) // conv2dFilterGradient of such
 #undef LW_ALGORITHM
 // 3×3 at stride 1 by fewer multiplications; false where it would not pay.
 bool planWinograd(Call& call);

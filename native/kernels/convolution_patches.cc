@@ -80,8 +80,8 @@ struct Problem {
   }
   // Floats of a source row's copy.
   int64_t copiedPitch(const View& v) const { return byPlanes(v) ? v.depth * planePitch(v) : sourcePitch(v); }
-  // A view is one block of rows: each panel of the filter is packed where it is used, into scratch.
-  bool once(bool inScratch) const { return !scattered() && rows() <= blockRows(inScratch); }
+  // Every view is one block of rows: each panel of the filter is packed where it is used, into scratch.
+  bool once(bool inScratch) const;
   int64_t panelsAtOnce() const { return backward ? 1 : kGroup; }
   // Patches that a part takes together or not at all.
   int64_t unit(const View& v) const { return maxOf(1, byRows() ? v.columns.count : 1); }
@@ -105,6 +105,16 @@ int64_t groupsAtOnce(const Problem& p, bool inScratch) {
     while (groups > 1 && sourceRows(v, groups) * p.copiedPitch(v) > kSourceFloats) groups--;
   }
   return groups;
+}
+
+bool Problem::once(bool inScratch) const {
+  if (rows() > blockRows(inScratch)) return false;
+  if (!scattered()) return true;
+  if (g.batch > 1 || groupsAtOnce(*this, inScratch) < groups()) return false;
+  for (int64_t i = 0; i < views; i++) {
+    if (byPlanes(view(i))) return false;
+  }
+  return true;
 }
 
 void packFilters(const Problem& p, const float* w, float* packed, int64_t part, int64_t parts) {
@@ -230,7 +240,7 @@ void multiplyRows(const Problem& p, const View& v, const Block& b, int64_t image
   const int64_t nStrips = ceilDiv(width, rowsOfTile(end - begin)), lda = v.columns.stride * v.depth;
   const int64_t pitch = sourcePitch(v);
   for (int64_t group = 0; group < p.g.groups; group++) {
-    const float* const filter = b.packed + group * terms * padded;
+    const float* const filter = b.filter ? nullptr : b.packed + group * terms * padded;
     padRows(v, b.source + group * v.depth, image, row, count, b.strips);
     for (int64_t k0 = 0; k0 < terms; k0 += kBlockK) {
       const int64_t kc = minOf(kBlockK, terms - k0);
@@ -245,6 +255,13 @@ void multiplyRows(const Problem& p, const View& v, const Block& b, int64_t image
       const bool whole = kc * (end - begin) <= kFilterFloats;
       const int64_t step = whole ? end - begin : kColumns;
       for (int64_t j0 = begin; j0 < end; j0 += step) {
+        if (b.filter) {
+          for (int64_t j = j0; j < j0 + step && j < end; j += kColumns) {
+            packFilter(p.g, p.backward, v, b.filter + group * (p.backward ? v.depth : p.columns), k0, kc, j,
+                       minOf(kColumns, end - j), b.panels + (j - j0) * kc);
+          }
+        }
+        const float* const panels = b.filter ? b.panels : filter + k0 * padded + j0 * kc;
         for (int64_t r = 0; r < count; r++) {
           const Range k = termsInside(v, row + r, k0, kc);
           if (k0 > 0 && k.begin == k.end) continue;
@@ -255,7 +272,7 @@ void multiplyRows(const Problem& p, const View& v, const Block& b, int64_t image
             for (int64_t j = j0; j < j0 + step && j < end; j += kColumns) {
               const int64_t columns = minOf(kColumns, end - j), vectors = ceilDiv(columns, W);
               const int64_t tail = columns - (vectors - 1) * W;
-              const float* const panel = filter + k0 * padded + j * kc + k.begin * kColumns;
+              const float* const panel = panels + (j - j0) * kc + k.begin * kColumns;
               kOffsetTiles[mr - 1][vectors - 1][tail != W](k.end - k.begin, offsets + k.begin, a + i * lda,
                                                            lda, panel, c + i * b.ldc + j, b.ldc, k0 > 0,
                                                            tail);
@@ -436,7 +453,9 @@ void planPatches(Call& call) {
   call.custom[1] = take(strips * 4);
   call.custom[2] = take(block * p.pitch * 4);
   const bool once = p.once(inScratch);
-  call.custom[3] = once ? take(kBlockK * p.panelsAtOnce() * kColumns * 4) : -1;
+  // Scattered results take as many panels as L1 holds, or one.
+  const int64_t panels = kBlockK * p.panelsAtOnce() * kColumns + (p.scattered() ? kFilterFloats : 0);
+  call.custom[3] = once ? take(panels * 4) : -1;
   call.scratchBytes = bytes;
   call.sharedBytes = once ? 0 : packed * 4;
   call.phases = once ? 1 : 2;

@@ -119,6 +119,19 @@ struct Case {
   std::vector<Bytes> bindings;
 };
 
+// Channels by themselves, at the edges of how channel_rows.h cuts: rows of several segments, more rows than are
+// taken at a time, several results per channel, more blocks of channels than are taken at a time.
+std::vector<Shape> depthwise() {
+  return {
+      {2, 3, 150, 20, 20, 3, 3, 1, 1, 1, 1, 1, 1, 20},  {1, 9, 141, 17, 17, 3, 3, 2, 2, 1, 1, 1, 1, 17},
+      {3, 19, 7, 33, 33, 3, 3, 1, 1, 1, 1, 1, 1, 33},   {1, 23, 3, 8, 8, 5, 3, 1, 1, 2, 1, 2, 1, 8},
+      {2, 7, 9, 6, 18, 3, 3, 1, 1, 1, 1, 1, 1, 6},      {1, 8, 70, 5, 10, 3, 2, 2, 1, 1, 1, 1, 2, 5},
+      {1, 6, 5, 3, 120, 3, 3, 2, 2, 1, 1, 1, 1, 3},     {1, 2, 67, 9, 9, 1, 7, 1, 1, 0, 6, 1, 3, 9},
+      {2, 13, 11, 64, 64, 3, 3, 2, 2, 1, 1, 1, 1, 64},  {1, 5, 141, 32, 32, 5, 5, 2, 3, 2, 4, 1, 2, 32},
+      {2, 3, 40, 1040, 1040, 3, 3, 1, 1, 1, 1, 1, 1, 1040},
+  };
+}
+
 const std::vector<Shape>& shapes() {
   static const std::vector<Shape> all = [] {
     std::vector<Shape> list = {
@@ -157,6 +170,7 @@ const std::vector<Shape>& shapes() {
         {2, 5, 0, 2, 2, 1, 1, 2, 2, 0, 1},
         {2, 4, 0, 20, 20, 3, 3, 1, 1, 1, 2, 1, 1, 1, true},
     };
+    for (const Shape& s : depthwise()) list.push_back(s);
     // Results that leave out what would fit, or reach beyond it.
     for (int64_t missing : {1, -2}) {
       Shape s = {2, 7, 8, 3, 4, 3, 3, 2, 1, 1, 1};
@@ -204,12 +218,27 @@ TEST_P(ConvolutionTest, SumsWhatMeets) {
   }
 }
 
+// A result that is stored around the caches.
+TEST_P(ConvolutionTest, WritesLargeResults) {
+  Random random(7);
+  const Shape s = {1, 520, 505, 32, 32, 3, 3, 1, 1, 1, 1, 1, 1, 32};
+  for (KernelId kernel : {k_conv2d, k_conv2dInputGradient}) {
+    Case c(s, kernel, random);
+    ASSERT_GT(c.size(), 1 << 23);
+    c.builder.call(kernel, {c.A, c.B}, {c.output()}, s.ints());
+    const Product want = convolve(s, kernel, c.a, c.b);
+    expectNear(run(c.builder, c.bindings)[2], want.values,
+               [&](size_t i) { return errorPerMagnitude(s.terms(kernel)) * want.magnitudes[i]; });
+  }
+}
+
 TEST_P(ConvolutionTest, RunsItsEpilogue) {
   // relu(C + bias)·scale[row] + residual, whether the sum was positive, with and without C itself, so that
   // it is held in an output or in scratch.
   Random random(2);
   std::vector<Shape> all;
   for (size_t i : {2u, 4u, 6u, 7u, 10u, 14u, 15u, 17u, 18u, 26u}) all.push_back(shapes()[i]);
+  for (const Shape& s : depthwise()) all.push_back(s);
   all.push_back({1, 4, 5, 16, 530, 3, 3, 1, 1, 1, 1});  // wider than a tile of the epilogue
   all.push_back({2, 14, 13, 17, 33, 3, 3, 1, 1, 1, 1});
   all.back().winograd = true;

@@ -1,0 +1,181 @@
+// What the convolutions channel by channel read: source rows, copied block by block of channels with zeros
+// for the padding of columns. In the images, a row's pixels lie whole pixels apart, which with many channels
+// is the same few L1 sets again and again; in a copy they lie side by side, and every tap of a block reads there.
+//
+// Rows are kept in a ring as long as results need them, each block's own, so that a source row is copied once.
+#pragma once
+
+#include "convolution.h"
+
+namespace layerwise {
+namespace LAYERWISE_ISA_NAMESPACE {
+
+// A block: kWide vectors of channels.
+constexpr int kWide = 2;
+constexpr int64_t kLanes = kWide * W;
+// Positions of a row that are computed at a time, and rows at most: both by shape alone, whatever the vectors'
+// length. Where three rows of a block fit L1 with their neighbours, more rows share what they read.
+constexpr int64_t kSegment = 64, kMostRows = 8, kBlockBytes = 4 * 1024, kRingBytes = 512 * 1024;
+
+// Which source channels a block's lanes are: lane l of plane p is channel (l·times + p) / each.
+struct Spread {
+  int64_t times, each, planes;
+};
+
+// The lanes [lane, lane + lanes) of `pixels` pixels as a block of one plane, whose other lanes are 0.
+LW_INLINE void copyBlock(const float* from, int64_t pixels, int64_t pitch, const Spread& s, int64_t plane,
+                         int64_t lane, int64_t lanes, float* to) {
+  if (s.times == 1 && s.each == 1) {
+    from += lane;
+    if (lanes == kLanes) {
+      for (int64_t x = 0; x < pixels; x++, from += pitch, to += kLanes) {
+#pragma GCC unroll 2
+        for (int v = 0; v < kWide; v++) store(to + v * W, load(from + v * W));
+      }
+      return;
+    }
+    for (int64_t x = 0; x < pixels; x++, from += pitch, to += kLanes) {
+      for (int64_t v = 0; v < kLanes; v += W) {
+        const int64_t n = minOf(W, lanes - v);
+        store(to + v, n == W ? load(from + v) : n > 0 ? loadPartial(from + v, n) : zero());
+      }
+    }
+    return;
+  }
+  int32_t at[kLanes];
+  for (int64_t l = 0; l < lanes; l++) at[l] = (int32_t)(((lane + l) * s.times + plane) / s.each);
+  for (int64_t x = 0; x < pixels; x++, from += pitch, to += kLanes) {
+    for (int64_t l = 0; l < lanes; l++) to[l] = from[at[l]];
+    for (int64_t l = lanes; l < kLanes; l++) to[l] = 0.0f;
+  }
+}
+
+// The source's rows in a ring, of some blocks.
+struct ChannelRows {
+  const float* source;   // of the image
+  int64_t height, width, pixel;  // floats of a pixel
+  Spread spread;
+  int64_t slots, pitch;  // rows, and floats of one plane of one
+  int64_t first, columns;        // source columns that are kept, some outside of the image
+
+  LW_MEMBER int64_t perBlock() const { return slots * spread.planes * pitch; }
+  // Floats from a block's first to a plane of a row.
+  LW_MEMBER int64_t at(int64_t row, int64_t plane) const {
+    return (row % slots * spread.planes + plane) * pitch;
+  }
+  // Rows [rows) of lanes [lane, lane + lanes), at the block's first float.
+  LW_MEMBER void copy(Range rows, int64_t lane, int64_t lanes, float* block) const {
+    const int64_t left = minOf(columns, maxOf(0, -first)), begin = maxOf(0, first);
+    const int64_t inside = maxOf(0, minOf(columns - left, width - begin));
+    for (int64_t row = rows.begin; row < rows.end; row++) {
+      const float* const from = source + (row * width + begin) * pixel;
+      for (int64_t plane = 0; plane < spread.planes; plane++) {
+        float* const to = block + at(row, plane);
+        zeroFloats(to, left * kLanes);
+        copyBlock(from, inside, pixel, spread, plane, lane, lanes, to + left * kLanes);
+        zeroFloats(to + (left + inside) * kLanes, (columns - left - inside) * kLanes);
+      }
+    }
+  }
+};
+
+// Floats of a row's copy: an odd number of lines, so that rows lie on different L1 sets.
+LW_INLINE int64_t ringPitch(int64_t columns) { return (ceilDiv(columns * kLanes, 16) | 1) * 16; }
+// Rows of the result at once; rowsOf(r) source rows meet r of them.
+template <class RowsOf>
+LW_INLINE int64_t rowsAtATime(int64_t columns, int64_t most, RowsOf rowsOf) {
+  int64_t rows = maxOf(1, minOf(most, kMostRows));
+  while (rows > 1 && rowsOf(rows) * columns * 64 > kBlockBytes) rows--;
+  return rows;
+}
+// Blocks whose rings stay in L2, near-equal parts of all.
+LW_INLINE int64_t blocksAtATime(int64_t blocks, int64_t floats) {
+  const int64_t most = maxOf(1, kRingBytes / 4 / maxOf(1, floats));
+  return ceilDiv(blocks, ceilDiv(blocks, most));
+}
+
+// The rows that a ring holds, and which have to be copied for it to hold others: rows ask in order, mostly.
+struct Held {
+  int64_t slots, begin = 0, end = 0;
+  LW_MEMBER explicit Held(int64_t slots) : slots(slots) {}
+  LW_MEMBER Range want(Range rows) {
+    if (rows.begin >= rows.end) return {0, 0};
+    if (begin < end && rows.begin >= maxOf(begin, end - slots) && rows.begin <= end) {
+      const Range more = {end, maxOf(end, rows.end)};
+      end = more.end;
+      return more;
+    }
+    begin = rows.begin, end = rows.end;
+    return rows;
+  }
+};
+
+// Some rows of the result, in one segment of their columns, of one slice of its blocks: what is computed together.
+struct Strip {
+  int64_t image, slice, segment;
+  Range rows;
+};
+// The strips of rows [all), all images' rows counted as one, in order.
+struct Strips {
+  Range all;
+  int64_t height, atOnce, segments, slices;
+  Range rowsOf(int64_t image) const {
+    return {maxOf(0, all.begin - image * height), minOf(height, all.end - image * height)};
+  }
+  Strip at(int64_t image, int64_t slice, int64_t segment, int64_t row) const {
+    return {image, slice, segment, {row, minOf(row + atOnce, rowsOf(image).end)}};
+  }
+  Strip begin() const { return at(all.begin / height, 0, 0, all.begin % height); }
+  Strip after(const Strip& s) const {
+    const Range own = rowsOf(s.image);
+    if (s.rows.end < own.end) return at(s.image, s.slice, s.segment, s.rows.end);
+    if (s.segment + 1 < segments) return at(s.image, s.slice, s.segment + 1, own.begin);
+    if (s.slice + 1 < slices) return at(s.image, s.slice + 1, 0, own.begin);
+    return at(s.image + 1, 0, 0, 0);
+  }
+  bool ends(const Strip& s) const { return s.image * height >= all.end; }
+};
+LW_INLINE bool continues(const Strip& s, const Strip& before) {
+  return s.image == before.image && s.slice == before.slice && s.segment == before.segment;
+}
+
+// Memory that is asked for before it is needed, a few lines at every step, in the order in which it lies.
+struct Ahead {
+  const char* at = nullptr;
+  int64_t left = 0, each = 0;                   // lines of this piece; lines per step
+  int64_t lines = 0, piece = 0, pieces = 0, rows = 0;  // of a piece; pieces of a row; rows left
+  int64_t pieceStep = 0, rowStep = 0;           // bytes behind a piece, behind a row
+
+  LW_MEMBER Ahead() {}
+  // `floats` of each pixel of a rectangle of some rows' pixels; where they are whole pixels or whole rows, they
+  // are one piece.
+  Ahead(const float* from, int64_t floats, int64_t pixelFloats, int64_t pixels, int64_t rowPixels, int64_t count,
+        int64_t steps) {
+    if (floats <= 0 || pixels <= 0 || count <= 0 || steps <= 0) return;
+    pieces = pixels, rows = count;
+    if (floats == pixelFloats) floats *= pieces, pieces = 1;
+    if (pieces == 1 && pixels == rowPixels) floats *= rows, rows = 1;
+    at = (const char*)from;
+    left = lines = ceilDiv(floats, 16);
+    each = ceilDiv(lines * pieces * rows, steps);
+    pieceStep = pixelFloats * 4 - lines * 64;
+    rowStep = (rowPixels - pixels) * pixelFloats * 4;
+  }
+  LW_MEMBER void step() {
+    for (int64_t i = 0; i < each; i++, at += 64) {
+      __builtin_prefetch(at, 0, 2);
+      if (--left == 0) turn();
+    }
+  }
+  __attribute__((noinline)) void turn() {
+    left = lines;
+    at += pieceStep;
+    if (++piece < pieces) return;
+    piece = 0;
+    at += rowStep;
+    if (--rows == 0) each = 0;
+  }
+};
+
+}  // namespace LAYERWISE_ISA_NAMESPACE
+}  // namespace layerwise

@@ -1,0 +1,362 @@
+// conv2dFilterGradient in which every input channel is a group of its own: for each tap the sum of x·dy over all
+// pixels, vectors of channels. A chain along some rows of one image, such chains added in order, chunks of rows
+// (whose number follows from the shape) added in order. channel_rows.h has how x is read; dy is read where it is.
+#include "channel_rows.h"
+#include "convolution.h"
+#include "epilogue.h"
+
+namespace layerwise {
+namespace LAYERWISE_ISA_NAMESPACE {
+namespace {
+
+// Vectors of 3×3 sums that the registers hold.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kSquareVectors = 2;
+#else
+constexpr int kSquareVectors = 1;
+#endif
+// Neighbouring taps of one row, otherwise.
+constexpr int kTaps = 4;
+
+// Times that a pixel of dy is read, at least.
+constexpr int64_t kPasses = kWide / kSquareVectors;
+
+// One row of dy in a segment.
+struct Line {
+  Range taps;             // rows of taps that lie inside of x
+  const int32_t* source;  // floats from the block's first to the first pixel of each row of taps
+  const float* dy;        // the first pixel
+};
+
+// A strip of them. Distances in floats.
+struct Lines {
+  const Line* lines;
+  int64_t count, pixels;      // lines, and each one's pixels
+  int64_t tap, pixel, dyPixel;
+};
+
+// What comes next of x and of dy.
+struct Coming {
+  Ahead x, dy;
+  LW_MEMBER void step() {
+    x.step();
+    dy.step();
+  }
+};
+
+template <bool TAIL>
+LW_INLINE VF loadLanes(const float* p, int64_t lanes) {
+  return !TAIL || lanes >= W ? load(p) : lanes > 0 ? loadPartial(p, lanes) : zero();
+}
+
+// U pixels' terms of R rows of T taps, V vectors. Neighbouring taps, pixels STRIDE blocks apart, or any if 0.
+template <int U, int R, int T, int V, int STRIDE, bool TAIL>
+LW_INLINE void addPixels(VF acc[R][T][V], const Lines& s, const float* const at[R], const float* dy,
+                         int64_t lanes) {
+  const int64_t pixel = STRIDE > 0 ? STRIDE * kLanes : s.pixel, tap = STRIDE > 0 ? kLanes : s.tap;
+#pragma GCC unroll 4
+  for (int p = 0; p < U; p++) {
+#pragma GCC unroll 2
+    for (int v = 0; v < V; v++) {
+      const VF d = loadLanes<TAIL>(dy + p * s.dyPixel + v * W, lanes - v * W);
+#pragma GCC unroll 3
+      for (int r = 0; r < R; r++) {
+#pragma GCC unroll 4
+        for (int t = 0; t < T; t++) {
+          acc[r][t][v] = fma(load(at[r] + p * pixel + t * tap + v * W), d, acc[r][t][v]);
+        }
+      }
+    }
+  }
+}
+
+// Pixels between two requests of what comes next.
+constexpr int kPixels = 4;
+
+// sums[r][t] += Σ x·dy over lines [range), for R rows of taps from row k on, T of their taps from column l on, V
+// vectors; `dy` floats into a pixel, of which there are `lanes`; the sums of a row of taps are `width` blocks.
+template <int R, int T, int V, int STRIDE, bool TAIL>
+void sumTaps(const Lines& s, Range range, int64_t k, int64_t l, const float* x, int64_t dy, int64_t lanes,
+             int64_t width, float* sums, Coming& coming) {
+  VF acc[R][T][V];
+#pragma GCC unroll 3
+  for (int r = 0; r < R; r++) {
+#pragma GCC unroll 4
+    for (int t = 0; t < T; t++) {
+#pragma GCC unroll 2
+      for (int v = 0; v < V; v++) acc[r][t][v] = zero();
+    }
+  }
+  for (int64_t i = range.begin; i < range.end; i++) {
+    const float* at[R];
+#pragma GCC unroll 3
+    for (int r = 0; r < R; r++) at[r] = x + s.lines[i].source[k + r] + l * s.tap;
+    const float* d = s.lines[i].dy + dy;
+    const auto advance = [&](int64_t n) __attribute__((always_inline)) {
+      d += n * s.dyPixel;
+#pragma GCC unroll 3
+      for (int r = 0; r < R; r++) at[r] += n * s.pixel;
+    };
+    int64_t p = 0;
+    for (; p + kPixels <= s.pixels; p += kPixels) {
+      coming.step();
+      if constexpr (STRIDE > 0) {
+        addPixels<kPixels, R, T, V, STRIDE, TAIL>(acc, s, at, d, lanes);
+        advance(kPixels);
+      } else {
+        for (int j = 0; j < kPixels; j++, advance(1)) addPixels<1, R, T, V, STRIDE, TAIL>(acc, s, at, d, lanes);
+      }
+    }
+    for (; p < s.pixels; p++, advance(1)) addPixels<1, R, T, V, STRIDE, TAIL>(acc, s, at, d, lanes);
+  }
+#pragma GCC unroll 3
+  for (int r = 0; r < R; r++) {
+#pragma GCC unroll 4
+    for (int t = 0; t < T; t++) {
+#pragma GCC unroll 2
+      for (int v = 0; v < V; v++) {
+        float* const to = sums + ((k + r) * width + l + t) * kLanes + v * W;
+        store(to, load(to) + acc[r][t][v]);
+      }
+    }
+  }
+}
+using SumTaps = void (*)(const Lines& s, Range range, int64_t k, int64_t l, const float* x, int64_t dy,
+                         int64_t lanes, int64_t width, float* sums, Coming& coming);
+// By taps − 1, vectors − 1, TAIL.
+#define LW_SUM_TAPS(T)                                                                                  \
+  {                                                                                                     \
+    {sumTaps<1, T, 1, 0, false>, sumTaps<1, T, 1, 0, true>},                                            \
+        {sumTaps<1, T, kWide, 0, false>, sumTaps<1, T, kWide, 0, true>}                                 \
+  }
+constexpr SumTaps kSumTaps[kTaps][kWide][2] = {LW_SUM_TAPS(1), LW_SUM_TAPS(2), LW_SUM_TAPS(3), LW_SUM_TAPS(4)};
+// Of 3×3 taps and neighbouring pixels, pixels one apart, and any others. By TAIL.
+constexpr SumTaps kSumSquares[3][2] = {
+    {sumTaps<3, 3, kSquareVectors, 0, false>, sumTaps<3, 3, kSquareVectors, 0, true>},
+    {sumTaps<3, 3, kSquareVectors, 1, false>, sumTaps<3, 3, kSquareVectors, 1, true>},
+    {sumTaps<3, 3, kSquareVectors, 2, false>, sumTaps<3, 3, kSquareVectors, 2, true>},
+};
+
+// All taps of one block: dy `lane` floats into a pixel.
+void sumBlock(const Lines& s, int64_t height, int64_t width, const float* x, int64_t lane, int64_t lanes,
+              float* sums, Coming& coming) {
+  const bool tail = lanes < kLanes;
+  // The lines that meet all rows of taps of a square.
+  Range whole = {0, 0};
+  if (height == 3 && width == 3) {
+    while (whole.begin < s.count && s.lines[whole.begin].taps.end - s.lines[whole.begin].taps.begin < 3) whole.begin++;
+    whole.end = whole.begin;
+    while (whole.end < s.count && s.lines[whole.end].taps.end - s.lines[whole.end].taps.begin == 3) whole.end++;
+    const int64_t stride = s.tap != kLanes || s.pixel > 2 * kLanes ? 0 : s.pixel / kLanes;
+    const SumTaps sum = kSumSquares[stride][tail];
+    if (whole.begin < whole.end) {
+      for (int64_t v = 0; v < lanes; v += kSquareVectors * W) {
+        sum(s, whole, 0, 0, x + v, lane + v, lanes - v, width, sums + v, coming);
+      }
+    }
+  }
+  const int vectors = lanes > W ? kWide : 1;
+  const auto sumRows = [&](Range some) {
+    for (int64_t k = 0; k < height; k++) {
+      // The lines that row k of taps lies inside of x for.
+      Range own = some;
+      const auto meets = [&](int64_t i) { return s.lines[i].taps.begin <= k && k < s.lines[i].taps.end; };
+      while (own.begin < own.end && !meets(own.begin)) own.begin++;
+      while (own.begin < own.end && !meets(own.end - 1)) own.end--;
+      if (own.begin == own.end) continue;
+      for (int64_t l = 0; l < width;) {
+        const int64_t left = width - l, n = left / ceilDiv(left, kTaps);
+        kSumTaps[n - 1][vectors - 1][tail](s, own, k, l, x, lane, lanes, width, sums, coming);
+        l += n;
+      }
+    }
+  };
+  sumRows({0, whole.begin});
+  sumRows({whole.end, s.count});
+}
+
+// How a call is cut up, by its shape alone.
+struct Problem {
+  Geometry g;
+  View v;
+  int64_t positions, segments;  // of a row of dy, at a time
+  int64_t rows;                 // of dy, at a time
+  int64_t columns, slots;       // of x: what a ring holds
+  int64_t blocks, atOnce, chunks;
+  Spread spread;
+
+  explicit Problem(const Call& call)
+      : g(call), v(forwardView(g)), spread{1, maxOf(1, g.groupFilters()), 1} {
+    segments = maxOf(1, ceilDiv(g.outWidth, kSegment));
+    positions = ceilDiv(g.outWidth, segments);
+    columns = positions > 0 ? (positions - 1) * v.columns.stride + (v.columns.taps - 1) * v.columns.spacing + 1 : 0;
+    const auto rowsOf = [&](int64_t r) {
+      return minOf(maxOf(1, g.height), (r - 1) * v.rows.stride + (v.rows.taps - 1) * v.rows.spacing + 1);
+    };
+    rows = rowsAtATime(columns, g.outHeight, rowsOf);
+    slots = maxOf(1, rowsOf(rows));
+    blocks = ceilDiv(g.filters, kLanes);
+    atOnce = blocksAtATime(maxOf(1, blocks), slots * ringPitch(columns));
+    // Parts are chunks of rows and blocks of channels: few chunks where there are many channels.
+    constexpr int64_t kRowsEach = 8, kMost = 64;
+    chunks = maxOf(1, minOf(ceilDiv(kMost, ceilDiv(maxOf(1, g.filters), 16)), g.batch * g.outHeight / kRowsEach));
+  }
+  int64_t terms() const { return g.kernelHeight * g.kernelWidth; }
+  int64_t sumFloats() const { return terms() * kLanes; }  // of a block in a chunk
+  int64_t perBlock() const { return slots * ringPitch(columns); }
+};
+
+// sums [blocks][terms][kLanes] = those of rows [rows) of dy, for blocks [blocks).
+void sumChunk(const Call& call, const Run& run, const Problem& p, Range rows, Range blocks, float* sums) {
+  const float *const x = (const float*)run.ptr[call.inputs[0]], *const dy = (const float*)run.ptr[call.inputs[1]];
+  float* const rings = (float*)(run.scratch + call.custom[1]);
+  Line* const lines = (Line*)(run.scratch + call.custom[2]);
+  int32_t* const offsets = (int32_t*)(run.scratch + call.custom[3]);
+  const Geometry& g = p.g;
+  const View& v = p.v;
+  for (int64_t i = 0; i < (blocks.end - blocks.begin) * p.sumFloats(); i += W) store(sums + i, zero());
+  if (rows.begin >= rows.end || p.positions == 0) return;
+
+  const Strips strips = {rows, g.outHeight, p.rows, p.segments, ceilDiv(blocks.end - blocks.begin, p.atOnce)};
+  const auto blocksOf = [&](const Strip& s) {
+    const int64_t begin = blocks.begin + s.slice * p.atOnce;
+    return Range{begin, minOf(blocks.end, begin + p.atOnce)};
+  };
+  const auto columnsOf = [&](const Strip& s) {
+    return Range{s.segment * p.positions, minOf(g.outWidth, (s.segment + 1) * p.positions)};
+  };
+  const auto sourceOf = [&](const Strip& s) {
+    return ChannelRows{x + s.image * g.height * g.width * g.channels, g.height, g.width, g.channels, p.spread,
+                       p.slots, ringPitch(p.columns), v.columns.source(columnsOf(s).begin), p.columns};
+  };
+  const auto sourceRows = [&](const Strip& s) {
+    const int64_t first = v.rows.source(s.rows.begin), last = v.rows.source(s.rows.end - 1);
+    return Range{maxOf(0, first), minOf(g.height, last + (v.rows.taps - 1) * v.rows.spacing + 1)};
+  };
+  const auto pixelOf = [&](const Strip& s, int64_t row) {
+    return dy + ((s.image * g.outHeight + row) * g.outWidth + columnsOf(s).begin) * g.filters;
+  };
+  Strip s = strips.begin();
+  Held held(p.slots);
+  Range fresh = held.want(sourceRows(s));
+  while (!strips.ends(s)) {
+    const Strip next = strips.after(s);
+    const bool last = strips.ends(next);
+    if (!continues(next, s)) held = Held(p.slots);
+    const Range nextFresh = last ? Range{0, 0} : held.want(sourceRows(next));
+    const ChannelRows source = sourceOf(s);
+    const Range own = blocksOf(s), columns = columnsOf(s);
+    Lines all = {lines, s.rows.end - s.rows.begin, columns.end - columns.begin, v.columns.spacing * kLanes,
+                 v.columns.stride * kLanes, g.filters};
+    for (int64_t i = 0; i < all.count; i++) {
+      const int64_t from = v.rows.source(s.rows.begin + i);
+      int32_t* const at = offsets + i * g.kernelHeight;
+      lines[i] = {tapsInside(v.rows, from), at, pixelOf(s, s.rows.begin + i)};
+      for (int64_t k = lines[i].taps.begin; k < lines[i].taps.end; k++) {
+        at[k] = (int32_t)source.at(from + k * v.rows.spacing, 0);
+      }
+    }
+    Coming coming;
+    if (!last) {
+      const int64_t steps = all.count * maxOf(1, all.pixels / kPixels) * (own.end - own.begin) * kPasses;
+      const Range theirs = blocksOf(next), to = columnsOf(next);
+      const ChannelRows more = sourceOf(next);
+      const int64_t begin = maxOf(0, more.first), end = minOf(g.width, more.first + p.columns);
+      const int64_t lane = theirs.begin * kLanes, laneEnd = minOf(g.filters, theirs.end * kLanes);
+      coming.x = Ahead(more.source + (nextFresh.begin * g.width + begin) * g.channels + lane / p.spread.each,
+                       (laneEnd - lane) / p.spread.each, g.channels, maxOf(0, end - begin), g.width,
+                       nextFresh.end - nextFresh.begin, steps);
+      coming.dy = Ahead(pixelOf(next, next.rows.begin) + lane, laneEnd - lane, g.filters, to.end - to.begin,
+                        g.outWidth, next.rows.end - next.rows.begin, steps);
+    }
+    for (int64_t b = own.begin; b < own.end; b++) {
+      const int64_t lane = b * kLanes, n = minOf(kLanes, g.filters - lane);
+      float* const ring = rings + (b - own.begin) * p.perBlock();
+      source.copy(fresh, lane, n, ring);
+      sumBlock(all, g.kernelHeight, g.kernelWidth, ring, lane, n, sums + (b - blocks.begin) * p.sumFloats(), coming);
+    }
+    s = next;
+    fresh = nextFresh;
+  }
+}
+
+// Adds the chunks' sums and runs the epilogue, some taps in each part.
+void addSums(const Call& call, const Run& run, const Problem& p, const float* sums, float* result, int64_t part,
+             int64_t parts) {
+  const Range taps = split(p.terms(), 1, part, parts);
+  const int64_t n = p.g.filters;
+  if (taps.begin >= taps.end) return;
+  for (int64_t tap = taps.begin; tap < taps.end; tap++) {
+    for (int64_t b = 0; b < p.blocks; b++) {
+      for (int64_t v = 0; v < kLanes && b * kLanes + v < n; v += W) {
+        const float* from = sums + b * p.sumFloats() + tap * kLanes + v;
+        VF sum = load(from);
+        for (int64_t chunk = 1; chunk < p.chunks; chunk++) {
+          from += p.blocks * p.sumFloats();
+          sum += load(from);
+        }
+        const int64_t lane = b * kLanes + v;
+        float* const to = result + tap * n + lane;
+        if (n - lane >= W) store(to, sum);
+        else storePartial(to, sum, n - lane);
+      }
+    }
+  }
+  if (!call.tile) return;
+  const int64_t count = taps.end - taps.begin;
+  const bool wholeRows = n <= kTileLanes / 2;
+  const int64_t lanes = wholeRows ? minOf(kTileLanes / n, count) * n : minOf(kTileLanes, n);
+  Epilogue epilogue(call, run, lanes, wholeRows, n);
+  epilogue.apply(result + taps.begin * n, n, taps.begin, count, 0, n);
+}
+
+}  // namespace
+
+// custom[0]: tensor that holds the result for the epilogue, −1 for shared memory; byte offsets in scratch of [1] the
+// rings, [2] lines, [3] their rows of taps.
+void planDepthwiseFilter(Call& call) {
+  const Problem p(call);
+  const TilePlan* tile = call.tile;
+  int64_t bytes = 0;
+  const auto take = [&](int64_t size) {
+    const int64_t at = bytes;
+    bytes += (size + 63) & ~(int64_t)63;
+    return at;
+  };
+  if (tile) take(tile->scratchBytes);
+  call.custom[0] = tile ? tile->blockTensor : call.outputs[0];
+  call.custom[1] = take(p.atOnce * p.perBlock() * 4);
+  call.custom[2] = take(p.rows * (int64_t)sizeof(Line));
+  call.custom[3] = take(p.rows * p.g.kernelHeight * 4);
+  call.scratchBytes = bytes;
+  const int64_t result = p.terms() * p.g.filters;
+  call.sharedBytes = (p.chunks * p.blocks * p.sumFloats() + (call.custom[0] < 0 ? result : 0)) * 4;
+  call.phases = 2;
+  const int64_t lanes = result * (tile ? 2 + tile->nOps + tile->nInputs : 1);
+  call.work = p.g.multiplications() / (2 * W) + lanes / 12;
+  call.maxParts = maxOf(1, maxOf(p.chunks * p.blocks, p.terms()));
+}
+
+void runDepthwiseFilter(const Call& call, const Run& run, int phase, int64_t part, int64_t parts) {
+  const Problem p(call);
+  if (p.g.filters == 0) return;
+  float* const sums = (float*)run.shared;
+  if (phase == 1) {
+    float* const result = call.custom[0] >= 0 ? (float*)run.ptr[call.custom[0]]
+                                              : sums + p.chunks * p.blocks * p.sumFloats();
+    addSums(call, run, p, sums, result, part, parts);
+    return;
+  }
+  // Units: blocks of chunk 0, of chunk 1 …
+  Range units = split(p.blocks * p.chunks, 1, part, parts);
+  while (units.begin < units.end) {
+    const int64_t chunk = units.begin / p.blocks, first = units.begin % p.blocks;
+    const int64_t count = minOf(p.blocks - first, units.end - units.begin);
+    sumChunk(call, run, p, split(p.g.batch * p.g.outHeight, 1, chunk, p.chunks), {first, first + count},
+             sums + (chunk * p.blocks + first) * p.sumFloats());
+    units.begin += count;
+  }
+}
+
+}  // namespace LAYERWISE_ISA_NAMESPACE
+}  // namespace layerwise
