@@ -14,7 +14,14 @@
 import * as lw from "layerwise";
 import { option, quick, saveFigure, some, takes } from "./shared.js";
 
-takes({ data: "DIR|download", original: "", epochs: "N", train: "N", seed: "N", weights: "FILE" });
+takes({
+  data: "DIR|download",
+  original: "",
+  epochs: "N",
+  train: "N",
+  seed: "SEED",
+  weights: "FILE",
+});
 
 const seed = Number(option("seed") ?? 1);
 lw.setRandomSeed(seed);

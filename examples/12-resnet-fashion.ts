@@ -18,7 +18,7 @@ takes({
   widths: "N,N,N",
   epochs: "N",
   train: "N",
-  seed: "N",
+  seed: "SEED",
   weights: "FILE",
 });
 

@@ -17,7 +17,7 @@ takes({
   vocabulary: "N",
   epochs: "N",
   steps: "N",
-  seed: "N",
+  seed: "SEED",
   weights: "FILE",
   temperature: "X",
   "top-k": "N",

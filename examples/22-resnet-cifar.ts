@@ -14,7 +14,7 @@ takes({
   widths: "N,N,N",
   epochs: "N",
   train: "N",
-  seed: "N",
+  seed: "SEED",
   weights: "FILE",
 });
 

@@ -8,13 +8,16 @@ const kinds = {
   "": () => true,
   /** A whole number from 1 on. */
   N: (text: string) => /^\d+$/.test(text) && Number(text) > 0,
+  /** The same, or 0. */
+  SEED: (text: string) => /^\d+$/.test(text),
   /** A number from 0 on. */
   X: (text: string) => text.trim() !== "" && Number(text) >= 0 && Number.isFinite(Number(text)),
   /** Three whole numbers. */
   "N,N,N": (text: string) => /^[1-9]\d*(,[1-9]\d*){2}$/.test(text),
   TEXT: () => true,
-  /** A file that may be there already; that its folder is not is better known before the training. */
-  FILE: (text: string) => !isDirectory(text) && isDirectory(dirname(text)),
+  /** A file of a model that may be there already; that it can't be written is better known before the training. */
+  FILE: (text: string) =>
+    text.endsWith(".safetensors") && !isDirectory(text) && isDirectory(dirname(text)),
   /** A directory that is there. */
   DIR: (text: string) => isDirectory(text),
   "DIR|download": (text: string) => text === "download" || isDirectory(text),
@@ -28,10 +31,11 @@ type Wanted = keyof typeof kinds | readonly string[];
 const wantedOf: Readonly<Record<keyof typeof kinds, string>> = {
   "": "no value",
   N: "a whole number from 1 on",
+  SEED: "a whole number",
   X: "a number from 0 on",
   "N,N,N": "three whole numbers such as 32,64,128",
   TEXT: "a text",
-  FILE: "a file in a folder that is there",
+  FILE: "a .safetensors file in a folder that is there",
   DIR: "a directory that is there",
   "DIR|download": "a directory that is there, or download",
   "NEW DIR": "a directory",

@@ -1,6 +1,6 @@
 /**
- * Builds the package in a checkout: TypeScript to dist/, then the native addon with node-gyp, each unless
- * what is there is newer than its sources. A machine without a compiler is no failure: everything runs on
+ * Builds the package in a checkout: TypeScript to dist/, then the native addon with node-gyp, unless the
+ * one that is there is newer than its sources. A machine without a compiler is no failure: everything runs on
  * the TypeScript backend, and one message says so.
  *
  *   node scripts/build.mjs [--native-only] [--strict]     (--strict: fail if the addon can't be built)
@@ -24,10 +24,6 @@ if (!options.has("--native-only")) buildTypeScript();
 buildNative();
 
 function buildTypeScript() {
-  // tsc writes all of dist/ or, where it finds an error, nothing.
-  const made = ["dist/index.js", "dist/cli/main.js"].map((name) => join(root, name));
-  const sources = newest("src", /\.ts$/, "tsconfig.json", "tsconfig.build.json");
-  if (made.every((file) => existsSync(file) && statSync(file).mtimeMs > sources)) return;
   const tsc = join(root, "node_modules/typescript/bin/tsc");
   if (!existsSync(tsc)) {
     console.error("build: TypeScript is not installed; run `npm install` with its devDependencies");

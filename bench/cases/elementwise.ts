@@ -31,6 +31,31 @@ function flat(kernel: "relu" | "exp" | "dropout", size: number): Case {
   return row(`${kernel} ${size}`, spec, { bytes: 2 * float * size, like: "copy" });
 }
 
+/** Pooling of a batch of 32 images with 64 channels. */
+function pool(
+  kernel: "maxPool" | "avgPool",
+  side: number,
+  window: number,
+  stride: number,
+  training: boolean,
+): Case {
+  const [batch, channels] = [32, 64];
+  const out = Math.floor((side - window) / stride) + 1;
+  const elements = batch * channels * (side ** 2 + out ** 2);
+  return row(
+    `${kernel} ${batch}x${side}x${side}x${channels}, windows of ${window}, stride ${stride}, ` +
+      `forward${training ? " and backward" : ""}`,
+    { kind: "kernel", kernel, training, batch, side, channels, window, stride },
+    // Reads x and writes y; backward reads both gradients' places, and x again for the largest.
+    {
+      bytes:
+        float * elements * (training ? 2 : 1) +
+        (training && kernel === "maxPool" ? float * batch * channels * side ** 2 : 0),
+      like: "copy",
+    },
+  );
+}
+
 export const cases: readonly Case[] = [
   flat("relu", 10 * million),
   flat("exp", 10 * million),
@@ -77,4 +102,9 @@ export const cases: readonly Case[] = [
     { kind: "kernel", kernel: "softmaxCrossEntropy", rows: 8192, cols: 1000 },
     { bytes: 2 * float * 8192 * 1000, like: "copy" },
   ),
+  ...[false, true].flatMap((training) => [
+    pool("maxPool", 56, 2, 2, training),
+    pool("maxPool", 112, 3, 2, training),
+    pool("avgPool", 56, 2, 2, training),
+  ]),
 ];

@@ -432,6 +432,21 @@ class Kernel(Calls):
         drop = maybe_compiled(lambda x: F.dropout(x, 0.5, True), options)
         return lambda: torch.autograd.grad(drop(x), x, dy)
 
+    def pooled(self, function, spec, options):
+        shape = (spec["batch"], spec["channels"], spec["side"], spec["side"])
+        x = torch.rand(shape).to(memory_format=torch.channels_last).requires_grad_(spec["training"])
+        pool = maybe_compiled(lambda x: function(x, spec["window"], spec["stride"]), options)
+        if not spec["training"]:
+            return lambda: pool(x)
+        dy = torch.rand_like(pool(x))
+        return lambda: torch.autograd.grad(pool(x), x, dy)
+
+    def maxPool(self, spec, options):
+        return self.pooled(F.max_pool2d, spec, options)
+
+    def avgPool(self, spec, options):
+        return self.pooled(F.avg_pool2d, spec, options)
+
     def adam(self, spec, options):
         parameter = nn.Parameter(torch.rand(spec["size"]))
         parameter.grad = torch.rand(spec["size"])

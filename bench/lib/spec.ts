@@ -54,10 +54,24 @@ export interface RecurrentSpec {
   readonly layers: number;
 }
 
+/** Pooling of square images over square windows, channels last; with `training` also the gradient of x. */
+export interface PoolingSpec {
+  readonly kind: "kernel";
+  readonly kernel: "maxPool" | "avgPool";
+  readonly training: boolean;
+  readonly batch: number;
+  readonly side: number;
+  readonly channels: number;
+  /** Side of the window. */
+  readonly window: number;
+  readonly stride: number;
+}
+
 /** One kernel on contiguous float32 data; the unit that is timed is one call. */
 export type KernelSpec = { readonly kind: "kernel" } & (
   | ConvolutionSpec
   | RecurrentSpec
+  | PoolingSpec
   | {
       readonly kernel: "gemm";
       readonly m: number;

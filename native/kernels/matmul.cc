@@ -17,18 +17,22 @@ extern const TileFunction kTiles[2][2][14][8] = {
 
 namespace {
 
-// Block sizes, measured on a Sapphire Rapids core (AVX-512) and on Zen 3 (the others).
+// Block sizes, measured on a Sapphire Rapids core (AVX-512) and on Zen 3 (the others). C in scratch, of kScratchRows ×
+// kScratchColumns, may leave L2 between blocks of k: that costs less than packing all of B again for every few rows.
+// With a single block of k and C in scratch, the epilogue comes after every kHotRows rows, whose C is still
+// in L2, as are the epilogue's inputs: they are prefetched while the rows are multiplied. All of B, at most
+// kHotB floats, passes once for so many rows.
 #if defined(__AVX512F__)
 constexpr int64_t kBlockM = kRows;
 constexpr int64_t kBlockN = 512;          // × kBlockK floats of packed B: a quarter of a 2 MiB L2
 constexpr int64_t kBlockNEpilogue = 512;
-constexpr int64_t kScratchRows = 256, kScratchColumns = 512, kHotRows = 2 * kRows;
+constexpr int64_t kScratchRows = 256, kScratchColumns = 512, kHotRows = 2 * kRows, kHotB = 1 << 16;
 constexpr int64_t kPackRows = 384, kPackRowsAliased = 128, kAliased = 1024;
 #else
 constexpr int64_t kBlockM = 192;          // × kBlockK floats of packed A: 192 KiB of L2
 constexpr int64_t kBlockN = 1024;
 constexpr int64_t kBlockNEpilogue = 512;  // C must still be in L2 when the epilogue comes
-constexpr int64_t kScratchRows = 1024, kScratchColumns = 512, kHotRows = kZeroRows;
+constexpr int64_t kScratchRows = 1024, kScratchColumns = 512, kHotRows = kZeroRows, kHotB = 1 << 17;
 constexpr int64_t kPackRows = 48, kPackRowsAliased = 3 * kRows, kAliased = 256;
 #endif
 // Fewer rows than kPackRows do not pay for packing an untransposed B; where its rows are whole pages
@@ -41,13 +45,6 @@ constexpr int64_t kRowColumns = 256;
 // So many rows of A against a transposed B go panel by panel: a transposed panel is used from L1 and
 // never goes to L2.
 constexpr int64_t kPanelRows = 256;
-// C in scratch, of kScratchRows × kScratchColumns, may leave L2 between blocks of k: that costs less than packing
-// all of B again for every few rows.
-//
-// With a single block of k and C in scratch, the epilogue comes after every kHotRows rows, whose C is still
-// in L2, as are the epilogue's inputs: they are prefetched while the rows are multiplied. All of B, at most
-// kHotB floats, passes once for so many rows.
-constexpr int64_t kHotB = 1 << 17;
 // A is packed if it meets at least so many panels of B; an untransposed one only if it has many rows
 // or rows that lie on the same cache sets.
 constexpr int64_t kPackPanels = 4;

@@ -14,6 +14,8 @@ import { type GraphBuilder, type Node, storageOf, type Value } from "./graph.js"
 const leastColumns = 32;
 /** How many times as many rows are looked up as there are: what follows a product runs in its epilogue, after a gather not. */
 const leastUses = 4;
+/** As many rows of an index are added one after the other as exactly as a product adds its blocks of k. */
+const mostUses = 256;
 
 interface Rows {
   /** [rows, columns] */
@@ -25,7 +27,7 @@ interface Rows {
 const op = (name: string): Op => allOps().get(name)!;
 
 const pays = (rows: number, columns: number, count: number): boolean =>
-  columns >= leastColumns && count >= leastUses * rows;
+  columns >= leastColumns && count >= leastUses * rows && count <= mostUses * rows;
 
 /** Where the rows of matrix `x` come from, if a small table holds them. */
 function rowsOfTable(x: Value): Rows | null {
@@ -47,9 +49,9 @@ function addUp(builder: GraphBuilder, y: Value, indices: Value, rows: number): V
   return builder.node(op("scatterAdd"), [updates, indices], { axis: 0, size: rows }, [spec])[0]!;
 }
 
-/** The table with zeros where no index points: 0 times what stands there might be NaN. */
-function usedRows(builder: GraphBuilder, { table, indices }: Rows): Value {
-  const [rows] = table.shape as [number, number];
+/** `y`, one row per row of the table, with zeros where no index points: 0 times infinity is NaN. */
+function usedRows(builder: GraphBuilder, y: Value, indices: Value): Value {
+  const [rows] = y.shape as [number, number];
   const count = indices.shape.reduce((a, b) => a * b, 1);
   const ones = builder.node(
     op("broadcastTo"),
@@ -62,7 +64,7 @@ function usedRows(builder: GraphBuilder, { table, indices }: Rows): Value {
   const used = builder.node(op("less"), [zero, uses], {}, [
     { shape: [rows, 1], dtype: "bool" },
   ])[0]!;
-  return builder.node(op("where"), [used, table, zero], {}, [table])[0]!;
+  return builder.node(op("where"), [used, y, zero], {}, [y])[0]!;
 }
 
 /**
@@ -95,12 +97,12 @@ export function multiplyRows(
   const [rows] = spec.shape as [number, number];
   if (left) {
     const sums = addUp(builder, b!, left.indices, left.table.shape[0]!);
-    return product(usedRows(builder, left), sums, rows);
+    return product(usedRows(builder, left.table, left.indices), sums, rows);
   }
   const right = a!.shape.length === 2 ? rowsOfTable(b!) : null;
   if (!right) return null;
   const sums = addUp(builder, a!, right.indices, right.table.shape[0]!);
-  return product(sums, usedRows(builder, right), rows);
+  return product(sums, usedRows(builder, right.table, right.indices), rows);
 }
 
 /** scatterAdd(matMul(y, w), i) → matMul(scatterAdd(y, i), w): the table's gradient. */
@@ -122,5 +124,6 @@ export function addRowsOfProduct(
   if (!fits || !pays(rows, columns, count)) return null;
   const [y, w] = node.inputs as [Value, Value];
   const sums = addUp(builder, y, indices!, rows);
-  return builder.node(node.op, [sums, w], node.attributes, [spec])[0]!;
+  const added = builder.node(node.op, [sums, w], node.attributes, [spec])[0]!;
+  return usedRows(builder, added, indices!);
 }

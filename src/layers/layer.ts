@@ -280,8 +280,8 @@ export abstract class Layer<D extends Declaration = NoOptions> {
   /** Checks the input shapes and makes the weights, if that was not done yet. */
   ensureBuilt(inputShape: BatchShape | BatchShape[]): void {
     if (this.built) return;
-    named(this.where, () => {
-      checkShapes(this.where, this.inputSpec, shapesOf(inputShape));
+    named(this, () => {
+      this.checkShapes(shapesOf(inputShape));
       this.build(inputShape);
     });
     this.#built = true;
@@ -292,7 +292,7 @@ export abstract class Layer<D extends Declaration = NoOptions> {
     this.ensureBuilt(inputShape);
     const listed = isShapeList(inputShape);
     const specs = shapesOf(inputShape).map((shape, i) => ({ shape, dtype: this.#likelyDType(i) }));
-    const { outputs, listed: many } = named(this.where, () => this.inferOutputs(specs, listed));
+    const { outputs, listed: many } = named(this, () => this.inferOutputs(specs, listed));
     const shapes = outputs.map((o) => o.shape);
     return many ? shapes : shapes[0]!;
   }
@@ -380,7 +380,7 @@ export abstract class Layer<D extends Declaration = NoOptions> {
   /** Checks the inputs, calls the layer and adds its activity penalty: how models run layers. */
   invoke(inputs: Tensor | Tensor[], context: CallContext): ReturnType<this["call"]> {
     const listed = Array.isArray(inputs);
-    const outputs = named(this.where, () => {
+    const outputs = named(this, () => {
       checkInputs(this.where, this.inputSpec, listed ? inputs : [inputs], listed);
       if (!this.built) {
         this.ensureBuilt(listed ? inputs.map((x) => freeBatch(x.shape)) : freeBatch(inputs.shape));
@@ -400,7 +400,7 @@ export abstract class Layer<D extends Declaration = NoOptions> {
 
   /** The first input with a mask of the caller's. */
   #masked(inputs: Tensor | Tensor[], mask: TensorLike): Tensor | Tensor[] {
-    return named(this.where, () => {
+    return named(this, () => {
       const [first, ...others] = [inputs].flat();
       const masked = withMask(first!, mask);
       return Array.isArray(inputs) ? [masked, ...others] : masked;
@@ -458,6 +458,11 @@ export abstract class Layer<D extends Declaration = NoOptions> {
     return made.variable;
   }
 
+  /** Throws a ShapeError unless inputs of these shapes meet `inputSpec`. */
+  protected checkShapes(shapes: readonly BatchShape[]): void {
+    checkShapes(this.where, this.inputSpec, shapes);
+  }
+
   /** Enters a layer that this one is made of, so that its weights count as this layer's. */
   protected addLayer<L extends Layer>(layer: L): L {
     if (!this.#sublayers.includes(layer)) this.setLayers([...this.#sublayers, layer]);
@@ -486,7 +491,7 @@ export abstract class Layer<D extends Declaration = NoOptions> {
     listed: boolean,
     training: boolean | undefined,
   ): SymbolicTensor | SymbolicTensor[] {
-    const { outputs: specs, listed: many } = named(this.where, () => {
+    const { outputs: specs, listed: many } = named(this, () => {
       checkInputs(this.where, this.inputSpec, inputs, listed);
       this.ensureBuilt(listed ? inputs.map((x) => x.shape) : inputs[0]!.shape);
       return this.inferOutputs(inputs, listed);

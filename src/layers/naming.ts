@@ -36,12 +36,13 @@ function factoryName(className: string): string {
 const withNames = new WeakSet<Error>();
 
 /** Runs `body`; an error of this library gets the layer's name in front, once. */
-export function named<T>(where: string, body: () => T): T {
+export function named<T>(layer: { readonly where: string }, body: () => T): T {
   try {
     return body();
   } catch (error) {
     if (error instanceof LayerwiseError && !withNames.has(error)) {
       withNames.add(error);
+      const { where } = layer;
       if (!error.message.startsWith(where)) error.message = `${where}: ${error.message}`;
     }
     throw error;

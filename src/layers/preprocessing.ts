@@ -24,7 +24,6 @@ import {
   type OptionsOf,
   plain,
 } from "./config.js";
-import { checkShapes } from "./inputspec.js";
 import { type InputSpec, Layer, type LayerOptions, maker } from "./layer.js";
 import { cropToProportions, fitted, withChannelsLast } from "./spatial.js";
 import type { BatchShape } from "./symbolic.js";
@@ -136,7 +135,7 @@ export class Normalization extends Layer<typeof normalizationOptions> {
     }
     const shape = [null, ...x.shape.slice(1)];
     this.ensureBuilt(shape);
-    checkShapes(this.where, this.inputSpec, [shape]);
+    this.checkShapes([shape]);
     const others = x.shape.map((_, i) => i).filter((i) => !this.#axes.includes(i));
     const found = moments(x, others);
     this.#mean.assign(found.mean);

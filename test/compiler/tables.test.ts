@@ -53,6 +53,17 @@ onEachBackend("products with rows of a small table", () => {
       });
     });
 
+    test("rows that nobody looks up have no gradient, whatever the weights are", () => {
+      const spoilt = filled(2, [columns, width]).arraySync() as number[][];
+      spoilt[3]![1] = Infinity;
+      const gradient = lw.grad((t: lw.Tensor) =>
+        apply(lw.gather(t, tokens()), lw.tensor(spoilt)).sum(),
+      )(filled(1, [rows, columns]));
+      const lines = gradient.arraySync() as number[][];
+      for (const row of [7, 9]) expect(lines[row]).toEqual(new Array(columns).fill(0));
+      expect(lines[0]![3]).toBe(Infinity);
+    });
+
     test("what stands in rows that nobody looks up does not matter", () => {
       const [value, , gradient] = all(lw.gather);
       const spoilt = filled(1, [rows, columns]).arraySync() as number[][];

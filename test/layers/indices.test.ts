@@ -29,6 +29,24 @@ onEachBackend("an index without a row", () => {
     expect(Array.from(await (await model.predict(x(3))).data())).toHaveLength(1);
   });
 
+  test("names it where the table is multiplied in place of its rows", async () => {
+    const model = lw.sequential([
+      lw.layers.embedding({ inputDim: 4, outputDim: 32, inputShape: [20], name: "letters" }),
+      lw.layers.lstm({ units: 8 }),
+    ]);
+    const x = lw.tensor(
+      [Array.from({ length: 20 }, (_, i) => (i === 13 ? 9 : i % 4))],
+      undefined,
+      "int32",
+    );
+    const message =
+      /^gather: index 9 at position 13 .* of letters\/embeddings \(Program call [1-9]\d*\)$/;
+    await expect(model.predict(x)).rejects.toThrow(message);
+    model.compile({ optimizer: "sgd", loss: "meanSquaredError" });
+    const y = lw.zeros([1, 8]);
+    await expect(model.fit(x, y, { epochs: 1, verbose: 0 })).rejects.toThrow(message);
+  });
+
   test("names no table that is no weight", () => {
     expect(() => lw.gather([1, 2, 3], [5]).dataSync()).toThrow(/outside \[0, 3\) \(Program/);
   });

@@ -11,7 +11,7 @@ import type { Program } from "../../../src/compiler/program.js";
 import { normalize } from "../../../src/ops/normalization.js";
 import { allocate, type TypedArray } from "../../../src/tensor/dtype.js";
 import { middle } from "../../lib/measure.js";
-import type { ConvolutionSpec, KernelSpec, RecurrentSpec } from "../../lib/spec.js";
+import type { ConvolutionSpec, KernelSpec, PoolingSpec, RecurrentSpec } from "../../lib/spec.js";
 import type { Measured } from "./worker.js";
 
 /** Below this, a kernel is called several times per run, so that the way into the addon costs little. */
@@ -62,6 +62,22 @@ function convolutionRequest(spec: ConvolutionSpec): TraceRequest {
         },
       };
   }
+}
+
+function poolingRequest(spec: PoolingSpec): TraceRequest {
+  const { kernel, training, batch, side, channels, window, stride } = spec;
+  const out = Math.floor((side - window) / stride) + 1;
+  const x = input("x", batch, side, side, channels);
+  const dy = input("dy", batch, out, out, channels);
+  const of = (a: lw.Tensor): lw.Tensor => lw[kernel](a, window, { strides: stride });
+  return {
+    name: kernel,
+    inputs: training ? [x, dy] : [x],
+    body: ([a, d]) => {
+      const y = of(a!);
+      return training ? [y, ...gradientsOf(y, [a!], d!)] : [y];
+    },
+  };
 }
 
 function recurrentRequest(spec: RecurrentSpec): TraceRequest {
@@ -128,6 +144,9 @@ function requestOf(spec: KernelSpec): TraceRequest {
       return convolutionRequest(spec);
     case "recurrent":
       return recurrentRequest(spec);
+    case "maxPool":
+    case "avgPool":
+      return poolingRequest(spec);
     case "relu":
       return { name, inputs: [input("x", spec.size)], body: ([x]) => [lw.relu(x!)] };
     case "exp":
