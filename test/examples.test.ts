@@ -36,7 +36,7 @@ function figuresOf(page: string): string[] {
 
 /** What is folded away is epochs, or the layers of a model: no table and no sample. */
 function checkFolds(page: string): void {
-  const folded = /<details>\n<summary>(.*)<\/summary>\n\n```text\n(.*?)\n```\n\n<\/details>/gs;
+  const folded = /<details>\n<summary>([^<]*)<\/summary>\n\n```text\n(.*?)\n```\n\n<\/details>/gs;
   expect([...page.matchAll(folded)].length).toBe(page.split("<details>").length - 1);
   for (const [, summary, text] of page.matchAll(folded)) {
     if (summary!.endsWith("lines of the model's summary")) {

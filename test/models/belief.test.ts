@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test, vi } from "vitest";
 import * as lw from "../../src/index.js";
 import { expectClose, expectSameBits } from "../helpers/allClose.js";
 import { onEachBackend } from "../helpers/backends.js";
@@ -371,6 +371,42 @@ onEachBackend("the up-down algorithm", () => {
     expect(kernel.name).toBe("rbm_0/generativeKernel");
     expectClose(kernel.read().dataSync(), next.generative.flat(), tolerance, "generative kernel");
   });
+});
+
+test("pre-training says which machine the epochs are of, unless it says nothing", async () => {
+  const network = deepBeliefNetwork({
+    layers: [{ visible: 6, hidden: 5 }, { hidden: 4 }, { hidden: 3 }],
+    classes: 2,
+    seed: 1,
+  });
+  const x = uniform(1, 60, 0, 1);
+  const labels = Int32Array.from({ length: 10 }, (_, i) => i % 2);
+  const lines = async (verbose: 0 | 2) => {
+    let text = "";
+    const spy = vi.spyOn(process.stdout, "write").mockImplementation((part) => {
+      text += part;
+      return true;
+    });
+    try {
+      const layers = [{}, { epochs: 1 }];
+      await network.pretrain(x, { labels, layers, epochs: 2, batchSize: 5, seed: 1, verbose });
+    } finally {
+      spy.mockRestore();
+    }
+    return text.split("\n").map((line) => line.split(" - ")[0]);
+  };
+  expect(await lines(2)).toEqual([
+    "Layer 1 of 3: 6 visible, 5 hidden units",
+    "Epoch 1/2",
+    "Epoch 2/2",
+    "Layer 2 of 3: 5 visible, 4 hidden units",
+    "Epoch 1/1",
+    "Layer 3 of 3: 6 visible, 3 hidden units",
+    "Epoch 1/2",
+    "Epoch 2/2",
+    "",
+  ]);
+  expect(await lines(0)).toEqual([""]);
 });
 
 describe("on generated digits", () => {
