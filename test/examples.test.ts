@@ -342,7 +342,7 @@ describe("the examples", () => {
       [["18", "--temperature", "warm"], "--temperature takes a number from 0 on, got warm"],
       [
         ["22", "--weights", "no/such"],
-        "--weights takes a file in a folder that is there, got no/such",
+        "--weights takes a .safetensors file in a folder that is there, got no/such",
       ],
     ] as const) {
       expect(ended(...argv).message).toBe(wanted);
