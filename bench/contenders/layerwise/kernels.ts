@@ -69,7 +69,8 @@ function poolingRequest(spec: PoolingSpec): TraceRequest {
   const out = Math.floor((side - window) / stride) + 1;
   const x = input("x", batch, side, side, channels);
   const dy = input("dy", batch, out, out, channels);
-  const of = (a: lw.Tensor): lw.Tensor => lw[kernel](a, window, { strides: stride });
+  const pool = kernel === "maxPool" ? lw.maxPool : lw.avgPool;
+  const of = (a: lw.Tensor): lw.Tensor => pool(a, window, { strides: stride });
   return {
     name: kernel,
     inputs: training ? [x, dy] : [x],
