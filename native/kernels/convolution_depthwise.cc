@@ -7,6 +7,7 @@
 #include "channel_rows.h"
 #include "convolution.h"
 #include "epilogue.h"
+#include "scratch.h"
 
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
@@ -409,12 +410,7 @@ void sumRows(const Call& call, const Run& run, const Problem& p, Range rows, Epi
 void planDepthwise(Call& call) {
   const Problem p(call);
   const TilePlan* tile = call.tile;
-  int64_t bytes = 0;
-  const auto take = [&](int64_t size) {
-    const int64_t at = bytes;
-    bytes += (size + 63) & ~(int64_t)63;
-    return at;
-  };
+  ScratchLayout take;
   if (tile) take(tile->scratchBytes);
   call.custom[0] = tile ? tile->blockTensor : call.outputs[0];
   call.custom[1] = take(call.custom[0] < 0 ? p.resultFloats() * 4 : 0);
@@ -425,7 +421,7 @@ void planDepthwise(Call& call) {
   const int64_t rows = p.g.batch * p.height, result = rows * p.width * p.lanes;
   // (Zen 3: of 26 MB, half as fast around the caches; of 51 MB, 1.4 times as fast.)
   call.custom[6] = !tile && result >= 2 * kAroundFrom && p.lanes % kLanes == 0 && kLanes * 4 >= 64;
-  call.scratchBytes = bytes;
+  call.scratchBytes = take.bytes;
   call.sharedBytes = 0;
   call.phases = 1;
   const int64_t lanes = result * (tile ? 2 + tile->nOps + tile->nInputs : 1);

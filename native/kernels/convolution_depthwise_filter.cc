@@ -4,6 +4,7 @@
 #include "channel_rows.h"
 #include "convolution.h"
 #include "epilogue.h"
+#include "scratch.h"
 
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
@@ -317,18 +318,13 @@ void addSums(const Call& call, const Run& run, const Problem& p, const float* su
 void planDepthwiseFilter(Call& call) {
   const Problem p(call);
   const TilePlan* tile = call.tile;
-  int64_t bytes = 0;
-  const auto take = [&](int64_t size) {
-    const int64_t at = bytes;
-    bytes += (size + 63) & ~(int64_t)63;
-    return at;
-  };
+  ScratchLayout take;
   if (tile) take(tile->scratchBytes);
   call.custom[0] = tile ? tile->blockTensor : call.outputs[0];
   call.custom[1] = take(p.atOnce * p.perBlock() * 4);
   call.custom[2] = take(p.rows * (int64_t)sizeof(Line));
   call.custom[3] = take(p.rows * p.g.kernelHeight * 4);
-  call.scratchBytes = bytes;
+  call.scratchBytes = take.bytes;
   const int64_t result = p.terms() * p.g.filters;
   call.sharedBytes = (p.chunks * p.blocks * p.sumFloats() + (call.custom[0] < 0 ? result : 0)) * 4;
   call.phases = 2;

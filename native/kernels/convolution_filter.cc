@@ -7,6 +7,7 @@
 #include "convolution.h"
 #include "epilogue.h"
 #include "offset_tile.h"
+#include "scratch.h"
 
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
@@ -260,17 +261,12 @@ void planFilterGradient(Call& call) {
   call.custom[0] = tile ? tile->blockTensor : call.outputs[0];
   call.custom[4] = chunks;
   call.custom[5] = chunks > 1 || call.custom[0] < 0;
-  int64_t bytes = 0;
-  const auto take = [&](int64_t size) {
-    const int64_t at = bytes;
-    bytes += (size + 63) & ~(int64_t)63;
-    return at;
-  };
+  ScratchLayout take;
   if (tile) take(tile->scratchBytes);
   call.custom[1] = take(p.inPlace ? p.paddedFloats() * 4 : (kBlockStrips * kStripFloats + 16) * 4);
   call.custom[2] = take(kBlockK * ceilDiv(p.columns, kColumns) * kColumns * 4);
   call.custom[3] = take((kMostTerms + 2 * 16) * 4);
-  call.scratchBytes = bytes;
+  call.scratchBytes = take.bytes;
   call.sharedBytes = call.custom[5] ? chunks * p.terms * p.g.filters * 4 : 0;
   call.phases = 2;
   const int64_t lanes = p.terms * p.g.filters * (tile ? 2 + tile->nOps + tile->nInputs : 1);

@@ -7,6 +7,7 @@
 #include "epilogue.h"
 #include "offset_tile.h"
 #include "plane_tile.h"
+#include "scratch.h"
 
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
@@ -425,12 +426,7 @@ void planPatches(Call& call) {
   const Problem p(call);
   const TilePlan* tile = call.tile;
   call.custom[0] = tile ? tile->blockTensor : call.outputs[0];
-  int64_t bytes = 0;
-  const auto take = [&](int64_t size) {
-    const int64_t at = bytes;
-    bytes += (size + 63) & ~(int64_t)63;
-    return at;
-  };
+  ScratchLayout take;
   if (tile) take(tile->scratchBytes);
   const bool inScratch = call.custom[0] < 0;
   const int64_t groups = groupsAtOnce(p, inScratch);
@@ -456,7 +452,7 @@ void planPatches(Call& call) {
   // Scattered results take as many panels as L1 holds, or one.
   const int64_t panels = kBlockK * p.panelsAtOnce() * kColumns + (p.scattered() ? kFilterFloats : 0);
   call.custom[3] = once ? take(panels * 4) : -1;
-  call.scratchBytes = bytes;
+  call.scratchBytes = take.bytes;
   call.sharedBytes = once ? 0 : packed * 4;
   call.phases = once ? 1 : 2;
   const int64_t lanes = p.rows() * p.pitch * (tile ? 2 + tile->nOps + tile->nInputs : 1);

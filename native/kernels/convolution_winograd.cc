@@ -6,6 +6,7 @@
 // Tiles are taken in blocks whose transforms stay close; how many follows from the shape.
 #include "epilogue.h"
 #include "winograd.h"
+#include "scratch.h"
 
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
@@ -206,17 +207,12 @@ bool planWinograd(Call& call) {
   const int64_t products = (side + 2) * (side + 2);
   call.custom[0] = tile ? tile->blockTensor : call.outputs[0];
   call.custom[1] = side;
-  int64_t bytes = 0;
-  const auto take = [&](int64_t size) {
-    const int64_t at = bytes;
-    bytes += (size + 63) & ~(int64_t)63;
-    return at;
-  };
+  ScratchLayout take;
   if (tile) take(tile->scratchBytes);
   call.custom[2] = take(products * b.sourceSize * 4);
   call.custom[3] = take((products * b.resultSize + kColumns) * 4);
   call.custom[4] = take(call.custom[0] < 0 ? b.tiles * side * side * p.columns * 4 : 0);
-  call.scratchBytes = bytes;
+  call.scratchBytes = take.bytes;
   call.sharedBytes = products * p.filterSize() * 4;
   call.phases = 2;
   const int64_t lanes = p.g.batch * p.height * p.width * p.columns * (tile ? 2 + tile->nOps + tile->nInputs : 1);

@@ -6,6 +6,7 @@
 #include "gemm_row.h"
 #include "gemm_tile.h"
 #include "gemm_zeros.h"
+#include "scratch.h"
 
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
@@ -395,12 +396,7 @@ void plan_gemm(Call& call) {
                    : tile               ? kBlockNEpilogue
                                         : kBlockN;
   call.phases = 1;
-  int64_t bytes = 0;
-  const auto take = [&](int64_t size) {
-    const int64_t at = bytes;
-    bytes += (size + 63) & ~(int64_t)63;
-    return at;
-  };
+  ScratchLayout take;
   if (tile) take(tile->scratchBytes);
   // A piece may have fewer rows and columns than the whole, and so another strategy: room for any.
   const int64_t width = minOf(call.custom[3], ceilDiv(s.n, kColumns) * kColumns);
@@ -413,7 +409,7 @@ void plan_gemm(Call& call) {
   const int64_t rowsOfC = minOf(hot ? kHotRows : kScratchRows, s.m);
   call.custom[2] = take(call.custom[0] < 0 ? rowsOfC * call.custom[3] * 4 : 0);
   call.custom[6] = zeros ? take(ZeroLists::kBytes) : -1;
-  call.scratchBytes = bytes;
+  call.scratchBytes = take.bytes;
   const int64_t macs = s.batch * s.m * s.n * s.k;
   const int64_t lanes = s.batch * s.m * s.n * (tile ? 2 + tile->nOps + tile->nInputs : 1);
   call.work = macs / (5 * W) + lanes / 12;
