@@ -40,15 +40,11 @@ export const pages: Readonly<Record<string, readonly Page[]>> = {
       args: [...real, "--epochs", "4"],
     },
     { name: "25-lenet-to-resnet", title: "From LeNet to ResNet", args: real },
-    {
-      name: "12-resnet-fashion",
-      title: "A residual network with augmentation",
-      args: ["--epochs", "4"],
-    },
+    { name: "12-resnet-fashion", title: "A residual network with augmentation", args: real },
     {
       name: "22-resnet-cifar",
       title: "A compact residual network for colour pictures",
-      args: ["--epochs", "4"],
+      args: real,
     },
   ],
   Sequences: [
@@ -65,15 +61,11 @@ export const pages: Readonly<Record<string, readonly Page[]>> = {
       title: "Restricted Boltzmann machines: filters and samples",
       args: [...real, "--epochs", "10", "--betas", "1000"],
     },
-    {
-      name: "14-dbn-mnist",
-      title: "Deep belief networks against random weights",
-      args: ["--pretrain", "12", "--epochs", "5"],
-    },
+    { name: "14-dbn-mnist", title: "Deep belief networks against random weights", args: real },
     {
       name: "15-deep-autoencoder",
       title: "A deep autoencoder and its codes",
-      args: ["--pretrain", "8", "--epochs", "20"],
+      args: [...real, "--epochs", "35"],
     },
   ],
   Services: [{ name: "10-http-service", title: "A model behind an HTTP server" }],
