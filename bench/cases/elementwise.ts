@@ -1,7 +1,7 @@
 /**
  * Passes that memory bounds: element-wise chains, reductions, normalisation and the optimizer. Their
- * bytes are those that must be moved if every tensor is touched once per pass that needs it, and the
- * probe is the one that reads and writes in about the same proportion.
+ * bytes are those that must be moved if every tensor is touched once per pass that needs it, and each
+ * pass' probe is the one that reads and writes in about the same proportion.
  */
 import type { Case, KernelSpec } from "../lib/spec.js";
 
@@ -28,7 +28,7 @@ function row(
 
 function flat(kernel: "relu" | "exp" | "dropout", size: number): Case {
   const spec: KernelSpec = { kind: "kernel", kernel, size };
-  return row(`${kernel} ${size}`, spec, { bytes: 2 * float * size, like: "copy" });
+  return row(`${kernel} ${size}`, spec, { copy: 2 * float * size });
 }
 
 /** Pooling of a batch of 32 images with 64 channels. */
@@ -48,10 +48,9 @@ function pool(
     { kind: "kernel", kernel, training, batch, side, channels, window, stride },
     // Reads x and writes y; backward reads both gradients' places, and x again for the largest.
     {
-      bytes:
+      copy:
         float * elements * (training ? 2 : 1) +
         (training && kernel === "maxPool" ? float * batch * channels * side ** 2 : 0),
-      like: "copy",
     },
   );
 }
@@ -66,41 +65,45 @@ export const cases: readonly Case[] = [
     "dropout forward and backward 10000000",
     { kind: "kernel", kernel: "dropoutTraining", size: 10 * million },
     // Reads x and dy, writes y and dx; the mask need not be stored.
-    { bytes: 4 * float * 10 * million, like: "copy" },
+    { copy: 4 * float * 10 * million },
   ),
   row(
     "adam 10 M parameters",
     { kind: "kernel", kernel: "adam", size: 10 * million },
     // Reads parameter, gradient and both moments; writes all but the gradient.
-    { bytes: 7 * float * 10 * million, like: "update" },
+    { update: 7 * float * 10 * million },
     ["PyTorch", "PyTorch, fused Adam", "PyTorch, compiled"],
   ),
   row(
     "sum over columns 8192x1024",
     { kind: "kernel", kernel: "sumColumns", rows: 8192, cols: 1024 },
-    { bytes: float * 8192 * 1024, like: "read" },
+    { read: float * 8192 * 1024 },
   ),
   row(
     "sum over rows 8192x1024",
     { kind: "kernel", kernel: "sumRows", rows: 8192, cols: 1024 },
-    { bytes: float * 8192 * 1024, like: "read" },
+    { read: float * 8192 * 1024 },
   ),
   row(
     "batchNorm training forward 8192x1024",
     { kind: "kernel", kernel: "batchNorm", rows: 8192, cols: 1024 },
     // One reading for the statistics, one reading and one writing to normalise.
-    { bytes: 3 * float * 8192 * 1024, like: "triad" },
+    { read: float * 8192 * 1024, copy: 2 * float * 8192 * 1024 },
   ),
   row(
     "batchNorm training forward and backward 8192x1024",
     { kind: "kernel", kernel: "batchNormTraining", rows: 8192, cols: 1024 },
     // Backward reads x and dy for the sums, then both again to write dx.
-    { bytes: 8 * float * 8192 * 1024, like: "triad" },
+    {
+      read: 3 * float * 8192 * 1024,
+      copy: 2 * float * 8192 * 1024,
+      triad: 3 * float * 8192 * 1024,
+    },
   ),
   row(
     "softmaxCrossEntropy forward and gradient 8192x1000",
     { kind: "kernel", kernel: "softmaxCrossEntropy", rows: 8192, cols: 1000 },
-    { bytes: 2 * float * 8192 * 1000, like: "copy" },
+    { copy: 2 * float * 8192 * 1000 },
   ),
   ...[false, true].flatMap((training) => [
     pool("maxPool", 56, 2, 2, training),

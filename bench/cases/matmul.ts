@@ -21,7 +21,7 @@ function product([m, n, k]: Size, orientation: "nn" | "nt" | "tn"): Case {
     unit: "call",
     flops: 2 * m * n * k,
     // With few rows it is reading the weights that takes the time.
-    ...(m <= 8 && { traffic: { bytes: 4 * (m * k + k * n + m * n), like: "read" } }),
+    ...(m <= 8 && { traffic: { read: 4 * (m * k + k * n + m * n) } }),
   };
 }
 

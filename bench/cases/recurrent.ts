@@ -32,7 +32,7 @@ function row(what: string, shape: Shape, cell: "lstm" | "gru", training: boolean
     unit: "call",
     flops: flopsOf(spec),
     // One row reads the weights and does little with them.
-    ...(batch === 1 && time === 1 && { traffic: { bytes, like: "read" } }),
+    ...(batch === 1 && time === 1 && { traffic: { read: bytes } }),
   };
 }
 

@@ -51,7 +51,7 @@ function step(cell: SequenceSpec["cell"]): Case {
     unit: "call",
     flops: flopsOf(spec),
     // One row reads the weights and does little with them; they fit into the last cache.
-    traffic: { bytes: 4 * 1024 * gatesOf(cell) * 512, like: "read" },
+    traffic: { read: 4 * 1024 * gatesOf(cell) * 512 },
   };
 }
 

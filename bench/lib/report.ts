@@ -1,7 +1,7 @@
 /** Results as Markdown tables that also read well in a terminal. */
 import { type Machine, peakOf } from "./machine.js";
 import type { Outcome, Result } from "./measure.js";
-import type { Group } from "./spec.js";
+import type { Group, Sweep } from "./spec.js";
 import { ratioOf, type Summary } from "./summary.js";
 
 /** Headings of the tables, in order. */
@@ -33,8 +33,17 @@ function ownCells({ case: row, threads, ours }: Result, machine: Machine): strin
   const perSecond = (work: number | undefined): number | undefined =>
     work === undefined || ours.rounds.length === 0 ? undefined : work / ours.median / 1e9;
   const gflops = perSecond(row.flops);
-  const rate = perSecond(row.traffic?.bytes);
-  const limit = row.traffic && machine.bandwidth[threads]?.[row.traffic.like];
+  const passes = Object.entries(row.traffic ?? {}) as [Sweep, number][];
+  const rate = perSecond(row.traffic && passes.reduce((sum, [, bytes]) => sum + bytes, 0));
+  // Passes one after the other, each as fast as its probe, would take so many seconds.
+  const least = passes.reduce(
+    (sum, [sweep, bytes]) => sum + bytes / 1e9 / (machine.bandwidth[threads]?.[sweep] ?? 0),
+    0,
+  );
+  const share =
+    row.traffic && ours.rounds.length > 0 && Number.isFinite(least)
+      ? least / ours.median
+      : undefined;
   return [
     row.name,
     String(threads),
@@ -42,7 +51,7 @@ function ownCells({ case: row, threads, ours }: Result, machine: Machine): strin
     gflops === undefined ? "" : gflops.toFixed(1),
     gflops === undefined ? "" : percent(gflops / peakOf(machine, threads)),
     rate === undefined ? "" : rate.toFixed(1),
-    rate === undefined || limit === undefined ? "" : percent(rate / limit),
+    share === undefined ? "" : percent(share),
   ];
 }
 

@@ -237,6 +237,9 @@ export interface Reply {
 /** Passes of the bandwidth probe; what they do stands in native/call.h. */
 export type Sweep = "read" | "copy" | "triad" | "update";
 
+/** Bytes of passes one after the other, each like a probe. */
+export type Traffic = Readonly<Partial<Record<Sweep, number>>>;
+
 /** What our own probes measure. */
 export interface ProbedMachine {
   readonly cpu: string;
@@ -277,6 +280,6 @@ export interface Case {
   readonly threads?: readonly number[];
   /** Floating-point operations per unit. */
   readonly flops?: number;
-  /** Where memory is the limit: bytes that one unit must move at least, and the probe that moves alike. */
-  readonly traffic?: { readonly bytes: number; readonly like: Sweep };
+  /** Where memory is the limit: bytes that one unit must move at least, by the probe that moves alike. */
+  readonly traffic?: Traffic;
 }

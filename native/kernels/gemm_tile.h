@@ -167,22 +167,6 @@ LW_INLINE void packTransposed(const float* a, int64_t lda, int64_t kc, const Str
   }
 }
 
-// Copies rows of a transposed A (element (i, k) at a[k·lda + i]) as rows of kc floats, `stride` apart.
-LW_INLINE void transposeRows(const float* a, int64_t lda, int64_t kc, int64_t rows, float* dst,
-                             int64_t stride) {
-  int64_t i = 0;
-  for (; i + 4 <= rows; i += 4) {
-    int64_t k = 0;
-    for (; k + W <= kc; k += W) transpose4(a + k * lda + i, lda, dst + i * stride + k, stride);
-    for (; k < kc; k++) {
-      for (int64_t t = i; t < i + 4; t++) dst[t * stride + k] = a[k * lda + t];
-    }
-  }
-  for (; i < rows; i++) {
-    for (int64_t k = 0; k < kc; k++) dst[i * stride + k] = a[k * lda + i];
-  }
-}
-
 // Copies mr rows of A (element (i, k) at a[i·lda + k]) close together: rows that lie whole pages apart
 // share L1 sets and need a TLB entry each.
 LW_INLINE void packStrip(const float* a, int64_t lda, int64_t kc, int64_t mr, float* dst) {
@@ -197,8 +181,11 @@ LW_INLINE void packStrip(const float* a, int64_t lda, int64_t kc, int64_t mr, fl
 constexpr int64_t kGroup = 4;
 
 // Packs kc×n of B (row k, column j at b[k·ldb + j]) into panels of kColumns: panel p holds rows of
-// kColumns floats, zero-padded.
-LW_INLINE void packRows(const float* b, int64_t ldb, int64_t kc, int64_t n, float* dst) {
+// kColumns floats, zero-padded. With CHECK it says whether all are numbers: 0 times them adds up to 0 then.
+template <bool CHECK = false>
+LW_INLINE bool packRows(const float* b, int64_t ldb, int64_t kc, int64_t n, float* dst) {
+  VF zeros[kGroup];
+  for (VF& sum : zeros) sum = zero();
   int64_t j = 0;
   for (; j + kGroup * kColumns <= n; j += kGroup * kColumns, dst += kGroup * kc * kColumns) {
     const float* src = b + j;
@@ -208,7 +195,9 @@ LW_INLINE void packRows(const float* b, int64_t ldb, int64_t kc, int64_t n, floa
       for (int64_t p = 0; p < kGroup; p++) {
 #pragma GCC unroll 2
         for (int v = 0; v < kVectors; v++) {
-          store(d + p * kc * kColumns + v * W, load(src + p * kColumns + v * W));
+          const VF x = load(src + p * kColumns + v * W);
+          if constexpr (CHECK) zeros[p] = fma(x, zero(), zeros[p]);
+          store(d + p * kc * kColumns + v * W, x);
         }
       }
     }
@@ -220,12 +209,15 @@ LW_INLINE void packRows(const float* b, int64_t ldb, int64_t kc, int64_t n, floa
 #pragma GCC unroll 2
       for (int v = 0; v < kVectors; v++) {
         const int64_t rest = n - j - v * W;
-        store(d + v * W, rest >= W  ? load(src + v * W)
-                         : rest > 0 ? loadPartial(src + v * W, rest)
-                                    : zero());
+        const VF x = rest >= W ? load(src + v * W) : rest > 0 ? loadPartial(src + v * W, rest) : zero();
+        if constexpr (CHECK) zeros[v] = fma(x, zero(), zeros[v]);
+        store(d + v * W, x);
       }
     }
   }
+  if constexpr (!CHECK) return true;
+  for (int64_t p = 1; p < kGroup; p++) zeros[0] = zeros[0] + zeros[p];
+  return !anyLane((VI)(zeros[0] != zero()));
 }
 
 // The same for a transposed B (row k, column j at b[j·ldb + k]).

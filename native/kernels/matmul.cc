@@ -206,26 +206,26 @@ struct KBlock {
   bool add;            // C += A·B rather than C = A·B
 };
 
-// Packs all of a block of B, and says whether it holds numbers only: a few panels at a time, which are looked
-// at while they are in L2.
-LW_INLINE bool packAll(const Shape& s, const KBlock& k, int64_t cols, float* to) {
-  bool finite = true;
-  for (int64_t j = 0; j < cols; j += kGroup * kColumns, to += kGroup * kColumns * k.length) {
-    const int64_t n = minOf(kGroup * kColumns, cols - j);
-    if (s.tb) packColumns(k.b + j * s.ldb(), s.ldb(), k.length, n, to);
-    else packRows(k.b + j, s.ldb(), k.length, n, to);
-    finite = finite && allFinite(to, ceilDiv(n, kColumns) * kColumns * k.length);
+// Whether a packed panel, which is still in L1, holds numbers only.
+LW_INLINE bool allFinite(const float* panel, int64_t kc) {
+  VF zeros[kVectors];
+  for (VF& sum : zeros) sum = zero();
+  for (int64_t k = 0; k < kc; k++) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; v++) zeros[v] = fma(load(panel + k * kColumns + v * W), zero(), zeros[v]);
   }
-  return finite;
+  return !anyLane((VI)(zeros[0] + zeros[1] != zero()));
 }
 
-// Lists rows [i0, i0 + rows) of a block of A; false if there are too many terms.
-LW_INLINE bool listRows(const Shape& s, const KBlock& k, int64_t i0, int64_t rows, float* transposed,
-                        ZeroLists& lists) {
-  const int64_t lda = s.lda(), kc = k.length, stride = packedStride(kc);
-  if (!s.ta) return lists.list(k.a + i0 * lda, lda, rows, kc);
-  transposeRows(k.a + i0, lda, kc, rows, transposed, stride);
-  return lists.list(transposed, stride, rows, kc);
+// Packs all of a block of B, and says whether it holds numbers only: 0 times anything else is no zero.
+LW_INLINE bool packAll(const Shape& s, const KBlock& k, int64_t cols, float* to) {
+  if (!s.tb) return packRows<true>(k.b, s.ldb(), k.length, cols, to);
+  bool finite = true;
+  for (int64_t j = 0; j < cols; j += kColumns, to += kColumns * k.length) {
+    packColumns(k.b + j * s.ldb(), s.ldb(), k.length, minOf(kColumns, cols - j), to);
+    finite &= allFinite(to, k.length);
+  }
+  return finite;
 }
 
 // C (rows×cols at c) = or += A·B over one block of k. `done(row, rows)` is called for rows that are
@@ -254,7 +254,7 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
     float* const ci = reuseC ? c : c + i0 * ldc;
     if (lists) {
       ZeroLists terms(packed.lists);
-      lists = listRows(s, k, i0, mc, packed.a, terms);
+      lists = s.ta ? terms.listTransposed(k.a + i0, lda, mc, kc) : terms.list(k.a + i0 * lda, lda, mc, kc);
       if (lists) {
         multiplyLists(terms, mc, cols, kc, packed.b, ci, ldc, k.add,
                       [&](int64_t i, int64_t n, int64_t j, int64_t width) { soon(i0 + i, n, j, width); });

@@ -261,19 +261,22 @@ TEST_P(GemmTest, KeepsWhatZeroTimesInfinityIs) {
   Random random(6);
   for (float special : {INFINITY, -INFINITY, NAN}) {
     for (int form = 0; form < 4; form++) {
-      const Shape s{1, 40, 150, 400, (form & 1) != 0, (form & 2) != 0};
-      Case c(s, random);
-      for (float& value : c.a) value = random.chance(0.2) ? value : 0.0f;
-      const int64_t k = 399, j = 149;
-      c.b[(size_t)(s.tb ? j * s.k + k : k * s.n + j)] = special;
-      c.bindings = {bytesOf(c.a), bytesOf(c.b)};
-      c.builder.call(k_gemm, {c.A, c.B}, {c.output()}, s.ints());
-      const Bytes got = run(c.builder, c.bindings)[2];
-      const float* const values = reinterpret_cast<const float*>(got.data());
-      for (int64_t i = 0; i < s.m; i++) {
-        const float a = c.a[(size_t)(s.ta ? k * s.m + i : i * s.k + k)];
-        ASSERT_EQ(std::isnan(values[i * s.n + j]), a == 0 || std::isnan(special)) << "row " << i;
-        ASSERT_TRUE(std::isfinite(values[i * s.n + j - 1])) << "row " << i;
+      // Inside groups of panels, in panels beside them, and in a part of one.
+      for (const auto& [k, j] :
+           std::vector<std::pair<int64_t, int64_t>>{{399, 149}, {0, 1}, {200, 62}, {301, 140}}) {
+        const Shape s{1, 40, 150, 400, (form & 1) != 0, (form & 2) != 0};
+        Case c(s, random);
+        for (float& value : c.a) value = random.chance(0.2) ? value : 0.0f;
+        c.b[(size_t)(s.tb ? j * s.k + k : k * s.n + j)] = special;
+        c.bindings = {bytesOf(c.a), bytesOf(c.b)};
+        c.builder.call(k_gemm, {c.A, c.B}, {c.output()}, s.ints());
+        const Bytes got = run(c.builder, c.bindings)[2];
+        const float* const values = reinterpret_cast<const float*>(got.data());
+        for (int64_t i = 0; i < s.m; i++) {
+          const float a = c.a[(size_t)(s.ta ? k * s.m + i : i * s.k + k)];
+          ASSERT_EQ(std::isnan(values[i * s.n + j]), a == 0 || std::isnan(special)) << "row " << i;
+          ASSERT_TRUE(std::isfinite(values[i * s.n + j - 1])) << "row " << i;
+        }
       }
     }
   }
