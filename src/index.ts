@@ -40,15 +40,15 @@ export {
   type Misclassified,
   misclassified,
 } from "./models/inspection.js";
-export { Model, model } from "./models/model.js";
-export { Perceptron, perceptron } from "./models/perceptron.js";
 export {
   type CustomObjects,
   type LoadOptions,
   loadModel,
   modelFromJSON,
-  type SaveOptions,
-} from "./models/saving.js";
+} from "./models/loading.js";
+export { Model, model } from "./models/model.js";
+export { Perceptron, perceptron } from "./models/perceptron.js";
+export type { SaveOptions } from "./models/saving.js";
 export { Sequential, sequential } from "./models/sequential.js";
 export type { ModelServer, ServerOptions, ServerStats } from "./models/server.js";
 export { type BatchShape, input, Network, SymbolicTensor } from "./network/network.js";

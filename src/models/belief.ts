@@ -43,7 +43,8 @@ import {
   planContrast,
 } from "./contrast.js";
 import { hiddenInput, visibleInput } from "./energy.js";
-import { readWeights, writeWeights } from "./saving.js";
+import { readWeights } from "./loading.js";
+import { writeWeights } from "./saving.js";
 import type { Sequential } from "./sequential.js";
 import { type LayerOfStack, stackOf } from "./stack.js";
 import { perGroup, unitKind } from "./units.js";

@@ -34,7 +34,8 @@ import {
 } from "../training/stream.js";
 import { Trainer } from "../training/trainer.js";
 import { warnOfLogits } from "./advice.js";
-import { readWeights, type SaveOptions, saveModel, writeWeights } from "./saving.js";
+import { readWeights } from "./loading.js";
+import { type SaveOptions, saveModel, writeWeights } from "./saving.js";
 import { ModelServer, type ServerOptions } from "./server.js";
 
 /** What a model gives: a tensor, or an array of them where it has several outputs. */
