@@ -233,7 +233,7 @@ export {
 } from "./tensor/tensor.js";
 export { Variable, variable } from "./tensor/variable.js";
 export type { Padding } from "./tensor/window.js";
-export type { CallbackHooks, History, Logs, PredictLogs } from "./training/callbacks.js";
+export type { CallbackHooks, History, Logs, PredictLogs } from "./training/callback.js";
 export type { DataLike } from "./training/data.js";
 export type { CompileOptions } from "./training/objective.js";
 export type {

@@ -22,7 +22,7 @@ import { drawSeed } from "../tensor/random.js";
 import type { Shape } from "../tensor/shape.js";
 import { leaf, type Tensor, type TensorLike } from "../tensor/tensor.js";
 import { readTogether, type Variable } from "../tensor/variable.js";
-import type { CallbackHooks, CallbackModel, History, Logs } from "../training/callbacks.js";
+import type { CallbackHooks, CallbackModel, History, Logs } from "../training/callback.js";
 import { type DataLike, type Samples, sliceSamples } from "../training/data.js";
 import { Objective } from "../training/objective.js";
 import { type PredictOptions, Predictor } from "../training/predictor.js";

@@ -14,7 +14,7 @@ import type { Metric, MetricDirection } from "../nn/metrics/metric.js";
 import type { JsonObject } from "../nn/options.js";
 import type { Optimizer } from "../optimizers/optimizer.js";
 import { Tensor } from "../tensor/tensor.js";
-import type { CallbackModel, History, Logs } from "../training/callbacks.js";
+import type { CallbackModel, History, Logs } from "../training/callback.js";
 import { type DataLike, isRecord, type SampleWeights } from "../training/data.js";
 import { type CompileOptions, Objective } from "../training/objective.js";
 import type {

@@ -10,13 +10,8 @@ import { drawSeed } from "../tensor/random.js";
 import { sizeOf } from "../tensor/shape.js";
 import { zerosLeaf } from "../tensor/tensor.js";
 import { Variable } from "../tensor/variable.js";
-import {
-  CallbackList,
-  type CallbackModel,
-  History,
-  type Logs,
-  TerminateOnNaN,
-} from "./callbacks.js";
+import { CallbackList, type CallbackModel, History, type Logs } from "./callback.js";
+import { TerminateOnNaN } from "./callbacks.js";
 import {
   type Data,
   type DataLike,
