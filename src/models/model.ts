@@ -25,7 +25,6 @@ import type {
   TrainOnBatchOptions,
 } from "../training/options.js";
 import { type PredictOptions, Predictor } from "../training/predictor.js";
-import type { TrainableNetwork } from "../training/step.js";
 import {
   BatchStream,
   isDataset,
@@ -36,7 +35,7 @@ import { Trainer } from "../training/trainer.js";
 import { warnOfLogits } from "./advice.js";
 import { readWeights } from "./loading.js";
 import { type SaveOptions, saveModel, writeWeights } from "./saving.js";
-import { ModelServer, type ServerOptions } from "./server.js";
+import { ModelServer, type ServedNetwork, type ServerOptions } from "./server.js";
 
 /** What a model gives: a tensor, or an array of them where it has several outputs. */
 export type ModelOutput = Tensor | Tensor[];
@@ -61,6 +60,11 @@ export class Model<O extends ModelOutput = Tensor> extends Network<O> implements
 
   /** Makes the layers fit for data, where their input shape is not known yet. */
   protected prepareFor(_x: DataLike): void {}
+
+  /** @internal To be called before the wiring changes, which it must not while the model is in use. */
+  protected checkIdle(where: string): void {
+    this.#trainer?.checkIdle(`${where} of ${this.where}`);
+  }
 
   /** @internal To be called when the wiring changes: what was compiled no longer holds. */
   protected rewired(): void {
@@ -363,13 +367,20 @@ function slotsOf(symbols: readonly SymbolicTensor[]) {
 }
 
 /** A model as training sees it. */
-class ModelNetwork implements TrainableNetwork {
+class ModelNetwork implements ServedNetwork {
   readonly inputSlots;
   readonly outputSlots;
+  readonly #output: SymbolicTensor | undefined;
 
   constructor(readonly model: Network<ModelOutput>) {
     this.inputSlots = slotsOf(model.inputs);
     this.outputSlots = slotsOf(model.outputs);
+    this.#output = model.outputs[0];
+  }
+
+  /** False once layers were added or taken off: each wiring has outputs of its own. */
+  get isCurrent(): boolean {
+    return this.model.built && this.model.outputs[0] === this.#output;
   }
 
   get name(): string {

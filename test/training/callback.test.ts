@@ -1,9 +1,13 @@
 /** Hooks of callbacks: which are called when, and what they are told. */
 import { beforeEach, describe, expect, test } from "vitest";
+import { setBackend } from "../../src/backend/select.js";
+import { fromArrays } from "../../src/data/arrays.js";
 import { setRandomSeed } from "../../src/tensor/random.js";
+import { tensor } from "../../src/tensor/tensor.js";
 import { Callback, type CallbackHooks, type Logs } from "../../src/training/callback.js";
 import { history, lambdaCallback } from "../../src/training/callbacks.js";
-import { blobNetwork, blobs } from "../models/helpers.js";
+import { expectClose } from "../helpers/allClose.js";
+import { backends, blobNetwork, blobs, defaultBackend } from "../models/helpers.js";
 
 beforeEach(() => setRandomSeed(1));
 
@@ -195,5 +199,115 @@ describe("hooks", () => {
     expect(() => lambdaCallback({ onEpochFinish() {} } as never)).toThrow(/onEpochFinish/);
     const hooks = { onEpochEnd() {} };
     expect(lambdaCallback(hooks)).toBe(hooks);
+  });
+});
+
+describe("measuring between epochs", () => {
+  const held = blobs(30, 5);
+  const fitted = async (callbacks: CallbackHooks | undefined, model = compiled()) => {
+    setRandomSeed(2);
+    const { history } = await model.fit(data.x, data.y, {
+      epochs: 3,
+      batchSize: 16,
+      seed: 1,
+      validationSplit: 0.25,
+      verbose: 0,
+      ...(callbacks ? { callbacks } : {}),
+    });
+    return { history, weights: model.getWeights().map((w) => [...w.dataSync()]) };
+  };
+
+  test.each(backends)(
+    "evaluate gives what it gives afterwards, and training is the same (%s)",
+    async (backend) => {
+      setBackend(backend);
+      setRandomSeed(3);
+      const initial = compiled().getWeights();
+      const fresh = () => {
+        const model = compiled();
+        model.setWeights(initial);
+        return model;
+      };
+      const want = await fitted(undefined, fresh());
+      const model = fresh();
+      const seen: Logs[] = [];
+      const measure = async (): Promise<void> => {
+        seen.push(await model.evaluate(held.x, held.y, { batchSize: 8 }));
+        await model.testOnBatch(held.x, held.y);
+        const set = fromArrays([tensor(held.x, [30, 2]), held.y]).batch(7);
+        expectClose(Object.values(await model.evaluate(set)), Object.values(seen.at(-1)!), {
+          rtol: 1e-5,
+        });
+      };
+      const got = await fitted(
+        { onTrainBegin: measure, onEpochBegin: measure, onEpochEnd: measure, onTrainEnd: measure },
+        model,
+      );
+      expect(got).toEqual(want);
+      expect(seen.length).toBe(8);
+      expect(seen.at(-1)).toEqual(await model.evaluate(held.x, held.y, { batchSize: 8 }));
+      expect(seen[1]).not.toEqual(seen[2]);
+      defaultBackend();
+    },
+  );
+
+  test("training waits for an evaluation that the callback did not wait for", async () => {
+    const measured = async (waits: boolean) => {
+      setRandomSeed(4);
+      const model = compiled();
+      const results: Promise<Logs>[] = [];
+      const onEpochEnd = async (): Promise<void> => {
+        results.push(model.evaluate(held.x, held.y, { batchSize: 1 }));
+        if (waits) await results.at(-1);
+      };
+      return { ...(await fitted({ onEpochEnd }, model)), results: await Promise.all(results) };
+    };
+    expect(await measured(false)).toEqual(await measured(true));
+  });
+
+  test("two at once are one too many", async () => {
+    const model = compiled();
+    const two = fitted(
+      {
+        onEpochEnd: async () => {
+          await Promise.all([model.evaluate(held.x, held.y), model.evaluate(held.x, held.y)]);
+        },
+      },
+      model,
+    );
+    await expect(two).rejects.toThrow(
+      "evaluate(): evaluate() of this model is still running; call it when that has ended",
+    );
+    // What the other one of them did is done with, too.
+    await model.evaluate(held.x, held.y);
+  });
+
+  test("elsewhere in training the error names what can be done", async () => {
+    const model = compiled();
+    const x = data.x;
+    const tries: Record<string, CallbackHooks> = {
+      onTrainBatchEnd: { onTrainBatchEnd: async () => void (await model.evaluate(x, data.y)) },
+      onTestEnd: { onTestEnd: async () => void (await model.testOnBatch(x, data.y)) },
+      trainOnBatch: { onEpochEnd: async () => void (await model.trainOnBatch(x, data.y)) },
+      fit: { onEpochEnd: async () => void (await model.fit(x, data.y)) },
+      compile: { onEpochEnd: () => model.compile({ optimizer: "sgd", loss: "mse" }) },
+    };
+    const messages: Record<string, string> = {};
+    for (const [name, callbacks] of Object.entries(tries)) {
+      messages[name] = await fitted(callbacks, model).then(
+        () => "no error",
+        (error: unknown) => String(error),
+      );
+    }
+    expect(messages).toMatchInlineSnapshot(`
+      {
+        "compile": "StateError: compile(): fit() of this model is still running; call it when that has ended",
+        "fit": "StateError: fit(): fit() of this model is still running; call it when that has ended",
+        "onTestEnd": "StateError: testOnBatch(): fit() of this model is still running; call it when that has ended, or in onEpochBegin or onEpochEnd of a callback",
+        "onTrainBatchEnd": "StateError: evaluate(): fit() of this model is still running; call it when that has ended, or in onEpochBegin or onEpochEnd of a callback",
+        "trainOnBatch": "StateError: trainOnBatch(): fit() of this model is still running; call it when that has ended",
+      }
+    `);
+    await fitted(undefined, model);
   });
 });
