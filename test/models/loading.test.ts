@@ -94,7 +94,7 @@ describe("files that don't fit", () => {
         "metadata: it is not valid JSON",
         "metadata: expected a model's className and config, got 3",
         "it was written in version 99 of the model format; this is version 1",
-        "dense layer "net": unknown option \`layers\`; the options are units, activation, useBias, kernelInitializer, biasInitializer, kernelRegularizer, biasRegularizer, kernelConstraint, biasConstraint, name, trainable, inputShape, batchInputShape, inputDType, activityRegularizer",
+        "dense layer "net": unknown option \`layers\`; the options are units, activation, useBias, kernelInitializer, kernelRegularizer, kernelConstraint, biasInitializer, biasRegularizer, biasConstraint, name, trainable, inputShape, batchInputShape, inputDType, activityRegularizer",
         "deserializeLayer(): expected the className of a known layer, got "Sequentiel"; did you mean "Sequential"? a class of your own must be entered first: registerLayer(Sequentiel)",
         "configuration of a sequential model: expected \`name\` and \`layers\`",
         "compile() of model "net": there is no loss named "mze"; did you mean "mse"?",
