@@ -442,6 +442,10 @@ export function model(
   if (typeof options !== "object" || options === null) {
     throw new ArgumentError(expected("model()", "{ inputs, outputs }", show(options)));
   }
+  for (const side of ["inputs", "outputs"] as const) {
+    if (options[side] !== undefined) continue;
+    throw new ArgumentError(expected("model()", "{ inputs, outputs }", `no \`${side}\``));
+  }
   // Which of the two it is follows from the overloads.
   return new Model(options) as Model<Tensor>;
 }

@@ -127,15 +127,22 @@ function overrides(callback: CallbackHooks, hook: keyof CallbackHooks): boolean 
   return callback[hook] !== undefined && callback[hook] !== Callback.prototype[hook];
 }
 
-/** Throws for a member that looks like a hook and is none: it would never be called. */
-function checkHooks(where: string, callback: object): void {
+/** Throws for a member that looks like a hook and is none, which would never be called, or is no function. */
+export function checkHooks(where: string, callback: object): void {
   for (
     let level = callback;
     level && level !== Object.prototype && level !== Callback.prototype;
     level = Object.getPrototypeOf(level)
   ) {
     for (const name of Object.getOwnPropertyNames(level)) {
-      if (!/^on[A-Z]/.test(name) || hookNames.includes(name as keyof CallbackHooks)) continue;
+      if (!/^on[A-Z]/.test(name)) continue;
+      if (hookNames.includes(name as keyof CallbackHooks)) {
+        const hook: unknown = (callback as CallbackHooks)[name as keyof CallbackHooks];
+        if (hook === undefined || typeof hook === "function") continue;
+        throw new ArgumentError(
+          expected(where, `the hook \`${name}\` to be a function`, show(hook)),
+        );
+      }
       const near = nearest(name, hookNames);
       throw new ArgumentError(
         `${where}: callbacks have no hook ${show(name)}; ${

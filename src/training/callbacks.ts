@@ -2,25 +2,42 @@
  * The callbacks that are ready made, by Keras' names and options. What a callback is stands in `callback.ts`.
  */
 import { appendFile, stat, writeFile } from "node:fs/promises";
-import {
-  ArgumentError,
-  checkChoice,
-  checkInteger,
-  checkKeys,
-  checkNumber,
-  expected,
-  show,
-} from "../errors.js";
+import { ArgumentError, checkKeys, checkNumber, expected, show } from "../errors.js";
 import type { MetricDirection } from "../nn/metrics/metric.js";
+import {
+  boolean,
+  type ConfigOf,
+  choice,
+  integer,
+  nullable,
+  number,
+  type OptionsOf,
+  parseOptions,
+  plain,
+} from "../nn/options.js";
 import type { Tensor } from "../tensor/tensor.js";
 import {
   Callback,
   type CallbackHooks,
   type CallbackModel,
+  checkHooks,
   History,
   hookNames,
   type Logs,
 } from "./callback.js";
+
+/** A text that is not empty. */
+const text = plain<string>((where, option, given) => {
+  if (typeof given === "string" && given !== "") return given;
+  throw new ArgumentError(expected(where, `\`${option}\` to be a text`, show(given)));
+});
+
+/** Whether a callback says what it does. */
+const verbosity = () =>
+  plain<0 | 1>((where, option, given) => {
+    if (given === 0 || given === 1) return given;
+    throw new ArgumentError(expected(where, `\`${option}\` to be 0 or 1`, show(given)));
+  })(0);
 
 /* ---- choosing by a monitored value --------------------------------------------------------------- */
 
@@ -39,7 +56,6 @@ class Monitor {
     mode: MonitorMode,
     minDelta: number,
   ) {
-    checkChoice(where, "mode", mode, ["auto", "min", "max"]);
     this.#minDelta = minDelta;
     if (mode !== "auto") this.#direction = mode === "max" ? "up" : "down";
   }
@@ -75,50 +91,46 @@ class Monitor {
   }
 }
 
-export interface EarlyStoppingOptions {
+/** What callbacks that watch a value have in common; it is `val_loss` by default. */
+const monitorOptions = {
   /** Name of the value to watch; `val_loss` by default. */
-  monitor?: string;
+  monitor: text("val_loss"),
+  /** Which values are better. */
+  mode: choice(["auto", "min", "max"], "auto"),
+  /** 1 prints what is done. */
+  verbose: verbosity(),
+};
+
+const earlyStoppingOptions = {
+  ...monitorOptions,
   /** Smallest change that counts as an improvement. */
-  minDelta?: number;
+  minDelta: number({}, 0),
   /** Epochs without improvement after which training stops. */
-  patience?: number;
-  mode?: MonitorMode;
+  patience: integer({ min: 0 }, 0),
   /** A value that must be reached. */
-  baseline?: number | null;
+  baseline: nullable(number()),
   /** Whether to end with the weights of the best epoch. */
-  restoreBestWeights?: boolean;
-  startFromEpoch?: number;
-  verbose?: 0 | 1;
-}
+  restoreBestWeights: boolean(false),
+  /** The first epoch that is watched. */
+  startFromEpoch: integer({ min: 0 }, 0),
+};
+
+/** Options of {@link earlyStopping}. */
+export type EarlyStoppingOptions = OptionsOf<typeof earlyStoppingOptions>;
 
 /** Stops training when a value no longer improves. */
 export class EarlyStopping extends Callback {
   /** Epoch after which training was stopped; 0 if it was not. */
   stoppedEpoch = 0;
   bestEpoch = 0;
-  readonly #options: Required<EarlyStoppingOptions>;
+  readonly #options: ConfigOf<typeof earlyStoppingOptions>;
   #monitor!: Monitor;
   #wait = 0;
   #weights: Tensor[] | null = null;
 
   constructor(options: EarlyStoppingOptions = {}) {
     super();
-    const where = "callback earlyStopping";
-    const defaults: Required<EarlyStoppingOptions> = {
-      monitor: "val_loss",
-      minDelta: 0,
-      patience: 0,
-      mode: "auto",
-      baseline: null,
-      restoreBestWeights: false,
-      startFromEpoch: 0,
-      verbose: 0,
-    };
-    checkKeys(where, options, Object.keys(defaults));
-    this.#options = { ...defaults, ...options };
-    checkInteger(where, "patience", this.#options.patience, 0);
-    checkInteger(where, "startFromEpoch", this.#options.startFromEpoch, 0);
-    checkNumber(where, "minDelta", this.#options.minDelta);
+    this.#options = parseOptions("callback earlyStopping", earlyStoppingOptions, options);
     this.#monitor = this.#newMonitor();
   }
 
@@ -172,23 +184,26 @@ export class EarlyStopping extends Callback {
   }
 }
 
-export interface ReduceLROnPlateauOptions {
-  monitor?: string;
+const plateauOptions = {
+  ...monitorOptions,
   /** The learning rate is multiplied by it. */
-  factor?: number;
-  patience?: number;
-  mode?: MonitorMode;
-  minDelta?: number;
+  factor: number({ min: 0, max: 1 }, 0.1),
+  /** Epochs without improvement after which the rate is lowered. */
+  patience: integer({ min: 0 }, 10),
+  /** Smallest change that counts as an improvement. */
+  minDelta: number({ min: 0 }, 1e-4),
   /** Epochs to wait after a reduction before watching again. */
-  cooldown?: number;
+  cooldown: integer({ min: 0 }, 0),
   /** Smallest learning rate. */
-  minLr?: number;
-  verbose?: 0 | 1;
-}
+  minLr: number({ min: 0 }, 0),
+};
+
+/** Options of {@link reduceLROnPlateau}. */
+export type ReduceLROnPlateauOptions = OptionsOf<typeof plateauOptions>;
 
 /** Lowers the learning rate when a value no longer improves. */
 export class ReduceLROnPlateau extends Callback {
-  readonly #options: Required<ReduceLROnPlateauOptions>;
+  readonly #options: ConfigOf<typeof plateauOptions>;
   #monitor!: Monitor;
   #wait = 0;
   #cooldown = 0;
@@ -196,26 +211,10 @@ export class ReduceLROnPlateau extends Callback {
   constructor(options: ReduceLROnPlateauOptions = {}) {
     super();
     const where = "callback reduceLROnPlateau";
-    const defaults: Required<ReduceLROnPlateauOptions> = {
-      monitor: "val_loss",
-      factor: 0.1,
-      patience: 10,
-      mode: "auto",
-      minDelta: 1e-4,
-      cooldown: 0,
-      minLr: 0,
-      verbose: 0,
-    };
-    checkKeys(where, options, Object.keys(defaults));
-    this.#options = { ...defaults, ...options };
-    checkNumber(where, "factor", this.#options.factor, 0, 1);
+    this.#options = parseOptions(where, plateauOptions, options);
     if (this.#options.factor === 1) {
       throw new ArgumentError(expected(where, "`factor` below 1", this.#options.factor));
     }
-    checkInteger(where, "patience", this.#options.patience, 0);
-    checkInteger(where, "cooldown", this.#options.cooldown, 0);
-    checkNumber(where, "minDelta", this.#options.minDelta, 0);
-    checkNumber(where, "minLr", this.#options.minLr, 0);
     this.#reset();
   }
 
@@ -288,6 +287,22 @@ export class LearningRateScheduler extends Callback {
  */
 export class TerminateOnNaN extends Callback {}
 
+const csvOptions = {
+  /** What stands between two values. */
+  separator: text(","),
+  /** Whether to go on with a file that is there; else it begins anew. */
+  append: boolean(false),
+};
+
+/** Options of {@link csvLogger}. */
+export type CsvLoggerOptions = OptionsOf<typeof csvOptions>;
+
+/** Throws unless `path` is a path. */
+function checkPath(where: string, path: unknown): void {
+  if (typeof path === "string" && path !== "") return;
+  throw new ArgumentError(expected(where, "the path of a file", show(path)));
+}
+
 /** Appends a line per epoch to a CSV file. */
 export class CsvLogger extends Callback {
   readonly #path: string;
@@ -295,14 +310,11 @@ export class CsvLogger extends Callback {
   readonly #append: boolean;
   #keys: string[] | null = null;
 
-  constructor(
-    path: string,
-    { separator = ",", append = false }: { separator?: string; append?: boolean } = {},
-  ) {
+  constructor(path: string, options: CsvLoggerOptions = {}) {
     super();
-    if (typeof path !== "string" || path === "") {
-      throw new ArgumentError(expected("callback csvLogger", "the path of a file", show(path)));
-    }
+    const where = "callback csvLogger";
+    checkPath(where, path);
+    const { separator, append } = parseOptions(where, csvOptions, options);
     this.#path = path;
     this.#separator = separator;
     this.#append = append;
@@ -340,15 +352,18 @@ async function sizeOfFile(path: string): Promise<number> {
   );
 }
 
-export interface ModelCheckpointOptions {
-  monitor?: string;
-  saveBestOnly?: boolean;
-  saveWeightsOnly?: boolean;
-  mode?: MonitorMode;
+const checkpointOptions = {
+  ...monitorOptions,
+  /** Whether to save only where the value is better than before. */
+  saveBestOnly: boolean(false),
+  /** Whether to save the weights alone. */
+  saveWeightsOnly: boolean(false),
   /** Only a value better than this is saved, with `saveBestOnly`. */
-  initialValueThreshold?: number;
-  verbose?: 0 | 1;
-}
+  initialValueThreshold: nullable(number()),
+};
+
+/** Options of {@link modelCheckpoint}. */
+export type ModelCheckpointOptions = OptionsOf<typeof checkpointOptions>;
 
 /**
  * Saves the model after each epoch, or after each best one. `{epoch}` and names of values in the path
@@ -356,34 +371,22 @@ export interface ModelCheckpointOptions {
  */
 export class ModelCheckpoint extends Callback {
   readonly #path: string;
-  readonly #options: ModelCheckpointOptions;
+  readonly #options: ConfigOf<typeof checkpointOptions>;
   readonly #monitor: Monitor;
 
   constructor(path: string, options: ModelCheckpointOptions = {}) {
     super();
     const where = "callback modelCheckpoint";
-    if (typeof path !== "string" || path === "") {
-      throw new ArgumentError(expected(where, "the path of a file", show(path)));
-    }
-    checkKeys(where, options, [
-      "monitor",
-      "saveBestOnly",
-      "saveWeightsOnly",
-      "mode",
-      "initialValueThreshold",
-      "verbose",
-    ]);
+    checkPath(where, path);
     this.#path = path;
-    this.#options = options;
-    this.#monitor = new Monitor(where, options.monitor ?? "val_loss", options.mode ?? "auto", 0);
-    if (options.initialValueThreshold !== undefined) {
-      checkNumber(where, "initialValueThreshold", options.initialValueThreshold);
-      this.#monitor.best = options.initialValueThreshold;
-    }
+    this.#options = parseOptions(where, checkpointOptions, options);
+    const { monitor, mode, initialValueThreshold } = this.#options;
+    this.#monitor = new Monitor(where, monitor, mode, 0);
+    if (initialValueThreshold !== null) this.#monitor.best = initialValueThreshold;
   }
 
   override async onEpochEnd(epoch: number, logs: Logs = {}): Promise<void> {
-    const { saveBestOnly = false, saveWeightsOnly = false, verbose = 0 } = this.#options;
+    const { saveBestOnly, saveWeightsOnly, verbose } = this.#options;
     if (saveBestOnly) {
       const value = this.#monitor.read(logs, this.model);
       if (value === undefined || !this.#monitor.improves(value)) return;
@@ -424,7 +427,9 @@ export class SwapEmaWeights extends Callback {
 
 /** A callback of single hooks; the same as passing the object itself. */
 export function lambdaCallback(hooks: CallbackHooks): CallbackHooks {
-  checkKeys("callback lambdaCallback", hooks, [...hookNames, "setModel", "setParams"]);
+  const where = "callback lambdaCallback";
+  checkKeys(where, hooks, [...hookNames, "setModel", "setParams"]);
+  checkHooks(where, hooks);
   return hooks;
 }
 
@@ -443,10 +448,8 @@ export const learningRateScheduler = (
 export const reduceLROnPlateau = (options?: ReduceLROnPlateauOptions): ReduceLROnPlateau =>
   new ReduceLROnPlateau(options);
 /** Appends a line per epoch to a CSV file. */
-export const csvLogger = (
-  path: string,
-  options?: { separator?: string; append?: boolean },
-): CsvLogger => new CsvLogger(path, options);
+export const csvLogger = (path: string, options?: CsvLoggerOptions): CsvLogger =>
+  new CsvLogger(path, options);
 /** Saves the model after each epoch, or after each best one; `{epoch}` and names of values in the path are replaced. */
 export const modelCheckpoint = (path: string, options?: ModelCheckpointOptions): ModelCheckpoint =>
   new ModelCheckpoint(path, options);

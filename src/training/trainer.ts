@@ -504,6 +504,7 @@ export class Trainer {
   ): Promise<Logs> {
     const where = "testOnBatch()";
     const objective = this.#compiled(where);
+    checkKeys(where, options, ["sampleWeight"]);
     return this.#measuring(where, async () => {
       await settle(x, y, options.sampleWeight);
       const data = gatherData(where, this.#request(objective), x, y, options.sampleWeight);

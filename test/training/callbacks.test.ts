@@ -18,6 +18,7 @@ import {
   EarlyStopping,
   earlyStopping,
   history,
+  lambdaCallback,
   learningRateScheduler,
   modelCheckpoint,
   reduceLROnPlateau,
@@ -185,6 +186,43 @@ describe("early stopping", () => {
       /did you mean `restoreBestWeights`/,
     );
   });
+});
+
+test("options of the wrong kind are errors that name callback, option and value", () => {
+  const wrong = (x: unknown) => x as never;
+  const message = (f: () => unknown): string => {
+    try {
+      f();
+    } catch (error) {
+      return String(error);
+    }
+    return "no error";
+  };
+  expect([
+    message(() => earlyStopping({ monitor: wrong(3) })),
+    message(() => earlyStopping({ baseline: wrong("x") })),
+    message(() => earlyStopping({ restoreBestWeights: wrong("yes") })),
+    message(() => reduceLROnPlateau({ monitor: wrong(null) })),
+    message(() => reduceLROnPlateau({ verbose: wrong(2) })),
+    message(() => reduceLROnPlateau({ factor: Number.NaN })),
+    message(() => modelCheckpoint("a", { saveBestOnly: wrong(1) })),
+    message(() => csvLogger("a", wrong({ sep: ";" }))),
+    message(() => csvLogger("a", { separator: wrong(3) })),
+    message(() => lambdaCallback(wrong({ onEpochEnd: 3 }))),
+  ]).toMatchInlineSnapshot(`
+    [
+      "ArgumentError: callback earlyStopping: expected \`monitor\` to be a text, got 3",
+      "ArgumentError: callback earlyStopping: expected \`baseline\` to be a number, got "x"",
+      "ArgumentError: callback earlyStopping: expected \`restoreBestWeights\` to be true or false, got yes",
+      "ArgumentError: callback reduceLROnPlateau: expected \`monitor\` to be a text, got null",
+      "ArgumentError: callback reduceLROnPlateau: expected \`verbose\` to be 0 or 1, got 2",
+      "ArgumentError: callback reduceLROnPlateau: expected \`factor\` to be a number from 0 to 1, got NaN",
+      "ArgumentError: callback modelCheckpoint: expected \`saveBestOnly\` to be true or false, got 1",
+      "ArgumentError: callback csvLogger: unknown option \`sep\`; the options are separator, append",
+      "ArgumentError: callback csvLogger: expected \`separator\` to be a text, got 3",
+      "ArgumentError: callback lambdaCallback: expected the hook \`onEpochEnd\` to be a function, got 3",
+    ]
+  `);
 });
 
 describe("learning rates", () => {
