@@ -124,8 +124,12 @@ struct TilePlanner {
   std::string build();
 };
 
-// True if two tensors share memory within one Program.
+// True if two tensors share memory within one Program; program_overlap.cc.
 bool tensorsOverlap(const ProgramTensor& a, const ProgramTensor& b);
+
+// An empty string, or which operands of a call share memory that may not; program_overlap.cc.
+std::string checkOverlap(const Call& call, const EncodedTile* tile,
+                         const std::vector<ProgramTensor>& tensors);
 
 // Checks the attributes, dtypes and sizes of a call against its kernel; program_check.cc. `call` has
 // ids, ints, floats and types; `tile` is null without a tile program.

@@ -4,6 +4,7 @@
     "core_files": [
       "program.cc",
       "program_check.cc",
+      "program_overlap.cc",
       "tile_plan.cc",
       "executor.cc",
       "runner.cc",

@@ -40,15 +40,15 @@ export {
   type Misclassified,
   misclassified,
 } from "./models/inspection.js";
-export { Model, model } from "./models/model.js";
-export { Perceptron, perceptron } from "./models/perceptron.js";
 export {
   type CustomObjects,
   type LoadOptions,
   loadModel,
   modelFromJSON,
-  type SaveOptions,
-} from "./models/saving.js";
+} from "./models/loading.js";
+export { Model, model } from "./models/model.js";
+export { Perceptron, perceptron } from "./models/perceptron.js";
+export type { SaveOptions } from "./models/saving.js";
 export { Sequential, sequential } from "./models/sequential.js";
 export type { ModelServer, ServerOptions, ServerStats } from "./models/server.js";
 export { type BatchShape, input, Network, SymbolicTensor } from "./network/network.js";
@@ -233,7 +233,7 @@ export {
 } from "./tensor/tensor.js";
 export { Variable, variable } from "./tensor/variable.js";
 export type { Padding } from "./tensor/window.js";
-export type { CallbackHooks, History, Logs, PredictLogs } from "./training/callbacks.js";
+export type { CallbackHooks, History, Logs, PredictLogs } from "./training/callback.js";
 export type { DataLike } from "./training/data.js";
 export type { CompileOptions } from "./training/objective.js";
 export type {

@@ -22,6 +22,7 @@ export interface CustomGradResult {
 export function customGrad(
   f: (...xs: Tensor[]) => CustomGradResult,
 ): (...xs: TensorLike[]) => Tensor {
+  if (typeof f !== "function") throw new ArgumentError(expected("customGrad", "a function", f));
   return (...xs) => {
     const inputs = xs.map((x) => asTensor("customGrad", x));
     const result = f(...inputs);

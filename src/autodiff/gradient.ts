@@ -117,22 +117,25 @@ function withoutLiteral(x: Tensor): Tensor {
  * lw.grad((x) => x.square())(lw.scalar(3)).item(); // 6
  */
 export function grad(f: (x: Tensor) => Tensor): (x: TensorLike, dy?: Tensor) => Tensor {
-  return (x, dy) => valueAndGrad(f)(x, dy).grad;
+  const both = valueAndGrad(f);
+  return (x, dy) => both(x, dy).grad;
 }
 
 /** As {@link grad}, for a function of several tensors. */
 export function grads(
   f: (...xs: Tensor[]) => Tensor,
 ): (xs: readonly TensorLike[], dy?: Tensor) => Tensor[] {
-  return (xs, dy) => valueAndGrads(f)(xs, dy).grads;
+  const both = valueAndGrads(f);
+  return (xs, dy) => both(xs, dy).grads;
 }
 
 /** The function that computes f's value and gradient at x. */
 export function valueAndGrad(
   f: (x: Tensor) => Tensor,
 ): (x: TensorLike, dy?: Tensor) => { value: Tensor; grad: Tensor } {
+  const both = valueAndGrads(f);
   return (x, dy) => {
-    const { value, grads: all } = valueAndGrads(f)([x], dy);
+    const { value, grads: all } = both([x], dy);
     return { value, grad: all[0]! };
   };
 }

@@ -61,6 +61,13 @@ export function fromArrays(...arrays: readonly ArraysLike[]): Dataset<never> {
   if (arrays.length < 1 || arrays.length > 3) {
     throw new ArgumentError(expected(where, "x, y and sampleWeight", `${arrays.length} arguments`));
   }
+  const absent = arrays.findIndex((array) => array === undefined || array === null);
+  if (absent >= 0) {
+    const name = ["x", "y", "sampleWeight"][absent]!;
+    throw new ArgumentError(
+      expected(where, `\`${name}\` to be arrays or tensors`, show(arrays[absent])),
+    );
+  }
   const whole = arrays.length === 1 ? arrays[0]! : arrays;
   const plan = planOf(whole, "", arrays.length > 1);
   const fields: unknown[] = [];

@@ -9,14 +9,13 @@ import type { Tensor } from "../tensor/tensor.js";
 import type { Variable } from "../tensor/variable.js";
 import {
   axes,
-  constraint,
-  initializer,
   integer,
   knownSize,
   nullable,
   number,
   type OptionsOf,
-  regularizer,
+  weightFields,
+  weightOf,
 } from "./config.js";
 import { type InputSpec, Layer, type LayerOptions, maker } from "./layer.js";
 import type { BatchShape } from "./symbolic.js";
@@ -83,9 +82,7 @@ export class ELU extends Layer<typeof eluOptions> {
 export const elu = maker(ELU);
 
 const preluOptions = {
-  alphaInitializer: initializer("zeros"),
-  alphaRegularizer: regularizer(),
-  alphaConstraint: constraint(),
+  ...weightFields("alpha", "zeros"),
   /** Axes (from 1) along which one slope is shared: [1, 2] for one per channel of an image. */
   sharedAxes: nullable(axes()),
 };
@@ -114,11 +111,7 @@ export class PReLU extends Layer<typeof preluOptions> {
     const shape = inputShape
       .slice(1)
       .map((_, i) => (shared.includes(i + 1) ? 1 : knownSize(this.where, inputShape, i + 1)));
-    this.#alpha = this.addWeight("alpha", shape, {
-      initializer: o.alphaInitializer,
-      regularizer: o.alphaRegularizer,
-      constraint: o.alphaConstraint,
-    });
+    this.#alpha = this.addWeight("alpha", shape, weightOf(o, "alpha"));
     this.inputSpec = {
       rank: inputShape.length,
       axes: Object.fromEntries(shape.flatMap((d, i) => (d === 1 ? [] : [[i + 1, d]]))),

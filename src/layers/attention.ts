@@ -12,15 +12,14 @@ import type { Tensor } from "../tensor/tensor.js";
 import type { Variable } from "../tensor/variable.js";
 import {
   boolean,
-  constraint,
-  initializer,
   integer,
   knownSize,
   nullable,
   number,
   type OptionsOf,
-  regularizer,
   seed,
+  weightFields,
+  weightOf,
 } from "./config.js";
 import { rotate } from "./embedding.js";
 import {
@@ -54,12 +53,8 @@ const attentionOptions = {
   rotary: boolean(false),
   /** Whether the attention weights [batch, heads, queries, keys] are a second output. */
   returnAttentionScores: boolean(false),
-  kernelInitializer: initializer("glorotUniform"),
-  biasInitializer: initializer("zeros"),
-  kernelRegularizer: regularizer(),
-  biasRegularizer: regularizer(),
-  kernelConstraint: constraint(),
-  biasConstraint: constraint(),
+  ...weightFields("kernel", "glorotUniform"),
+  ...weightFields("bias", "zeros"),
   /** Fixes what is dropped, independently of the model's seed. */
   seed: seed(),
 };
@@ -133,18 +128,8 @@ export class MultiHeadAttention<O extends Tensor | Tensor[] = Tensor> extends La
   #project(name: string, inputs: number, outputs: number): Projection {
     const o = this.config;
     return {
-      kernel: this.addWeight(`${name}Kernel`, [inputs, outputs], {
-        initializer: o.kernelInitializer,
-        regularizer: o.kernelRegularizer,
-        constraint: o.kernelConstraint,
-      }),
-      bias: o.useBias
-        ? this.addWeight(`${name}Bias`, [outputs], {
-            initializer: o.biasInitializer,
-            regularizer: o.biasRegularizer,
-            constraint: o.biasConstraint,
-          })
-        : null,
+      kernel: this.addWeight(`${name}Kernel`, [inputs, outputs], weightOf(o, "kernel")),
+      bias: o.useBias ? this.addWeight(`${name}Bias`, [outputs], weightOf(o, "bias")) : null,
     };
   }
 

@@ -3,7 +3,7 @@
  * [input, …states]; `rnn` goes through sequences with it.
  */
 import { ArgumentError, expected } from "../errors.js";
-import type { Declaration, OptionsOf } from "../nn/options.js";
+import type { ConfigOf, OptionsOf } from "../nn/options.js";
 import { fill } from "../ops/creation.js";
 import { mul } from "../ops/elementwise.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -21,6 +21,7 @@ import {
   lstmRecurrence,
   type Noise,
   type Recurrence,
+  type StepDeclaration,
   simpleRecurrence,
   simpleRNNOptions,
 } from "./recurrence.js";
@@ -48,15 +49,21 @@ export function cellOf(where: string, layer: Layer): RNNCell {
   );
 }
 
-type NoiseConfig = Parameters<typeof drawNoise>[0];
-
 /** One of the networks of recurrence.ts as a cell. */
-abstract class WeightedCell<D extends Declaration> extends Layer<D> implements RNNCell {
+abstract class WeightedCell<D extends StepDeclaration> extends Layer<D> implements RNNCell {
   protected override inputSpec: InputSpec = { arity: "several", rank: 2 };
-  protected abstract readonly recurrence: Recurrence;
-  protected abstract get noiseOptions(): NoiseConfig;
+  protected readonly recurrence: Recurrence;
   /** What is dropped in the run of each context: the same at all steps that share one. */
   readonly #noise = new WeakMap<CallContext, Noise>();
+
+  constructor(
+    options: LayerOptions & OptionsOf<D>,
+    declaration: D,
+    make: (config: ConfigOf<D>) => Recurrence,
+  ) {
+    super(options, declaration);
+    this.recurrence = make(this.config);
+  }
 
   get stateSize(): readonly number[] {
     return this.recurrence.stateSizes;
@@ -97,7 +104,7 @@ abstract class WeightedCell<D extends Declaration> extends Layer<D> implements R
     }
     let noise = this.#noise.get(context);
     if (!noise) {
-      const o = this.noiseOptions;
+      const o = this.config as ConfigOf<StepDeclaration>;
       const source = () => sourceOf(this, context, o.seed);
       noise = drawNoise(o, context.training, source, x.shape[0]!, x.shape[1]!);
       this.#noise.set(context, noise);
@@ -118,15 +125,9 @@ export type SimpleRNNCellOptions = LayerOptions & OptionsOf<typeof simpleRNNOpti
 /** A step of the simple recurrent network: h ← activation(x·kernel + h·recurrentKernel + bias). */
 export class SimpleRNNCell extends WeightedCell<typeof simpleRNNOptions> {
   static override readonly className = "SimpleRNNCell";
-  protected readonly recurrence: Recurrence;
 
   constructor(options: SimpleRNNCellOptions) {
-    super(options, simpleRNNOptions);
-    this.recurrence = simpleRecurrence(this.config);
-  }
-
-  protected override get noiseOptions(): NoiseConfig {
-    return this.config;
+    super(options, simpleRNNOptions, simpleRecurrence);
   }
 }
 
@@ -139,15 +140,9 @@ export type LSTMCellOptions = LayerOptions & OptionsOf<typeof lstmOptions>;
 /** A step of long short-term memory; states h and c. */
 export class LSTMCell extends WeightedCell<typeof lstmOptions> {
   static override readonly className = "LSTMCell";
-  protected readonly recurrence: Recurrence;
 
   constructor(options: LSTMCellOptions) {
-    super(options, lstmOptions);
-    this.recurrence = lstmRecurrence(this.config);
-  }
-
-  protected override get noiseOptions(): NoiseConfig {
-    return this.config;
+    super(options, lstmOptions, lstmRecurrence);
   }
 }
 
@@ -160,15 +155,9 @@ export type LayerNormLSTMCellOptions = LayerOptions & OptionsOf<typeof layerNorm
 /** A step of long short-term memory with layer normalisation (Ba et al. 2016); states h and c. */
 export class LayerNormLSTMCell extends WeightedCell<typeof layerNormLSTMOptions> {
   static override readonly className = "LayerNormLSTMCell";
-  protected readonly recurrence: Recurrence;
 
   constructor(options: LayerNormLSTMCellOptions) {
-    super(options, layerNormLSTMOptions);
-    this.recurrence = layerNormLSTMRecurrence(this.config);
-  }
-
-  protected override get noiseOptions(): NoiseConfig {
-    return this.config;
+    super(options, layerNormLSTMOptions, layerNormLSTMRecurrence);
   }
 }
 
@@ -181,15 +170,9 @@ export type GRUCellOptions = LayerOptions & OptionsOf<typeof gruOptions>;
 /** A step of gated recurrent units. */
 export class GRUCell extends WeightedCell<typeof gruOptions> {
   static override readonly className = "GRUCell";
-  protected readonly recurrence: Recurrence;
 
   constructor(options: GRUCellOptions) {
-    super(options, gruOptions);
-    this.recurrence = gruRecurrence(this.config);
-  }
-
-  protected override get noiseOptions(): NoiseConfig {
-    return this.config;
+    super(options, gruOptions, gruRecurrence);
   }
 }
 

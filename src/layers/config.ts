@@ -5,10 +5,14 @@
  */
 import { ArgumentError, expected, ShapeError, show } from "../errors.js";
 import { type ActivationName, activationFamily } from "../nn/activations.js";
-import { constraintFamily } from "../nn/constraints.js";
-import { type InitializerName, initializerFamily } from "../nn/initializers.js";
-import { boolean, choice, type Field, nullable, plain } from "../nn/options.js";
-import { regularizerFamily } from "../nn/regularizers.js";
+import { type ConstraintFunction, constraintFamily } from "../nn/constraints.js";
+import {
+  type InitializerFunction,
+  type InitializerName,
+  initializerFamily,
+} from "../nn/initializers.js";
+import { boolean, choice, type Field, type Member, nullable, plain } from "../nn/options.js";
+import { type RegularizerFunction, regularizerFamily } from "../nn/regularizers.js";
 import { dtypes } from "../tensor/dtype.js";
 import { showShape } from "../tensor/shape.js";
 import type { BatchShape } from "./symbolic.js";
@@ -26,6 +30,49 @@ export const regularizer = () => regularizerFamily.optional();
 
 /** A constraint, none when left out. */
 export const constraint = () => constraintFamily.optional();
+
+/** The options of a weight: `kernelInitializer`, `kernelRegularizer` and `kernelConstraint` of "kernel". */
+type WeightFields<Name extends string> = {
+  readonly [K in `${Name}Initializer`]: ReturnType<typeof initializer>;
+} & {
+  readonly [K in `${Name}Regularizer`]: ReturnType<typeof regularizer>;
+} & {
+  readonly [K in `${Name}Constraint`]: ReturnType<typeof constraint>;
+};
+
+/** The three options of a weight, to be spread into a declaration; {@link weightOf} reads them. */
+export function weightFields<Name extends string>(
+  name: Name,
+  fallback: InitializerName,
+): WeightFields<Name> {
+  const fields = {
+    [`${name}Initializer`]: initializer(fallback),
+    [`${name}Regularizer`]: regularizer(),
+    [`${name}Constraint`]: constraint(),
+  };
+  // Keys that are put together are of the type string.
+  return fields as WeightFields<Name>;
+}
+
+/** What `addWeight` is told of the weight whose options {@link weightFields} declared. */
+export function weightOf<Name extends string>(
+  config: {
+    readonly [K in `${Name}Initializer`]: Member<InitializerFunction>;
+  } & {
+    readonly [K in `${Name}Regularizer`]: Member<RegularizerFunction> | null;
+  } & {
+    readonly [K in `${Name}Constraint`]: Member<ConstraintFunction> | null;
+  },
+  name: Name,
+) {
+  // By keys that are put together TypeScript finds no types; those of `config` say what they are.
+  const options = config as Readonly<Record<string, unknown>>;
+  return {
+    initializer: options[`${name}Initializer`] as Member<InitializerFunction>,
+    regularizer: options[`${name}Regularizer`] as Member<RegularizerFunction> | null,
+    constraint: options[`${name}Constraint`] as Member<ConstraintFunction> | null,
+  };
+}
 
 /** Where the channels stand: last, as everywhere in this library, or first. */
 export const dataFormat = () => choice(["channelsLast", "channelsFirst"], "channelsLast");

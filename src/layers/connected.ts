@@ -11,12 +11,11 @@ import { perAxis } from "../tensor/window.js";
 import {
   activation,
   boolean,
-  constraint,
-  initializer,
   knownSize,
   type OptionsOf,
   plain,
-  regularizer,
+  weightFields,
+  weightOf,
 } from "./config.js";
 import { type InputSpec, Layer, type LayerOptions, maker } from "./layer.js";
 import { padding, sizes } from "./spatial.js";
@@ -46,12 +45,8 @@ const connectedOptions = {
   padding: padding(),
   activation: activation(),
   useBias: boolean(true),
-  kernelInitializer: initializer("glorotUniform"),
-  biasInitializer: initializer("zeros"),
-  kernelRegularizer: regularizer(),
-  biasRegularizer: regularizer(),
-  kernelConstraint: constraint(),
-  biasConstraint: constraint(),
+  ...weightFields("kernel", "glorotUniform"),
+  ...weightFields("bias", "zeros"),
 };
 
 /** Options of {@link connectedConv2d}. */
@@ -96,18 +91,10 @@ export class ConnectedConv2D extends Layer<typeof connectedOptions> {
     this.#kernel = this.addWeight(
       "kernel",
       [...perAxis(this.where, "kernelSize", kernelSize, 2), count],
-      {
-        initializer: o.kernelInitializer,
-        regularizer: o.kernelRegularizer,
-        constraint: o.kernelConstraint,
-      },
+      weightOf(o, "kernel"),
     );
     if (useBias) {
-      this.#bias = this.addWeight("bias", [filters], {
-        initializer: o.biasInitializer,
-        regularizer: o.biasRegularizer,
-        constraint: o.biasConstraint,
-      });
+      this.#bias = this.addWeight("bias", [filters], weightOf(o, "bias"));
     }
     this.inputSpec = { rank: 4, axes: { [-1]: channels } };
   }

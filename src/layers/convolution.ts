@@ -25,15 +25,14 @@ import {
   activation,
   boolean,
   type ConfigOf,
-  constraint,
   type Declaration,
   dataFormat,
-  initializer,
   integer,
   knownSize,
   nullable,
   type OptionsOf,
-  regularizer,
+  weightFields,
+  weightOf,
 } from "./config.js";
 import { type InputSpec, Layer, type LayerOptions, maker } from "./layer.js";
 import { channelAxis, padding, sizes, withChannelsLast } from "./spatial.js";
@@ -51,16 +50,12 @@ const sharedOptions = {
   activation: activation(),
   /** Whether a bias is added. */
   useBias: boolean(true),
-  biasInitializer: initializer("zeros"),
-  biasRegularizer: regularizer(),
-  biasConstraint: constraint(),
+  ...weightFields("bias", "zeros"),
 };
 type Shared = typeof sharedOptions;
 
 const kernelOptions = {
-  kernelInitializer: initializer("glorotUniform"),
-  kernelRegularizer: regularizer(),
-  kernelConstraint: constraint(),
+  ...weightFields("kernel", "glorotUniform"),
 };
 
 /** What a convolution is told of its windows, numbers per axis. */
@@ -118,11 +113,7 @@ abstract class Convolution<D extends Shared & Declaration> extends Layer<D> {
     const channels = knownSize(this.where, inputShape, axis);
     const filters = this.makeKernels(channels);
     if (useBias) {
-      this.#bias = this.addWeight("bias", [filters], {
-        initializer: o.biasInitializer,
-        regularizer: o.biasRegularizer,
-        constraint: o.biasConstraint,
-      });
+      this.#bias = this.addWeight("bias", [filters], weightOf(o, "bias"));
     }
     this.inputSpec = { rank: inputShape.length, axes: { [axis]: channels } };
   }
@@ -185,11 +176,11 @@ abstract class Conv<
         ),
       );
     }
-    this.#kernel = this.addWeight("kernel", [...this.kernelSize, channels / groups, filters], {
-      initializer: o.kernelInitializer,
-      regularizer: o.kernelRegularizer,
-      constraint: o.kernelConstraint,
-    });
+    this.#kernel = this.addWeight(
+      "kernel",
+      [...this.kernelSize, channels / groups, filters],
+      weightOf(o, "kernel"),
+    );
     return filters;
   }
 
@@ -302,11 +293,11 @@ abstract class ConvTranspose extends Convolution<TransposeDeclaration> {
 
   protected override makeKernels(channels: number): number {
     const { filters, ...o } = this.config;
-    this.kernel = this.addWeight("kernel", [...this.kernelSize, filters, channels], {
-      initializer: o.kernelInitializer,
-      regularizer: o.kernelRegularizer,
-      constraint: o.kernelConstraint,
-    });
+    this.kernel = this.addWeight(
+      "kernel",
+      [...this.kernelSize, filters, channels],
+      weightOf(o, "kernel"),
+    );
     return filters;
   }
 }
@@ -392,9 +383,7 @@ const depthwiseOptions = {
   padding: padding(),
   /** Filters for each channel. */
   depthMultiplier: integer({ min: 1 }, 1),
-  depthwiseInitializer: initializer("glorotUniform"),
-  depthwiseRegularizer: regularizer(),
-  depthwiseConstraint: constraint(),
+  ...weightFields("depthwise", "glorotUniform"),
 };
 type DepthwiseDeclaration = typeof depthwiseOptions;
 
@@ -453,11 +442,7 @@ abstract class DepthwiseConv extends Convolution<DepthwiseDeclaration> {
     this.#kernel = this.addWeight(
       "depthwiseKernel",
       [...this.kernelSize, channels, depthMultiplier],
-      {
-        initializer: o.depthwiseInitializer,
-        regularizer: o.depthwiseRegularizer,
-        constraint: o.depthwiseConstraint,
-      },
+      weightOf(o, "depthwise"),
     );
     return channels * depthMultiplier;
   }
@@ -493,9 +478,7 @@ const separableOptions = {
   filters: integer({ min: 1 }),
   ...depthwiseOptions,
   padding: padding("causal"),
-  pointwiseInitializer: initializer("glorotUniform"),
-  pointwiseRegularizer: regularizer(),
-  pointwiseConstraint: constraint(),
+  ...weightFields("pointwise", "glorotUniform"),
 };
 type SeparableDeclaration = typeof separableOptions;
 
@@ -519,21 +502,13 @@ abstract class SeparableConv extends Convolution<SeparableDeclaration> {
     this.#depthwise = this.addWeight(
       "depthwiseKernel",
       [...this.kernelSize, channels, depthMultiplier],
-      {
-        initializer: o.depthwiseInitializer,
-        regularizer: o.depthwiseRegularizer,
-        constraint: o.depthwiseConstraint,
-      },
+      weightOf(o, "depthwise"),
     );
     const ones = new Array<number>(this.axes).fill(1);
     this.#pointwise = this.addWeight(
       "pointwiseKernel",
       [...ones, channels * depthMultiplier, filters],
-      {
-        initializer: o.pointwiseInitializer,
-        regularizer: o.pointwiseRegularizer,
-        constraint: o.pointwiseConstraint,
-      },
+      weightOf(o, "pointwise"),
     );
     return filters;
   }

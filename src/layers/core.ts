@@ -10,16 +10,15 @@ import type { Variable } from "../tensor/variable.js";
 import {
   activation as activationOption,
   boolean,
-  constraint,
   dataFormat,
   type Field,
-  initializer,
   integer,
   integers,
   knownSize,
   number,
   type OptionsOf,
-  regularizer,
+  weightFields,
+  weightOf,
 } from "./config.js";
 import { type CallContext, type InputSpec, Layer, type LayerOptions, maker } from "./layer.js";
 import type { BatchShape, BatchSpec } from "./symbolic.js";
@@ -31,12 +30,8 @@ const denseOptions = {
   activation: activationOption(),
   /** Whether a bias is added. */
   useBias: boolean(true),
-  kernelInitializer: initializer("glorotUniform"),
-  biasInitializer: initializer("zeros"),
-  kernelRegularizer: regularizer(),
-  biasRegularizer: regularizer(),
-  kernelConstraint: constraint(),
-  biasConstraint: constraint(),
+  ...weightFields("kernel", "glorotUniform"),
+  ...weightFields("bias", "zeros"),
 };
 
 /** Options of {@link dense}. */
@@ -61,17 +56,9 @@ export class Dense extends Layer<typeof denseOptions> {
   override build(inputShape: BatchShape): void {
     const { units, useBias, ...o } = this.config;
     const inputs = knownSize(this.where, inputShape, -1);
-    this.#kernel = this.addWeight("kernel", [inputs, units], {
-      initializer: o.kernelInitializer,
-      regularizer: o.kernelRegularizer,
-      constraint: o.kernelConstraint,
-    });
+    this.#kernel = this.addWeight("kernel", [inputs, units], weightOf(o, "kernel"));
     if (useBias) {
-      this.#bias = this.addWeight("bias", [units], {
-        initializer: o.biasInitializer,
-        regularizer: o.biasRegularizer,
-        constraint: o.biasConstraint,
-      });
+      this.#bias = this.addWeight("bias", [units], weightOf(o, "bias"));
     }
     this.inputSpec = { minRank: 2, axes: { [-1]: inputs } };
   }

@@ -9,14 +9,14 @@ import { leaf, type Tensor } from "../tensor/tensor.js";
 import type { Variable } from "../tensor/variable.js";
 import {
   boolean,
-  constraint,
   initializer,
   integer,
   knownSize,
   nullable,
   number,
   type OptionsOf,
-  regularizer,
+  weightFields,
+  weightOf,
 } from "./config.js";
 import { type InputSpec, Layer, type LayerOptions, maker } from "./layer.js";
 import type { Masks } from "./masks.js";
@@ -27,9 +27,7 @@ const embeddingOptions = {
   inputDim: integer({ min: 1 }),
   /** Size of the vector for each. */
   outputDim: integer({ min: 1 }),
-  embeddingsInitializer: initializer("randomUniform"),
-  embeddingsRegularizer: regularizer(),
-  embeddingsConstraint: constraint(),
+  ...weightFields("embeddings", "randomUniform"),
   /** Whether index 0 is padding: such steps get a mask that the following layers honour. */
   maskZero: boolean(false),
   /**
@@ -77,9 +75,7 @@ export class Embedding extends Layer<typeof embeddingOptions> {
   override build(): void {
     const { inputDim, outputDim, ...o } = this.config;
     this.#embeddings = this.addWeight("embeddings", [inputDim, outputDim], {
-      initializer: o.embeddingsInitializer,
-      regularizer: o.embeddingsRegularizer,
-      constraint: o.embeddingsConstraint,
+      ...weightOf(o, "embeddings"),
       sparse: o.sparse,
     });
   }

@@ -1,6 +1,6 @@
 /**
  * Weights that a file is about to fill: they need no first values, so initializers are not run, and
- * all of them together can't be much larger than what the file holds. Knows no files: `models/saving.ts`
+ * all of them together can't be much larger than what the file holds. Knows no files: `models/loading.ts`
  * opens the scope, `Layer.addWeight` asks.
  */
 import { FormatError } from "../errors.js";

@@ -34,18 +34,30 @@ function aligned(inputs: readonly Tensor[]): Tensor[] {
 const fold = (inputs: readonly Tensor[], f: (a: Tensor, b: Tensor) => Tensor): Tensor =>
   aligned(inputs).reduce((a, b) => f(a, b));
 
-/** The sum of its inputs. */
-export class Add extends Layer {
-  static override readonly className = "Add";
+/** What layers without options of their own make of their inputs; `where` names the layer in errors. */
+type Merge = (inputs: readonly Tensor[], where: string) => Tensor;
+
+/** Inputs that broadcast against each other to one tensor. */
+abstract class Merging extends Layer {
   override readonly supportsMasking = true;
   protected override inputSpec = several;
+  readonly #merge: Merge;
 
-  constructor(options: LayerOptions = {}) {
+  constructor(options: LayerOptions, merge: Merge) {
     super(options, {});
+    this.#merge = merge;
   }
 
   override call(inputs: Tensor[]): Tensor {
-    return fold(inputs, addOf);
+    return this.#merge(inputs, this.where);
+  }
+}
+
+/** The sum of its inputs. */
+export class Add extends Merging {
+  static override readonly className = "Add";
+  constructor(options: LayerOptions = {}) {
+    super(options, (inputs) => fold(inputs, addOf));
   }
 }
 
@@ -53,20 +65,15 @@ export class Add extends Layer {
 export const add = maker(Add);
 
 /** The first of two inputs minus the second. */
-export class Subtract extends Layer {
+export class Subtract extends Merging {
   static override readonly className = "Subtract";
-  override readonly supportsMasking = true;
-  protected override inputSpec = several;
-
   constructor(options: LayerOptions = {}) {
-    super(options, {});
-  }
-
-  override call(inputs: Tensor[]): Tensor {
-    if (inputs.length !== 2) {
-      throw new ArgumentError(expected(this.where, "two inputs", `${inputs.length}`));
-    }
-    return fold(inputs, sub);
+    super(options, (inputs, where) => {
+      if (inputs.length !== 2) {
+        throw new ArgumentError(expected(where, "two inputs", `${inputs.length}`));
+      }
+      return fold(inputs, sub);
+    });
   }
 }
 
@@ -74,17 +81,10 @@ export class Subtract extends Layer {
 export const subtract = maker(Subtract);
 
 /** The product of its inputs, element by element. */
-export class Multiply extends Layer {
+export class Multiply extends Merging {
   static override readonly className = "Multiply";
-  override readonly supportsMasking = true;
-  protected override inputSpec = several;
-
   constructor(options: LayerOptions = {}) {
-    super(options, {});
-  }
-
-  override call(inputs: Tensor[]): Tensor {
-    return fold(inputs, mul);
+    super(options, (inputs) => fold(inputs, mul));
   }
 }
 
@@ -92,17 +92,10 @@ export class Multiply extends Layer {
 export const multiply = maker(Multiply);
 
 /** The mean of its inputs. */
-export class Average extends Layer {
+export class Average extends Merging {
   static override readonly className = "Average";
-  override readonly supportsMasking = true;
-  protected override inputSpec = several;
-
   constructor(options: LayerOptions = {}) {
-    super(options, {});
-  }
-
-  override call(inputs: Tensor[]): Tensor {
-    return mul(fold(inputs, addOf), 1 / inputs.length);
+    super(options, (inputs) => mul(fold(inputs, addOf), 1 / inputs.length));
   }
 }
 
@@ -110,17 +103,10 @@ export class Average extends Layer {
 export const average = maker(Average);
 
 /** The largest of its inputs, element by element. */
-export class Maximum extends Layer {
+export class Maximum extends Merging {
   static override readonly className = "Maximum";
-  override readonly supportsMasking = true;
-  protected override inputSpec = several;
-
   constructor(options: LayerOptions = {}) {
-    super(options, {});
-  }
-
-  override call(inputs: Tensor[]): Tensor {
-    return fold(inputs, maximumOf);
+    super(options, (inputs) => fold(inputs, maximumOf));
   }
 }
 
@@ -128,17 +114,10 @@ export class Maximum extends Layer {
 export const maximum = maker(Maximum);
 
 /** The smallest of its inputs, element by element. */
-export class Minimum extends Layer {
+export class Minimum extends Merging {
   static override readonly className = "Minimum";
-  override readonly supportsMasking = true;
-  protected override inputSpec = several;
-
   constructor(options: LayerOptions = {}) {
-    super(options, {});
-  }
-
-  override call(inputs: Tensor[]): Tensor {
-    return fold(inputs, minimumOf);
+    super(options, (inputs) => fold(inputs, minimumOf));
   }
 }
 

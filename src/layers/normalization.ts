@@ -23,13 +23,13 @@ import type { Variable } from "../tensor/variable.js";
 import {
   axes,
   boolean,
-  constraint,
   initializer,
   integer,
   knownSize,
   number,
   type OptionsOf,
-  regularizer,
+  weightFields,
+  weightOf,
 } from "./config.js";
 import { type CallContext, type InputSpec, Layer, type LayerOptions, maker } from "./layer.js";
 import type { BatchShape } from "./symbolic.js";
@@ -41,26 +41,9 @@ const affineOptions = {
   center: boolean(true),
   /** Whether the result is multiplied by gamma. */
   scale: boolean(true),
-  betaInitializer: initializer("zeros"),
-  gammaInitializer: initializer("ones"),
-  betaRegularizer: regularizer(),
-  gammaRegularizer: regularizer(),
-  betaConstraint: constraint(),
-  gammaConstraint: constraint(),
+  ...weightFields("beta", "zeros"),
+  ...weightFields("gamma", "ones"),
 };
-
-/** How the options of gamma and of beta stand in `addWeight`. */
-type AffineConfig = Layer<typeof affineOptions>["config"];
-const gammaOf = (o: AffineConfig) => ({
-  initializer: o.gammaInitializer,
-  regularizer: o.gammaRegularizer,
-  constraint: o.gammaConstraint,
-});
-const betaOf = (o: AffineConfig) => ({
-  initializer: o.betaInitializer,
-  regularizer: o.betaRegularizer,
-  constraint: o.betaConstraint,
-});
 
 /** A parameter in the shape in which it broadcasts against x. */
 const spread = (parameter: Variable | Tensor | undefined, shape: Shape): Tensor | null =>
@@ -101,8 +84,8 @@ export class BatchNormalization extends Layer<typeof batchOptions> {
     const o = this.config;
     this.#axis = normalizeAxis(`${this.where}: axis`, o.axis, inputShape.length);
     const size = knownSize(this.where, inputShape, this.#axis);
-    if (o.scale) this.#gamma = this.addWeight("gamma", [size], gammaOf(o));
-    if (o.center) this.#beta = this.addWeight("beta", [size], betaOf(o));
+    if (o.scale) this.#gamma = this.addWeight("gamma", [size], weightOf(o, "gamma"));
+    if (o.center) this.#beta = this.addWeight("beta", [size], weightOf(o, "beta"));
     this.#mean = this.addWeight("movingMean", [size], {
       initializer: o.movingMeanInitializer,
       trainable: false,
@@ -202,8 +185,8 @@ export class LayerNormalization extends Layer<typeof layerNormOptions> {
       );
     }
     const shape = this.#axes.map((axis) => knownSize(this.where, inputShape, axis));
-    if (o.scale) this.#gamma = this.addWeight("gamma", shape, gammaOf(o));
-    if (o.center) this.#beta = this.addWeight("beta", shape, betaOf(o));
+    if (o.scale) this.#gamma = this.addWeight("gamma", shape, weightOf(o, "gamma"));
+    if (o.center) this.#beta = this.addWeight("beta", shape, weightOf(o, "beta"));
     this.inputSpec = {
       rank: inputShape.length,
       axes: Object.fromEntries(this.#axes.map((axis, i) => [axis, shape[i]!])),
@@ -265,8 +248,8 @@ export class GroupNormalization extends Layer<typeof groupOptions> {
         ),
       );
     }
-    if (o.scale) this.#gamma = this.addWeight("gamma", [size], gammaOf(o));
-    if (o.center) this.#beta = this.addWeight("beta", [size], betaOf(o));
+    if (o.scale) this.#gamma = this.addWeight("gamma", [size], weightOf(o, "gamma"));
+    if (o.center) this.#beta = this.addWeight("beta", [size], weightOf(o, "beta"));
     this.inputSpec = { rank: inputShape.length, axes: { [this.#axis]: size } };
   }
 

@@ -3,18 +3,18 @@ import { ArgumentError, expected, show } from "../errors.js";
 import { neg, square, sub } from "../ops/elementwise.js";
 import { expandDims } from "../ops/movement.js";
 import { sum } from "../ops/reduce.js";
+import type { Shape } from "../tensor/shape.js";
 import { leaf, type Tensor } from "../tensor/tensor.js";
 import type { Variable } from "../tensor/variable.js";
 import {
   activation,
-  constraint,
-  initializer,
   integer,
   knownSize,
   nullable,
   type OptionsOf,
   plain,
-  regularizer,
+  weightFields,
+  weightOf,
 } from "./config.js";
 import { type InputSpec, Layer, type LayerOptions, maker } from "./layer.js";
 import type { BatchShape } from "./symbolic.js";
@@ -43,9 +43,7 @@ const radialOptions = {
       );
     })(),
   ),
-  centersInitializer: initializer("glorotUniform"),
-  centersRegularizer: regularizer(),
-  centersConstraint: constraint(),
+  ...weightFields("centers", "glorotUniform"),
 };
 
 /** Options of {@link radialBasis}. */
@@ -86,11 +84,10 @@ export class RadialBasis extends Layer<typeof radialOptions> {
       );
     }
     this.#centers = this.addWeight("centers", [units, inputs], {
-      initializer: centers
-        ? (shape) => leaf(Float32Array.from(centers.flat()), shape, "float32")
-        : o.centersInitializer,
-      regularizer: o.centersRegularizer,
-      constraint: o.centersConstraint,
+      ...weightOf(o, "centers"),
+      ...(centers && {
+        initializer: (shape: Shape) => leaf(Float32Array.from(centers.flat()), shape, "float32"),
+      }),
     });
     this.inputSpec = { minRank: 2, axes: { [-1]: inputs } };
   }

@@ -3,7 +3,7 @@
  * ops of `ops/recurrent.ts` where the activations are the ones those have. Cells and recurrent layers
  * both are made of it; how steps are walked through is in `sequence.ts`.
  */
-import type { ConfigOf } from "../nn/options.js";
+import type { ConfigOf, Declaration } from "../nn/options.js";
 import { fill } from "../ops/creation.js";
 import { add, mul, sub, where } from "../ops/elementwise.js";
 import { matMul } from "../ops/matmul.js";
@@ -22,16 +22,7 @@ import type { RandomSource } from "../tensor/random.js";
 import type { Shape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { Variable } from "../tensor/variable.js";
-import {
-  activation,
-  boolean,
-  constraint,
-  initializer,
-  integer,
-  number,
-  regularizer,
-  seed,
-} from "./config.js";
+import { activation, boolean, integer, number, seed, weightFields, weightOf } from "./config.js";
 import type { WeightOptions } from "./layer.js";
 
 /** Makes a weight of the layer that the weights are to belong to. */
@@ -78,15 +69,9 @@ const commonOptions = {
   activation: activation("tanh"),
   /** Whether a bias is added. */
   useBias: boolean(true),
-  kernelInitializer: initializer("glorotUniform"),
-  recurrentInitializer: initializer("orthogonal"),
-  biasInitializer: initializer("zeros"),
-  kernelRegularizer: regularizer(),
-  recurrentRegularizer: regularizer(),
-  biasRegularizer: regularizer(),
-  kernelConstraint: constraint(),
-  recurrentConstraint: constraint(),
-  biasConstraint: constraint(),
+  ...weightFields("kernel", "glorotUniform"),
+  ...weightFields("recurrent", "orthogonal"),
+  ...weightFields("bias", "zeros"),
   /** Fraction of the inputs to drop while training, the same ones at all steps. */
   dropout: number({ min: 0, max: 1 }, 0),
   /** Fraction of the state to drop between steps while training, the same units at all steps. */
@@ -94,6 +79,9 @@ const commonOptions = {
   /** Fixes what is dropped, independently of the model's seed. */
   seed: seed(),
 };
+
+/** The options that all of them have. */
+export type StepDeclaration = typeof commonOptions & Declaration;
 
 const gateOptions = {
   /** Of the gates. */
@@ -170,24 +158,15 @@ function addWeights(
   addWeight: AddWeight,
   inputs: number,
   gates: number,
-  bias: { readonly shape: Shape; readonly initializer: WeightOptions["initializer"] },
+  bias: { readonly shape: Shape; readonly initializer: NonNullable<WeightOptions["initializer"]> },
 ): Weights {
   return {
-    kernel: addWeight("kernel", [inputs, gates * o.units], {
-      initializer: o.kernelInitializer,
-      regularizer: o.kernelRegularizer,
-      constraint: o.kernelConstraint,
-    }),
-    recurrent: addWeight("recurrentKernel", [o.units, gates * o.units], {
-      initializer: o.recurrentInitializer,
-      regularizer: o.recurrentRegularizer,
-      constraint: o.recurrentConstraint,
-    }),
+    kernel: addWeight("kernel", [inputs, gates * o.units], weightOf(o, "kernel")),
+    recurrent: addWeight("recurrentKernel", [o.units, gates * o.units], weightOf(o, "recurrent")),
     bias: o.useBias
       ? addWeight("bias", bias.shape, {
-          ...(bias.initializer === undefined ? {} : { initializer: bias.initializer }),
-          regularizer: o.biasRegularizer,
-          constraint: o.biasConstraint,
+          ...weightOf(o, "bias"),
+          initializer: bias.initializer,
         })
       : null,
   };

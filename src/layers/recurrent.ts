@@ -32,6 +32,7 @@ import {
   lstmOptions,
   lstmRecurrence,
   type Recurrence,
+  type StepDeclaration,
   simpleRecurrence,
   simpleRNNOptions,
 } from "./recurrence.js";
@@ -56,6 +57,7 @@ const sequenceOptions = {
   zeroOutputForMask: boolean(false),
 };
 
+type SequenceDeclaration = typeof sequenceOptions & Declaration;
 type SequenceConfig = ConfigOf<typeof sequenceOptions>;
 
 /** A network over a sequence: what `process` gives. */
@@ -92,7 +94,7 @@ interface RecurrentMaker<Options, One, Several, Either> {
  * @typeParam O what `call` gives
  */
 export abstract class Recurrent<
-  D extends Declaration = Declaration,
+  D extends SequenceDeclaration = SequenceDeclaration,
   O extends RecurrentOutput = RecurrentOutput,
 > extends Layer<D> {
   override readonly supportsMasking = true;
@@ -101,7 +103,10 @@ export abstract class Recurrent<
   readonly #kept = new Map<number, Variable[]>();
 
   /** The options that all recurrent layers have. */
-  abstract get sequence(): SequenceConfig;
+  get sequence(): SequenceConfig {
+    return this.config as SequenceConfig;
+  }
+
   /** Sizes of the states. */
   abstract get stateSizes(): readonly number[];
   /** Their names, for errors. */
@@ -287,11 +292,19 @@ export abstract class Recurrent<
 
 /** A network with weights of its own over a sequence. */
 abstract class WeightedRecurrent<
-  D extends Declaration,
+  D extends SequenceDeclaration & StepDeclaration,
   O extends RecurrentOutput,
 > extends Recurrent<D, O> {
-  protected abstract get recurrence(): Recurrence;
-  protected abstract get noiseOptions(): Parameters<typeof drawNoise>[0];
+  protected readonly recurrence: Recurrence;
+
+  constructor(
+    options: LayerOptions & OptionsOf<D>,
+    declaration: D,
+    make: (config: ConfigOf<D>) => Recurrence,
+  ) {
+    super(options, declaration);
+    this.recurrence = make(this.config);
+  }
 
   override get stateSizes(): readonly number[] {
     return this.recurrence.stateSizes;
@@ -326,7 +339,7 @@ abstract class WeightedRecurrent<
     context: CallContext,
   ): Processed {
     const [batch, , inputs] = given.shape as [number, number, number];
-    const o = this.noiseOptions;
+    const o = this.config as ConfigOf<StepDeclaration>;
     const source = () => sourceOf(this, context, o.seed);
     const noise = drawNoise(o, context.training, source, batch, inputs);
     const x = noise.input ? mul(given, expandDims(noise.input, 1)) : given;
@@ -379,19 +392,9 @@ export class SimpleRNN<O extends RecurrentOutput = Tensor> extends WeightedRecur
   O
 > {
   static override readonly className = "SimpleRNN";
-  protected readonly recurrence: Recurrence;
 
   constructor(options: SimpleRNNLayerOptions) {
-    super(options, simpleLayerOptions);
-    this.recurrence = simpleRecurrence(this.config);
-  }
-
-  override get sequence(): SequenceConfig {
-    return this.config;
-  }
-
-  protected override get noiseOptions() {
-    return this.config;
+    super(options, simpleLayerOptions, simpleRecurrence);
   }
 }
 
@@ -419,19 +422,9 @@ export class LSTM<O extends RecurrentOutput = Tensor> extends WeightedRecurrent<
   O
 > {
   static override readonly className = "LSTM";
-  protected readonly recurrence: Recurrence;
 
   constructor(options: LSTMLayerOptions) {
-    super(options, lstmLayerOptions);
-    this.recurrence = lstmRecurrence(this.config);
-  }
-
-  override get sequence(): SequenceConfig {
-    return this.config;
-  }
-
-  protected override get noiseOptions() {
-    return this.config;
+    super(options, lstmLayerOptions, lstmRecurrence);
   }
 }
 
@@ -459,19 +452,9 @@ export class GRU<O extends RecurrentOutput = Tensor> extends WeightedRecurrent<
   O
 > {
   static override readonly className = "GRU";
-  protected readonly recurrence: Recurrence;
 
   constructor(options: GRULayerOptions) {
-    super(options, gruLayerOptions);
-    this.recurrence = gruRecurrence(this.config);
-  }
-
-  override get sequence(): SequenceConfig {
-    return this.config;
-  }
-
-  protected override get noiseOptions() {
-    return this.config;
+    super(options, gruLayerOptions, gruRecurrence);
   }
 }
 
@@ -516,10 +499,6 @@ export class RNN<O extends RecurrentOutput = Tensor> extends Recurrent<typeof rn
   /** What is done at each step. */
   get cell(): RNNCell {
     return this.config.cell;
-  }
-
-  override get sequence(): SequenceConfig {
-    return this.config;
   }
 
   override get stateSizes(): readonly number[] {

@@ -97,6 +97,7 @@ export class SpatialDropout1D extends Layer<typeof rateOptions> {
 export const spatialDropout1d = maker(SpatialDropout1D);
 
 const spatialOptions = { ...rateOptions, dataFormat: dataFormat() };
+type SpatialDropoutOptions = LayerOptions & OptionsOf<typeof spatialOptions>;
 
 /** [batch, 1, …, 1, channels], or the channels second. */
 function channelNoise(x: Tensor, format: "channelsLast" | "channelsFirst"): Shape {
@@ -104,14 +105,14 @@ function channelNoise(x: Tensor, format: "channelsLast" | "channelsFirst"): Shap
   return x.shape.map((d, i) => (i === 0 || i === channels ? d : 1));
 }
 
-/** Drops whole channels of images [batch, height, width, channels]. */
-export class SpatialDropout2D extends Layer<typeof spatialOptions> {
-  static override readonly className = "SpatialDropout2D";
+/** Drops whole channels of what has so many dimensions. */
+abstract class SpatialDropout extends Layer<typeof spatialOptions> {
   override readonly supportsMasking = true;
-  protected override inputSpec: InputSpec = { rank: 4 };
+  protected override inputSpec: InputSpec;
 
-  constructor(options: LayerOptions & OptionsOf<typeof spatialOptions>) {
+  constructor(options: SpatialDropoutOptions, rank: number) {
     super(options, spatialOptions);
+    this.inputSpec = { rank };
   }
 
   override call(x: Tensor, context: CallContext): Tensor {
@@ -121,23 +122,22 @@ export class SpatialDropout2D extends Layer<typeof spatialOptions> {
   }
 }
 
+/** Drops whole channels of images [batch, height, width, channels]. */
+export class SpatialDropout2D extends SpatialDropout {
+  static override readonly className = "SpatialDropout2D";
+  constructor(options: SpatialDropoutOptions) {
+    super(options, 4);
+  }
+}
+
 /** Drops whole channels of images. */
 export const spatialDropout2d = maker(SpatialDropout2D);
 
 /** Drops whole channels of volumes [batch, depth, height, width, channels]. */
-export class SpatialDropout3D extends Layer<typeof spatialOptions> {
+export class SpatialDropout3D extends SpatialDropout {
   static override readonly className = "SpatialDropout3D";
-  override readonly supportsMasking = true;
-  protected override inputSpec: InputSpec = { rank: 5 };
-
-  constructor(options: LayerOptions & OptionsOf<typeof spatialOptions>) {
-    super(options, spatialOptions);
-  }
-
-  override call(x: Tensor, context: CallContext): Tensor {
-    if (!context.training) return x;
-    const { rate, seed: own, dataFormat: format } = this.config;
-    return drop(x, rate, sourceOf(this, context, own), channelNoise(x, format));
+  constructor(options: SpatialDropoutOptions) {
+    super(options, 5);
   }
 }
 

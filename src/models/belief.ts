@@ -25,7 +25,7 @@ import { drawSeed, mixSeed, randomSource } from "../tensor/random.js";
 import { type Shape, showShape } from "../tensor/shape.js";
 import { leaf, Tensor, type TensorLike, tensor } from "../tensor/tensor.js";
 import { readTogether, Variable } from "../tensor/variable.js";
-import type { CallbackModel, History } from "../training/callbacks.js";
+import type { CallbackModel, History } from "../training/callback.js";
 import { type DataLike, settle } from "../training/data.js";
 import { Objective } from "../training/objective.js";
 import { type PredictOptions, Predictor } from "../training/predictor.js";
@@ -43,7 +43,8 @@ import {
   planContrast,
 } from "./contrast.js";
 import { hiddenInput, visibleInput } from "./energy.js";
-import { readWeights, writeWeights } from "./saving.js";
+import { readWeights } from "./loading.js";
+import { writeWeights } from "./saving.js";
 import type { Sequential } from "./sequential.js";
 import { type LayerOfStack, stackOf } from "./stack.js";
 import { perGroup, unitKind } from "./units.js";

@@ -2,14 +2,8 @@
 import { ArgumentError, FormatError, show } from "../errors.js";
 import { withWeightsToLoad } from "../layers/loading.js";
 import type { BeliefOptions, DeepBeliefNetwork } from "./belief.js";
-import {
-  assignWeights,
-  checkNewPath,
-  checkPath,
-  readModelFile,
-  restoring,
-  writeModelFile,
-} from "./saving.js";
+import { assignWeights, readModelFile, restoring } from "./loading.js";
+import { checkNewPath, checkPath, writeModelFile } from "./saving.js";
 
 /** Writes a network; see `DeepBeliefNetwork.save`. */
 export async function writeNetworkFile(network: DeepBeliefNetwork, path: string): Promise<void> {

@@ -22,7 +22,7 @@ import { drawSeed } from "../tensor/random.js";
 import type { Shape } from "../tensor/shape.js";
 import { leaf, type Tensor, type TensorLike } from "../tensor/tensor.js";
 import { readTogether, type Variable } from "../tensor/variable.js";
-import type { CallbackHooks, CallbackModel, History, Logs } from "../training/callbacks.js";
+import type { CallbackHooks, CallbackModel, History, Logs } from "../training/callback.js";
 import { type DataLike, type Samples, sliceSamples } from "../training/data.js";
 import { Objective } from "../training/objective.js";
 import { type PredictOptions, Predictor } from "../training/predictor.js";
@@ -49,6 +49,7 @@ import {
   reportsOf,
 } from "./contrast.js";
 import { freeEnergyOf, hiddenInput, hiddenMean, visibleInput, visibleMean } from "./energy.js";
+import { readWeights } from "./loading.js";
 import { Machine, type MachineOptions } from "./machine.js";
 import {
   type AnnealingOptions,
@@ -59,7 +60,7 @@ import {
   type PartitionEstimate,
 } from "./partition.js";
 import { pseudoLogLikelihoods } from "./pseudolikelihood.js";
-import { readWeights, type SaveOptions, writeWeights } from "./saving.js";
+import { type SaveOptions, writeWeights } from "./saving.js";
 import { unitKind, visibleUnitNames } from "./units.js";
 
 /** Samples over which the free energies of training and validation data are compared. */

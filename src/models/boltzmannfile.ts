@@ -3,16 +3,12 @@ import { checkKeys, FormatError, show } from "../errors.js";
 import { withWeightsToLoad } from "../layers/loading.js";
 import type { RBM } from "./boltzmann.js";
 import type { ContrastOptions } from "./contrast.js";
+import { assignState, assignWeights, loadOptimizer, readModelFile, restoring } from "./loading.js";
 import type { MachineOptions } from "./machine.js";
 import {
-  assignState,
-  assignWeights,
   checkNewPath,
   checkPath,
-  loadOptimizer,
   namedState,
-  readModelFile,
-  restoring,
   type SavedOptimizer,
   type SaveOptions,
   saveOptimizer,

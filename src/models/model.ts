@@ -14,7 +14,7 @@ import type { Metric, MetricDirection } from "../nn/metrics/metric.js";
 import type { JsonObject } from "../nn/options.js";
 import type { Optimizer } from "../optimizers/optimizer.js";
 import { Tensor } from "../tensor/tensor.js";
-import type { CallbackModel, History, Logs } from "../training/callbacks.js";
+import type { CallbackModel, History, Logs } from "../training/callback.js";
 import { type DataLike, isRecord, type SampleWeights } from "../training/data.js";
 import { type CompileOptions, Objective } from "../training/objective.js";
 import type {
@@ -25,7 +25,6 @@ import type {
   TrainOnBatchOptions,
 } from "../training/options.js";
 import { type PredictOptions, Predictor } from "../training/predictor.js";
-import type { TrainableNetwork } from "../training/step.js";
 import {
   BatchStream,
   isDataset,
@@ -34,8 +33,9 @@ import {
 } from "../training/stream.js";
 import { Trainer } from "../training/trainer.js";
 import { warnOfLogits } from "./advice.js";
-import { readWeights, type SaveOptions, saveModel, writeWeights } from "./saving.js";
-import { ModelServer, type ServerOptions } from "./server.js";
+import { readWeights } from "./loading.js";
+import { type SaveOptions, saveModel, writeWeights } from "./saving.js";
+import { ModelServer, type ServedNetwork, type ServerOptions } from "./server.js";
 
 /** What a model gives: a tensor, or an array of them where it has several outputs. */
 export type ModelOutput = Tensor | Tensor[];
@@ -60,6 +60,11 @@ export class Model<O extends ModelOutput = Tensor> extends Network<O> implements
 
   /** Makes the layers fit for data, where their input shape is not known yet. */
   protected prepareFor(_x: DataLike): void {}
+
+  /** @internal To be called before the wiring changes, which it must not while the model is in use. */
+  protected checkIdle(where: string): void {
+    this.#trainer?.checkIdle(`${where} of ${this.where}`);
+  }
 
   /** @internal To be called when the wiring changes: what was compiled no longer holds. */
   protected rewired(): void {
@@ -362,13 +367,20 @@ function slotsOf(symbols: readonly SymbolicTensor[]) {
 }
 
 /** A model as training sees it. */
-class ModelNetwork implements TrainableNetwork {
+class ModelNetwork implements ServedNetwork {
   readonly inputSlots;
   readonly outputSlots;
+  readonly #output: SymbolicTensor | undefined;
 
   constructor(readonly model: Network<ModelOutput>) {
     this.inputSlots = slotsOf(model.inputs);
     this.outputSlots = slotsOf(model.outputs);
+    this.#output = model.outputs[0];
+  }
+
+  /** False once layers were added or taken off: each wiring has outputs of its own. */
+  get isCurrent(): boolean {
+    return this.model.built && this.model.outputs[0] === this.#output;
   }
 
   get name(): string {
@@ -429,6 +441,10 @@ export function model(
 ): Model<Tensor> | Model<Tensor[]> {
   if (typeof options !== "object" || options === null) {
     throw new ArgumentError(expected("model()", "{ inputs, outputs }", show(options)));
+  }
+  for (const side of ["inputs", "outputs"] as const) {
+    if (options[side] !== undefined) continue;
+    throw new ArgumentError(expected("model()", "{ inputs, outputs }", `no \`${side}\``));
   }
   // Which of the two it is follows from the overloads.
   return new Model(options) as Model<Tensor>;

@@ -70,6 +70,7 @@ export class Sequential extends Model {
         `${this.where}: ${layer.where} is in it already; a layer that is used twice needs lw.model`,
       );
     }
+    this.checkIdle("add()");
     if (layer instanceof InputLayer) {
       if (this.#stack.length > 0 || this.#input) {
         throw new ArgumentError(`${this.where}: an input layer can only come first`);
@@ -92,6 +93,7 @@ export class Sequential extends Model {
 
   /** Takes the last layer off; an error when there is none. */
   pop(): Layer {
+    this.checkIdle("pop()");
     const layer = this.#stack.pop();
     if (!layer) throw new StateError(`${this.where}: pop() of a model without layers`);
     if (this.#values.length > 0) this.#values.pop();

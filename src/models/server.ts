@@ -63,6 +63,11 @@ export interface ServerStats {
   readonly latency: { readonly p50: number; readonly p95: number; readonly p99: number };
 }
 
+/** A network that knows whether its layers are still those it was made of. */
+export interface ServedNetwork extends TrainableNetwork {
+  readonly isCurrent: boolean;
+}
+
 interface Request {
   /** Names the shapes of the inputs: requests of equal keys can be joined. */
   readonly key: string;
@@ -85,7 +90,8 @@ const keptLanes = 8;
  *
  * Batches are padded with zeros to the next power of two (or `maxBatch`), so that a handful of Programs
  * serves all sizes; they are compiled when the server is made. Samples must not depend on each other, as
- * they don't in any built-in layer at inference. Weights are those of the model at the time of the run.
+ * they don't in any built-in layer at inference. Weights are those of the model at the time of the run; its
+ * layers are those it had when the server was made.
  *
  * @typeParam O what `predict` gives: `Tensor`, or `Tensor[]` for a model with several outputs
  */
@@ -93,7 +99,7 @@ export class ModelServer<O extends Tensor | Tensor[] = Tensor> {
   readonly maxBatch: number;
   readonly maxDelay: number;
   readonly maxQueue: number;
-  readonly #network: TrainableNetwork;
+  readonly #network: ServedNetwork;
   readonly #where: string;
   readonly #shaped: (outputs: Tensor[]) => O;
   readonly #signal: AbortSignal | undefined;
@@ -128,7 +134,7 @@ export class ModelServer<O extends Tensor | Tensor[] = Tensor> {
 
   /** @internal Use `model.server()`. */
   constructor(
-    network: TrainableNetwork,
+    network: ServedNetwork,
     where: string,
     options: ServerOptions,
     shaped: (outputs: Tensor[]) => O,
@@ -168,7 +174,7 @@ export class ModelServer<O extends Tensor | Tensor[] = Tensor> {
    *
    * @returns rejects with ShapeError, DTypeError or ArgumentError for a sample that does not fit (others
    * in the batch are not affected), with OverloadError when `maxQueue` samples wait, with StateError
-   * after `close()`, and with the signal's reason when it is aborted.
+   * after `close()` or when the model's layers are no longer those it serves, and with the signal's reason when it is aborted.
    */
   predict(sample: DataLike, options: { signal?: AbortSignal } = {}): Promise<O> {
     if (isSettled(sample)) {
@@ -240,6 +246,15 @@ export class ModelServer<O extends Tensor | Tensor[] = Tensor> {
     if (this.#closed) throw this.#closedError();
   }
 
+  /** Programs that were compiled before know nothing of a layer that was added since. */
+  #checkCurrent(): void {
+    if (this.#network.isCurrent) return;
+    throw new StateError(
+      `${this.#where}: layers were added to the model or taken off since the server was made; ` +
+        "make another with model.server()",
+    );
+  }
+
   #checkRoom(): void {
     if (this.#waiting.size < this.maxQueue) return;
     this.#counts.overloaded++;
@@ -261,6 +276,7 @@ export class ModelServer<O extends Tensor | Tensor[] = Tensor> {
     taken = false,
   ): void {
     if (!taken) this.#checkOpen();
+    this.#checkCurrent();
     checkKeys(this.#where, options, ["signal"]);
     const { signal } = options;
     signal?.throwIfAborted();
@@ -358,6 +374,7 @@ export class ModelServer<O extends Tensor | Tensor[] = Tensor> {
 
   /** One run; gives what hands out its results. */
   async #run(batch: readonly Request[]): Promise<() => void> {
+    this.#checkCurrent();
     const started = performance.now();
     const lane = this.#lane(batch[0]!.key, batch[0]!.shapes);
     const { executable, inputs, rows } = lane.at(sizeFor(batch.length, this.maxBatch));

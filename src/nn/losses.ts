@@ -3,7 +3,7 @@
  * (or for all, where they are pooled).
  * Names, options and formulas are Keras 3's in camelCase. Predictions that were made by softmax or
  * sigmoid are recognised, and the loss is computed from the logits: one stable kernel, no clipping.
- * Reduction over the batch and weights are in `weightedMean`; nothing here knows of models.
+ * How values are weighed and put together is in `weighting.ts`; nothing here knows of models.
  */
 import {
   ArgumentError,
@@ -13,10 +13,9 @@ import {
   checkNumber,
   expected,
   nearest,
-  ShapeError,
   show,
 } from "../errors.js";
-import { divNoNan, logCosh as logCoshOf, sigmoidCrossEntropy } from "../ops/composed.js";
+import { logCosh as logCoshOf, sigmoidCrossEntropy } from "../ops/composed.js";
 import {
   abs,
   add,
@@ -39,7 +38,7 @@ import {
   sub,
   where,
 } from "../ops/elementwise.js";
-import { concat, expandDims, reshape, squeeze, transpose } from "../ops/movement.js";
+import { concat, reshape } from "../ops/movement.js";
 import { asTensor } from "../ops/op.js";
 import { all, max, mean, sum } from "../ops/reduce.js";
 import {
@@ -49,8 +48,10 @@ import {
   softmaxCrossEntropy,
   sparseSoftmaxCrossEntropy,
 } from "../ops/softmax.js";
-import { normalizeAxis, showShape } from "../tensor/shape.js";
+import { normalizeAxis } from "../tensor/shape.js";
 import type { Tensor, TensorLike } from "../tensor/tensor.js";
+import { classesLast, classIndices, sameRank } from "./labels.js";
+import { type Reduction, reductions, setCounted, setReduction } from "./weighting.js";
 
 /** Anything that maps labels and predictions to one value per sample. */
 export type LossFunction = (yTrue: Tensor, yPred: Tensor) => Tensor;
@@ -63,14 +64,6 @@ export interface Loss extends LossFunction {
 
 /** Options are plain data, so that a loss can be saved with its model. */
 export type LossOption = number | boolean | string | null | readonly number[];
-
-const reductions = ["sumOverBatchSize", "mean", "sum", "meanWithSampleWeight"] as const;
-
-/**
- * How training puts a batch's values together: their mean (two names for it), their sum, or their mean by
- * weight. A loss that is called by itself gives a value per sample, which is Keras' `none`.
- */
-export type Reduction = (typeof reductions)[number];
 
 /** What `compile` takes as a loss: a name, a function, or a name with options. */
 export type LossIdentifier = string | LossFunction | ({ name: string } & Record<string, unknown>);
@@ -120,7 +113,7 @@ function defineLoss<O extends Options>(
       const values = sparse
         ? formula(labels, predictions, options)
         : formula(...sameRank(name, labels, predictions), options);
-      if (given.reduction) wantedReductions.set(values, given.reduction);
+      if (given.reduction) setReduction(values, given.reduction);
       return values;
     };
     Object.defineProperty(loss, "name", { value: name });
@@ -152,136 +145,13 @@ function checkOption(loss: string, key: string, value: LossOption, standard?: Lo
   else if (value !== null || standard !== null) checkNumber(where_, key, value);
 }
 
-/* ---- shapes and weights ---------------------------------------------------------------------- */
-
-const float = (x: Tensor): Tensor => cast(x, "float32");
-
-/**
- * Labels and predictions as float32 of one rank: a trailing dimension of 1 is added to (or removed
- * from) the side that needs it, as Keras does. Other differences are errors, never broadcast.
- */
-export function sameRank(name: string, yTrue: Tensor, yPred: Tensor): [Tensor, Tensor] {
-  let t = float(yTrue);
-  let p = float(yPred);
-  if (p.rank === t.rank + 1 && p.shape[t.rank] === 1) {
-    if (t.rank === 1) t = expandDims(t, -1);
-    else p = squeeze(p, -1);
-  } else if (t.rank === p.rank + 1 && t.shape[p.rank] === 1) {
-    if (p.rank === 1) p = expandDims(p, -1);
-    else t = squeeze(t, -1);
-  }
-  if (t.rank !== p.rank || t.shape.some((d, i) => d !== p.shape[i])) {
-    throw new ShapeError(
-      `${name}: labels ${showShape(yTrue.shape)} do not match predictions ${showShape(yPred.shape)}`,
-    );
-  }
-  return [t, p];
-}
-
-/** Class indices as int32 with the shape of the predictions less their last dimension. */
-export function classIndices(name: string, yTrue: Tensor, yPred: Tensor): Tensor {
-  const rank = yPred.rank - 1;
-  let labels = cast(yTrue, "int32");
-  if (labels.rank === yPred.rank && labels.shape[rank] === 1) labels = squeeze(labels, -1);
-  if (labels.rank !== rank || labels.shape.some((d, i) => d !== yPred.shape[i])) {
-    throw new ShapeError(
-      `${name}: expected class indices of shape ${showShape(yPred.shape.slice(0, -1))} for ` +
-        `predictions ${showShape(yPred.shape)}, got ${showShape(yTrue.shape)}; ` +
-        "for one-hot labels use categoricalCrossentropy",
-    );
-  }
-  return labels;
-}
+/* ---- what formulas share -------------------------------------------------------------------------- */
 
 const axisMean = (x: Tensor, axis: number): Tensor => (x.rank <= 1 ? x : mean(x, axis));
 const lastAxisMean = (x: Tensor): Tensor => axisMean(x, -1);
 const lastAxisSum = (x: Tensor): Tensor => (x.rank <= 1 ? x : sum(x, -1));
 
-/** `x` with one of its axes moved to the end, where formulas expect the classes. */
-function classesLast(name: string, x: Tensor, axis: number): Tensor {
-  const at = normalizeAxis(name, axis, x.rank);
-  if (at === x.rank - 1) return x;
-  const others = Array.from({ length: x.rank }, (_, i) => i).filter((i) => i !== at);
-  return transpose(x, [...others, at]);
-}
-
 const clip = (x: Tensor, low: number, high: number): Tensor => minimum(maximum(x, low), high);
-
-/** Which values of a loss count (for `ignoreClass`); kept beside the tensor as Keras keeps masks. */
-const masks = new WeakMap<Tensor, Tensor>();
-
-/** How the values of a loss with that option are to be put together, likewise. */
-const wantedReductions = new WeakMap<Tensor, Reduction>();
-
-/** Weights as a tensor that broadcasts against `values`, whose leading dimensions they share. */
-export function alignWeights(weights: Tensor, values: Tensor): Tensor {
-  const w = float(weights);
-  const trimmed = w.rank === values.rank + 1 && w.shape[values.rank] === 1 ? squeeze(w, -1) : w;
-  if (trimmed.rank > values.rank) {
-    throw new ShapeError(
-      `sampleWeight of shape ${showShape(weights.shape)} does not fit values ${showShape(values.shape)}`,
-    );
-  }
-  return trimmed.rank === values.rank
-    ? trimmed
-    : reshape(trimmed, [
-        ...trimmed.shape,
-        ...new Array<number>(values.rank - trimmed.rank).fill(1),
-      ]);
-}
-
-/**
- * Σ weight · value / number of values: Keras' `sum_over_batch_size`, unless the loss was made with another
- * reduction. Values that are ignored, or that `outputMask` (of the predictions) leaves out, don't count. A
- * value of the whole batch has every sample's weight.
- */
-export function weightedMean(
-  values: Tensor,
-  weights: Tensor | null,
-  outputMask: Tensor | null = null,
-): Tensor {
-  const spread = perWeight(values, weights);
-  const aligned = weights && alignWeights(weights, spread);
-  const ignored = masks.get(values);
-  const steps = outputMask && alignMask(outputMask, spread);
-  const mask = steps ? (ignored ? mul(steps, ignored) : steps) : ignored;
-  // Selected rather than multiplied: what stands in the padding may be anything.
-  const valid = steps ? where(notEqual(steps, 0), spread, 0) : spread;
-  const weighted = aligned ? mul(valid, aligned) : valid;
-  const reduction = wantedReductions.get(values);
-  if (reduction === "sum") return sum(weighted);
-  if (reduction === "meanWithSampleWeight" && aligned) {
-    const full = broadcastTo(aligned, spread.shape);
-    return divNoNan(sum(weighted), sum(mask ? mul(full, mask) : full));
-  }
-  if (mask) return div(sum(weighted), maximum(sum(mask), 1));
-  return weighted.rank === 0 ? weighted : mean(weighted);
-}
-
-/** A mask of predictions as 0 and 1 for each value of a loss. */
-function alignMask(mask: Tensor, values: Tensor): Tensor {
-  if (mask.rank > values.rank) {
-    throw new ShapeError(
-      `the output has a mask of shape ${showShape(mask.shape)}, but there is one loss for each of shape ` +
-        `${showShape(values.shape)}; give the output a last dimension of 1, so that there is one for each step`,
-    );
-  }
-  return broadcastTo(alignWeights(mask, values), values.shape);
-}
-
-/** The weights of values: those of the samples times 1 or 0 by the mask of the predictions. */
-export function maskedWeights(weights: Tensor | null, mask: Tensor | null): Tensor | null {
-  if (mask === null) return weights;
-  const counts = float(mask);
-  if (weights === null) return counts;
-  const [few, many] = weights.rank < counts.rank ? [weights, counts] : [counts, float(weights)];
-  return mul(many, alignWeights(few, many));
-}
-
-/** A single value for a whole batch repeated for each weight; other values as they are. */
-export function perWeight(values: Tensor, weights: Tensor | null): Tensor {
-  return values.rank === 0 && weights ? broadcastTo(values, weights.shape) : values;
-}
 
 /** The logits `p` was made from, if it was made by a sigmoid (also behind a reshape). */
 export function logitsOfSigmoid(p: Tensor): Tensor | null {
@@ -457,7 +327,7 @@ export const sparseCategoricalCrossentropy = defineLoss(
     const values = sparseSoftmaxCrossEntropy(index, logits);
     if (!counts) return values;
     const masked = where(counts, values, 0);
-    masks.set(masked, float(counts));
+    setCounted(masked, counts);
     return masked;
   },
   { sparse: true },

@@ -64,6 +64,8 @@ export function range(
 
 /** `count` numbers from start to stop, both included. */
 export function linspace(start: number, stop: number, count: number): Tensor {
+  checkNumber("linspace", "start", start);
+  checkNumber("linspace", "stop", stop);
   checkInteger("linspace", "count", count, 1);
   const step = count === 1 ? 0 : (stop - start) / (count - 1);
   const values = Float32Array.from({ length: count }, (_, i) =>

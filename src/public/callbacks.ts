@@ -1,6 +1,6 @@
 /** `lw.callbacks`: what `fit` calls while it trains. */
+export { Callback } from "../training/callback.js";
 export {
-  Callback,
   csvLogger,
   earlyStopping,
   history,

@@ -4,7 +4,7 @@
  * them in place; a value that was read before stays what it was. While a run off the event loop updates
  * a variable, reading gives a copy taken between two of its steps, and assigning is an error.
  */
-import { ArgumentError, DTypeError, expected, ShapeError, StateError } from "../errors.js";
+import { ArgumentError, DTypeError, expected, ShapeError, StateError, show } from "../errors.js";
 import type { DType, TypedArray } from "./dtype.js";
 import { currentTrace, noteRead } from "./scope.js";
 import { sameShape, showShape } from "./shape.js";
@@ -190,6 +190,10 @@ export function variable(
   if (typeof name !== "string")
     throw new ArgumentError(expected("variable()", "a string `name`", name));
   checkUntraced(name);
+  if (initial === undefined || initial === null || typeof initial === "string") {
+    const wanted = "a tensor, numbers or booleans as first value";
+    throw new ArgumentError(expected(`variable ${name}`, wanted, show(initial)));
+  }
   const value = initial instanceof Tensor ? initial.current() : tensor(initial, undefined, dtype);
   if (dtype !== undefined && value.dtype !== dtype) {
     throw new DTypeError(expected(`variable ${name}`, dtype, value.dtype, "cast the value first"));

@@ -1,251 +1,43 @@
 /**
- * Callbacks: what happens at the ends of epochs and batches. A callback is an object with some of
- * Keras' hooks. With hooks for batches a run goes step by step; without them a whole epoch is one native
- * loop.
+ * The callbacks that are ready made, by Keras' names and options. What a callback is stands in `callback.ts`.
  */
 import { appendFile, stat, writeFile } from "node:fs/promises";
-import {
-  ArgumentError,
-  checkChoice,
-  checkInteger,
-  checkKeys,
-  checkNumber,
-  expected,
-  nearest,
-  show,
-} from "../errors.js";
+import { ArgumentError, checkKeys, checkNumber, expected, show } from "../errors.js";
 import type { MetricDirection } from "../nn/metrics/metric.js";
-import type { Optimizer } from "../optimizers/optimizer.js";
+import {
+  boolean,
+  type ConfigOf,
+  choice,
+  integer,
+  nullable,
+  number,
+  type OptionsOf,
+  parseOptions,
+  plain,
+} from "../nn/options.js";
 import type { Tensor } from "../tensor/tensor.js";
-import type { Variable } from "../tensor/variable.js";
+import {
+  Callback,
+  type CallbackHooks,
+  type CallbackModel,
+  checkHooks,
+  History,
+  hookNames,
+  type Logs,
+} from "./callback.js";
 
-/** Losses and metrics by name. */
-export type Logs = Record<string, number>;
+/** A text that is not empty. */
+const text = plain<string>((where, option, given) => {
+  if (typeof given === "string" && given !== "") return given;
+  throw new ArgumentError(expected(where, `\`${option}\` to be a text`, show(given)));
+});
 
-/** What callbacks may do with the model they watch. */
-export interface CallbackModel {
-  readonly name: string;
-  readonly optimizer: Optimizer;
-  /** Set to true, training ends after the present epoch. */
-  stopTraining: boolean;
-  /** Which way is better for a value of the logs; null where neither loss nor metric says. */
-  directionOf(key: string): MetricDirection;
-  readonly weights: Variable[];
-  getWeights(): Tensor[];
-  save(path: string): Promise<void>;
-  saveWeights(path: string): Promise<void>;
-}
-
-/** What `fit` was asked to do. */
-export interface CallbackParams {
-  readonly epochs: number;
-  /** Batches per epoch; null for a dataset that does not know its size. */
-  readonly steps: number | null;
-  /** Samples of a batch; of a dataset, those of the first. */
-  readonly batchSize: number;
-  readonly verbose: number;
-}
-
-/** What a batch of `predict` gave: one tensor per output of the model. */
-export interface PredictLogs {
-  readonly outputs: readonly Tensor[];
-}
-
-/** Keras' hooks; all are optional and may be async. */
-export interface CallbackHooks {
-  onTrainBegin?(logs?: Logs): void | Promise<void>;
-  onTrainEnd?(logs?: Logs): void | Promise<void>;
-  onEpochBegin?(epoch: number, logs?: Logs): void | Promise<void>;
-  onEpochEnd?(epoch: number, logs?: Logs): void | Promise<void>;
-  onTrainBatchBegin?(batch: number, logs?: Logs): void | Promise<void>;
-  onTrainBatchEnd?(batch: number, logs?: Logs): void | Promise<void>;
-  /** Other names of `onTrainBatchBegin` and `onTrainBatchEnd`. */
-  onBatchBegin?(batch: number, logs?: Logs): void | Promise<void>;
-  onBatchEnd?(batch: number, logs?: Logs): void | Promise<void>;
-  /** Around an evaluation and its batches, also that on validation data during training. */
-  onTestBegin?(logs?: Logs): void | Promise<void>;
-  onTestEnd?(logs?: Logs): void | Promise<void>;
-  onTestBatchBegin?(batch: number, logs?: Logs): void | Promise<void>;
-  onTestBatchEnd?(batch: number, logs?: Logs): void | Promise<void>;
-  /** Around `predict` and its batches. */
-  onPredictBegin?(): void | Promise<void>;
-  onPredictEnd?(): void | Promise<void>;
-  onPredictBatchBegin?(batch: number): void | Promise<void>;
-  onPredictBatchEnd?(batch: number, logs: PredictLogs): void | Promise<void>;
-  setModel?(model: CallbackModel): void;
-  setParams?(params: CallbackParams): void;
-}
-
-/** Hooks by what they are told: nothing but logs, or also the number of an epoch or batch. */
-const plainHooks = [
-  "onTrainBegin",
-  "onTrainEnd",
-  "onTestBegin",
-  "onTestEnd",
-  "onPredictBegin",
-  "onPredictEnd",
-] as const satisfies readonly (keyof CallbackHooks)[];
-const batchHooks = {
-  train: ["onTrainBatchBegin", "onTrainBatchEnd", "onBatchBegin", "onBatchEnd"],
-  test: ["onTestBatchBegin", "onTestBatchEnd"],
-  predict: ["onPredictBatchBegin", "onPredictBatchEnd"],
-} as const satisfies Record<string, readonly (keyof CallbackHooks)[]>;
-const hookNames: readonly (keyof CallbackHooks)[] = [
-  ...plainHooks,
-  "onEpochBegin",
-  "onEpochEnd",
-  ...Object.values(batchHooks).flat(),
-];
-
-/** What runs in batches. */
-type Run = keyof typeof batchHooks;
-
-/** A base for callbacks: subclasses write the hooks they need. */
-export abstract class Callback implements CallbackHooks {
-  /** Set before training begins. */
-  model!: CallbackModel;
-  params!: CallbackParams;
-
-  setModel(model: CallbackModel): void {
-    this.model = model;
-  }
-
-  setParams(params: CallbackParams): void {
-    this.params = params;
-  }
-
-  onTrainBegin(_logs?: Logs): void | Promise<void> {}
-  onTrainEnd(_logs?: Logs): void | Promise<void> {}
-  onEpochBegin(_epoch: number, _logs?: Logs): void | Promise<void> {}
-  onEpochEnd(_epoch: number, _logs?: Logs): void | Promise<void> {}
-  onTrainBatchBegin(_batch: number, _logs?: Logs): void | Promise<void> {}
-  onTrainBatchEnd(_batch: number, _logs?: Logs): void | Promise<void> {}
-  onBatchBegin(_batch: number, _logs?: Logs): void | Promise<void> {}
-  onBatchEnd(_batch: number, _logs?: Logs): void | Promise<void> {}
-  onTestBegin(_logs?: Logs): void | Promise<void> {}
-  onTestEnd(_logs?: Logs): void | Promise<void> {}
-  onTestBatchBegin(_batch: number, _logs?: Logs): void | Promise<void> {}
-  onTestBatchEnd(_batch: number, _logs?: Logs): void | Promise<void> {}
-  onPredictBegin(): void | Promise<void> {}
-  onPredictEnd(): void | Promise<void> {}
-  onPredictBatchBegin(_batch: number): void | Promise<void> {}
-  onPredictBatchEnd(_batch: number, _logs: PredictLogs): void | Promise<void> {}
-}
-
-/** True when a callback has this hook itself; the base class' empty ones don't count. */
-function overrides(callback: CallbackHooks, hook: keyof CallbackHooks): boolean {
-  return callback[hook] !== undefined && callback[hook] !== Callback.prototype[hook];
-}
-
-/** Throws for a member that looks like a hook and is none: it would never be called. */
-function checkHooks(where: string, callback: object): void {
-  for (
-    let level = callback;
-    level && level !== Object.prototype && level !== Callback.prototype;
-    level = Object.getPrototypeOf(level)
-  ) {
-    for (const name of Object.getOwnPropertyNames(level)) {
-      if (!/^on[A-Z]/.test(name) || hookNames.includes(name as keyof CallbackHooks)) continue;
-      const near = nearest(name, hookNames);
-      throw new ArgumentError(
-        `${where}: callbacks have no hook ${show(name)}; ${
-          near ? `did you mean ${show(near)}?` : `the hooks are ${hookNames.join(", ")}`
-        }`,
-      );
-    }
-  }
-}
-
-/** All callbacks of one run, called in order. */
-export class CallbackList {
-  readonly #list: readonly CallbackHooks[];
-
-  constructor(
-    where: string,
-    given: CallbackHooks | readonly CallbackHooks[] | undefined,
-    model: CallbackModel,
-    params: CallbackParams,
-  ) {
-    this.#list = given === undefined ? [] : [given].flat();
-    for (const callback of this.#list) {
-      if (typeof callback !== "object" || callback === null) {
-        throw new ArgumentError(
-          expected(where, "`callbacks` to be objects with hooks", show(callback)),
-        );
-      }
-      checkHooks(where, callback);
-      callback.setModel?.(model);
-      callback.setParams?.(params);
-    }
-  }
-
-  /** True when one of them wants to see every batch of such a run. */
-  watches(run: Run): boolean {
-    return this.#list.some((c) => batchHooks[run].some((hook) => overrides(c, hook)));
-  }
-
-  /** True when all of them only record: nobody acts between epochs. */
-  get onlyRecord(): boolean {
-    return this.#list.every((c) => c.constructor === History);
-  }
-
-  /** Whether one of the callbacks is of this class. */
-  has(kind: new () => CallbackHooks): boolean {
-    return this.#list.some((c) => c instanceof kind);
-  }
-
-  async call(hook: (typeof plainHooks)[number], logs?: Logs): Promise<void> {
-    for (const callback of this.#list) await callback[hook]?.(logs);
-  }
-
-  async at(hook: "onEpochBegin" | "onEpochEnd", epoch: number, logs?: Logs): Promise<void> {
-    for (const callback of this.#list) await callback[hook]?.(epoch, logs);
-  }
-
-  async batchBegins(run: Run, batch: number): Promise<void> {
-    for (const callback of this.#list) {
-      if (run === "test") await callback.onTestBatchBegin?.(batch);
-      else if (run === "predict") await callback.onPredictBatchBegin?.(batch);
-      else {
-        await callback.onTrainBatchBegin?.(batch);
-        await callback.onBatchBegin?.(batch);
-      }
-    }
-  }
-
-  async batchEnds(run: "train" | "test", batch: number, logs: Logs): Promise<void> {
-    for (const callback of this.#list) {
-      if (run === "test") await callback.onTestBatchEnd?.(batch, logs);
-      else {
-        await callback.onTrainBatchEnd?.(batch, logs);
-        await callback.onBatchEnd?.(batch, logs);
-      }
-    }
-  }
-
-  async predicted(batch: number, logs: PredictLogs): Promise<void> {
-    for (const callback of this.#list) await callback.onPredictBatchEnd?.(batch, logs);
-  }
-}
-
-/** What `fit` returns: the epochs that were run and each value per epoch. */
-export class History implements CallbackHooks {
-  readonly epoch: number[] = [];
-  readonly history: Record<string, number[]> = {};
-
-  onTrainBegin(): void {
-    this.epoch.length = 0;
-    for (const key of Object.keys(this.history)) delete this.history[key];
-  }
-
-  onEpochEnd(epoch: number, logs: Logs = {}): void {
-    this.epoch.push(epoch);
-    for (const [key, value] of Object.entries(logs)) {
-      this.history[key] ??= [];
-      this.history[key].push(value);
-    }
-  }
-}
+/** Whether a callback says what it does. */
+const verbosity = () =>
+  plain<0 | 1>((where, option, given) => {
+    if (given === 0 || given === 1) return given;
+    throw new ArgumentError(expected(where, `\`${option}\` to be 0 or 1`, show(given)));
+  })(0);
 
 /* ---- choosing by a monitored value --------------------------------------------------------------- */
 
@@ -264,7 +56,6 @@ class Monitor {
     mode: MonitorMode,
     minDelta: number,
   ) {
-    checkChoice(where, "mode", mode, ["auto", "min", "max"]);
     this.#minDelta = minDelta;
     if (mode !== "auto") this.#direction = mode === "max" ? "up" : "down";
   }
@@ -300,50 +91,46 @@ class Monitor {
   }
 }
 
-export interface EarlyStoppingOptions {
+/** What callbacks that watch a value have in common; it is `val_loss` by default. */
+const monitorOptions = {
   /** Name of the value to watch; `val_loss` by default. */
-  monitor?: string;
+  monitor: text("val_loss"),
+  /** Which values are better. */
+  mode: choice(["auto", "min", "max"], "auto"),
+  /** 1 prints what is done. */
+  verbose: verbosity(),
+};
+
+const earlyStoppingOptions = {
+  ...monitorOptions,
   /** Smallest change that counts as an improvement. */
-  minDelta?: number;
+  minDelta: number({}, 0),
   /** Epochs without improvement after which training stops. */
-  patience?: number;
-  mode?: MonitorMode;
+  patience: integer({ min: 0 }, 0),
   /** A value that must be reached. */
-  baseline?: number | null;
+  baseline: nullable(number()),
   /** Whether to end with the weights of the best epoch. */
-  restoreBestWeights?: boolean;
-  startFromEpoch?: number;
-  verbose?: 0 | 1;
-}
+  restoreBestWeights: boolean(false),
+  /** The first epoch that is watched. */
+  startFromEpoch: integer({ min: 0 }, 0),
+};
+
+/** Options of {@link earlyStopping}. */
+export type EarlyStoppingOptions = OptionsOf<typeof earlyStoppingOptions>;
 
 /** Stops training when a value no longer improves. */
 export class EarlyStopping extends Callback {
   /** Epoch after which training was stopped; 0 if it was not. */
   stoppedEpoch = 0;
   bestEpoch = 0;
-  readonly #options: Required<EarlyStoppingOptions>;
+  readonly #options: ConfigOf<typeof earlyStoppingOptions>;
   #monitor!: Monitor;
   #wait = 0;
   #weights: Tensor[] | null = null;
 
   constructor(options: EarlyStoppingOptions = {}) {
     super();
-    const where = "callback earlyStopping";
-    const defaults: Required<EarlyStoppingOptions> = {
-      monitor: "val_loss",
-      minDelta: 0,
-      patience: 0,
-      mode: "auto",
-      baseline: null,
-      restoreBestWeights: false,
-      startFromEpoch: 0,
-      verbose: 0,
-    };
-    checkKeys(where, options, Object.keys(defaults));
-    this.#options = { ...defaults, ...options };
-    checkInteger(where, "patience", this.#options.patience, 0);
-    checkInteger(where, "startFromEpoch", this.#options.startFromEpoch, 0);
-    checkNumber(where, "minDelta", this.#options.minDelta);
+    this.#options = parseOptions("callback earlyStopping", earlyStoppingOptions, options);
     this.#monitor = this.#newMonitor();
   }
 
@@ -397,23 +184,26 @@ export class EarlyStopping extends Callback {
   }
 }
 
-export interface ReduceLROnPlateauOptions {
-  monitor?: string;
+const plateauOptions = {
+  ...monitorOptions,
   /** The learning rate is multiplied by it. */
-  factor?: number;
-  patience?: number;
-  mode?: MonitorMode;
-  minDelta?: number;
+  factor: number({ min: 0, max: 1 }, 0.1),
+  /** Epochs without improvement after which the rate is lowered. */
+  patience: integer({ min: 0 }, 10),
+  /** Smallest change that counts as an improvement. */
+  minDelta: number({ min: 0 }, 1e-4),
   /** Epochs to wait after a reduction before watching again. */
-  cooldown?: number;
+  cooldown: integer({ min: 0 }, 0),
   /** Smallest learning rate. */
-  minLr?: number;
-  verbose?: 0 | 1;
-}
+  minLr: number({ min: 0 }, 0),
+};
+
+/** Options of {@link reduceLROnPlateau}. */
+export type ReduceLROnPlateauOptions = OptionsOf<typeof plateauOptions>;
 
 /** Lowers the learning rate when a value no longer improves. */
 export class ReduceLROnPlateau extends Callback {
-  readonly #options: Required<ReduceLROnPlateauOptions>;
+  readonly #options: ConfigOf<typeof plateauOptions>;
   #monitor!: Monitor;
   #wait = 0;
   #cooldown = 0;
@@ -421,26 +211,10 @@ export class ReduceLROnPlateau extends Callback {
   constructor(options: ReduceLROnPlateauOptions = {}) {
     super();
     const where = "callback reduceLROnPlateau";
-    const defaults: Required<ReduceLROnPlateauOptions> = {
-      monitor: "val_loss",
-      factor: 0.1,
-      patience: 10,
-      mode: "auto",
-      minDelta: 1e-4,
-      cooldown: 0,
-      minLr: 0,
-      verbose: 0,
-    };
-    checkKeys(where, options, Object.keys(defaults));
-    this.#options = { ...defaults, ...options };
-    checkNumber(where, "factor", this.#options.factor, 0, 1);
+    this.#options = parseOptions(where, plateauOptions, options);
     if (this.#options.factor === 1) {
       throw new ArgumentError(expected(where, "`factor` below 1", this.#options.factor));
     }
-    checkInteger(where, "patience", this.#options.patience, 0);
-    checkInteger(where, "cooldown", this.#options.cooldown, 0);
-    checkNumber(where, "minDelta", this.#options.minDelta, 0);
-    checkNumber(where, "minLr", this.#options.minLr, 0);
     this.#reset();
   }
 
@@ -513,6 +287,22 @@ export class LearningRateScheduler extends Callback {
  */
 export class TerminateOnNaN extends Callback {}
 
+const csvOptions = {
+  /** What stands between two values. */
+  separator: text(","),
+  /** Whether to go on with a file that is there; else it begins anew. */
+  append: boolean(false),
+};
+
+/** Options of {@link csvLogger}. */
+export type CsvLoggerOptions = OptionsOf<typeof csvOptions>;
+
+/** Throws unless `path` is a path. */
+function checkPath(where: string, path: unknown): void {
+  if (typeof path === "string" && path !== "") return;
+  throw new ArgumentError(expected(where, "the path of a file", show(path)));
+}
+
 /** Appends a line per epoch to a CSV file. */
 export class CsvLogger extends Callback {
   readonly #path: string;
@@ -520,14 +310,11 @@ export class CsvLogger extends Callback {
   readonly #append: boolean;
   #keys: string[] | null = null;
 
-  constructor(
-    path: string,
-    { separator = ",", append = false }: { separator?: string; append?: boolean } = {},
-  ) {
+  constructor(path: string, options: CsvLoggerOptions = {}) {
     super();
-    if (typeof path !== "string" || path === "") {
-      throw new ArgumentError(expected("callback csvLogger", "the path of a file", show(path)));
-    }
+    const where = "callback csvLogger";
+    checkPath(where, path);
+    const { separator, append } = parseOptions(where, csvOptions, options);
     this.#path = path;
     this.#separator = separator;
     this.#append = append;
@@ -565,15 +352,18 @@ async function sizeOfFile(path: string): Promise<number> {
   );
 }
 
-export interface ModelCheckpointOptions {
-  monitor?: string;
-  saveBestOnly?: boolean;
-  saveWeightsOnly?: boolean;
-  mode?: MonitorMode;
+const checkpointOptions = {
+  ...monitorOptions,
+  /** Whether to save only where the value is better than before. */
+  saveBestOnly: boolean(false),
+  /** Whether to save the weights alone. */
+  saveWeightsOnly: boolean(false),
   /** Only a value better than this is saved, with `saveBestOnly`. */
-  initialValueThreshold?: number;
-  verbose?: 0 | 1;
-}
+  initialValueThreshold: nullable(number()),
+};
+
+/** Options of {@link modelCheckpoint}. */
+export type ModelCheckpointOptions = OptionsOf<typeof checkpointOptions>;
 
 /**
  * Saves the model after each epoch, or after each best one. `{epoch}` and names of values in the path
@@ -581,34 +371,22 @@ export interface ModelCheckpointOptions {
  */
 export class ModelCheckpoint extends Callback {
   readonly #path: string;
-  readonly #options: ModelCheckpointOptions;
+  readonly #options: ConfigOf<typeof checkpointOptions>;
   readonly #monitor: Monitor;
 
   constructor(path: string, options: ModelCheckpointOptions = {}) {
     super();
     const where = "callback modelCheckpoint";
-    if (typeof path !== "string" || path === "") {
-      throw new ArgumentError(expected(where, "the path of a file", show(path)));
-    }
-    checkKeys(where, options, [
-      "monitor",
-      "saveBestOnly",
-      "saveWeightsOnly",
-      "mode",
-      "initialValueThreshold",
-      "verbose",
-    ]);
+    checkPath(where, path);
     this.#path = path;
-    this.#options = options;
-    this.#monitor = new Monitor(where, options.monitor ?? "val_loss", options.mode ?? "auto", 0);
-    if (options.initialValueThreshold !== undefined) {
-      checkNumber(where, "initialValueThreshold", options.initialValueThreshold);
-      this.#monitor.best = options.initialValueThreshold;
-    }
+    this.#options = parseOptions(where, checkpointOptions, options);
+    const { monitor, mode, initialValueThreshold } = this.#options;
+    this.#monitor = new Monitor(where, monitor, mode, 0);
+    if (initialValueThreshold !== null) this.#monitor.best = initialValueThreshold;
   }
 
   override async onEpochEnd(epoch: number, logs: Logs = {}): Promise<void> {
-    const { saveBestOnly = false, saveWeightsOnly = false, verbose = 0 } = this.#options;
+    const { saveBestOnly, saveWeightsOnly, verbose } = this.#options;
     if (saveBestOnly) {
       const value = this.#monitor.read(logs, this.model);
       if (value === undefined || !this.#monitor.improves(value)) return;
@@ -649,7 +427,9 @@ export class SwapEmaWeights extends Callback {
 
 /** A callback of single hooks; the same as passing the object itself. */
 export function lambdaCallback(hooks: CallbackHooks): CallbackHooks {
-  checkKeys("callback lambdaCallback", hooks, [...hookNames, "setModel", "setParams"]);
+  const where = "callback lambdaCallback";
+  checkKeys(where, hooks, [...hookNames, "setModel", "setParams"]);
+  checkHooks(where, hooks);
   return hooks;
 }
 
@@ -668,10 +448,8 @@ export const learningRateScheduler = (
 export const reduceLROnPlateau = (options?: ReduceLROnPlateauOptions): ReduceLROnPlateau =>
   new ReduceLROnPlateau(options);
 /** Appends a line per epoch to a CSV file. */
-export const csvLogger = (
-  path: string,
-  options?: { separator?: string; append?: boolean },
-): CsvLogger => new CsvLogger(path, options);
+export const csvLogger = (path: string, options?: CsvLoggerOptions): CsvLogger =>
+  new CsvLogger(path, options);
 /** Saves the model after each epoch, or after each best one; `{epoch}` and names of values in the path are replaced. */
 export const modelCheckpoint = (path: string, options?: ModelCheckpointOptions): ModelCheckpoint =>
   new ModelCheckpoint(path, options);

@@ -1,7 +1,7 @@
 /** What `fit`, `evaluate` and `trainOnBatch` may be told, for data in memory and for datasets. */
 import type { Dataset } from "../data/dataset.js";
 import { ArgumentError } from "../errors.js";
-import type { CallbackHooks } from "./callbacks.js";
+import type { CallbackHooks } from "./callback.js";
 import type { ClassWeights, DataLike, SampleWeights } from "./data.js";
 import type { Verbosity } from "./progress.js";
 import type { BatchStream, TrainingBatch } from "./stream.js";

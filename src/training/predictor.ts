@@ -8,7 +8,7 @@ import { ArgumentError, checkInteger, checkKeys, expected, ShapeError, show } fr
 import { allocate, type DType, dtypeOf, isTypedArray, type TypedArray } from "../tensor/dtype.js";
 import { type Shape, showShape, sizeOf } from "../tensor/shape.js";
 import { leaf, Tensor } from "../tensor/tensor.js";
-import { type CallbackHooks, CallbackList, type CallbackModel } from "./callbacks.js";
+import { type CallbackHooks, CallbackList, type CallbackModel } from "./callback.js";
 import {
   type DataLike,
   inputSamples,

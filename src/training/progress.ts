@@ -4,7 +4,7 @@
  */
 import { allowsColour, isCI } from "../environment.js";
 import { ArgumentError, expected, show } from "../errors.js";
-import type { Logs } from "./callbacks.js";
+import type { Logs } from "./callback.js";
 
 /** 0: nothing; 1: a bar where there is a terminal, else lines; 2: one line per epoch; "auto": 1. */
 export type Verbosity = 0 | 1 | 2 | "auto";

@@ -7,7 +7,7 @@ import { gradientsOf } from "../autodiff/gradient.js";
 import { type Executable, trace } from "../backend/run.js";
 import { ArgumentError, ShapeError } from "../errors.js";
 import type { CallContext, WeightInfo } from "../layers/layer.js";
-import { maskedWeights, weightedMean } from "../nn/losses.js";
+import { maskedWeights, weightedMean } from "../nn/weighting.js";
 import { add, cast, mul } from "../ops/elementwise.js";
 import { gather } from "../ops/gather.js";
 import type { ConstraintOf } from "../optimizers/optimizer.js";

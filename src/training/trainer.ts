@@ -10,13 +10,8 @@ import { drawSeed } from "../tensor/random.js";
 import { sizeOf } from "../tensor/shape.js";
 import { zerosLeaf } from "../tensor/tensor.js";
 import { Variable } from "../tensor/variable.js";
-import {
-  CallbackList,
-  type CallbackModel,
-  History,
-  type Logs,
-  TerminateOnNaN,
-} from "./callbacks.js";
+import { CallbackList, type CallbackModel, History, type Logs } from "./callback.js";
+import { TerminateOnNaN } from "./callbacks.js";
 import {
   type Data,
   type DataLike,
@@ -66,6 +61,8 @@ export class Trainer {
   #trainable: readonly Variable[] = [];
   #results: { metrics: readonly OutputMetric[]; executable: Executable } | null = null;
   #busy: string | null = null;
+  /** While callbacks run between two epochs of `fit`: what they measure, if anything. */
+  #visit: { running: string | null; done: Promise<void> } | null = null;
 
   constructor(network: TrainableNetwork) {
     this.#network = network;
@@ -73,7 +70,7 @@ export class Trainer {
 
   /** Sets what is learnt; weights' trainable flags are taken as they are now. */
   compile(objective: Objective): void {
-    this.#idle("compile()");
+    this.checkIdle("compile()");
     this.#objective = objective;
     this.#trainable = this.#network.weights.filter((w) => w.trainable && w.dtype === "float32");
     this.#training.clear();
@@ -112,17 +109,51 @@ export class Trainer {
     );
   }
 
-  #idle(where: string): void {
-    if (this.#busy) throw new StateError(`${where}: ${this.#busy} of this model is still running`);
+  /** @throws StateError while something runs; `otherwise` says where else it may be called. */
+  checkIdle(where: string, otherwise = ""): void {
+    if (!this.#busy) return;
+    const running = this.#visit?.running ?? this.#busy;
+    throw new StateError(
+      `${where}: ${running} of this model is still running; call it when that has ended${otherwise}`,
+    );
   }
 
   async #alone<T>(where: string, body: () => Promise<T>): Promise<T> {
-    this.#idle(where);
+    this.checkIdle(where);
     this.#busy = where;
     try {
       return await body();
     } finally {
       this.#busy = null;
+    }
+  }
+
+  /** Like {@link Trainer.#alone}, but callbacks of `fit` may measure between two epochs. */
+  async #measuring<T>(where: string, body: () => Promise<T>): Promise<T> {
+    const visit = this.#visit;
+    if (!visit || visit.running) {
+      const between = this.#busy === "fit()" && !visit;
+      this.checkIdle(where, between ? ", or in onEpochBegin or onEpochEnd of a callback" : "");
+      return this.#alone(where, body);
+    }
+    visit.running = where;
+    const result = body().finally(() => {
+      visit.running = null;
+    });
+    const nothing = (): void => {};
+    visit.done = result.then(nothing, nothing);
+    return result;
+  }
+
+  /** Calls callbacks where nothing runs; training goes on when they have measured what they began to. */
+  async #between(callbacks: () => Promise<void>): Promise<void> {
+    const visit = { running: null, done: Promise.resolve() };
+    this.#visit = visit;
+    try {
+      await callbacks();
+    } finally {
+      while (visit.running !== null) await visit.done;
+      this.#visit = null;
     }
   }
 
@@ -203,7 +234,7 @@ export class Trainer {
     this.#seed.storageForUpdate()[0] = seed | 0;
 
     model.stopTraining = false;
-    await callbacks.call("onTrainBegin");
+    await this.#between(() => callbacks.call("onTrainBegin"));
     let logs: Logs = {};
     // Short epochs that nobody watches are run several at a time: a native loop has a price.
     const bundles =
@@ -216,7 +247,7 @@ export class Trainer {
     let size = 1;
     for (let epoch = initialEpoch; epoch < epochs && !model.stopTraining; ) {
       signal?.throwIfAborted();
-      await callbacks.at("onEpochBegin", epoch);
+      await this.#between(() => callbacks.at("onEpochBegin", epoch));
       progress.begin(`Epoch ${epoch + 1}/${epochs}`, feed.steps);
       for (const { metric } of metrics) metric.resetState();
       const started = performance.now();
@@ -258,7 +289,7 @@ export class Trainer {
         const results = await this.#measure(at, objective, validation, callbacks, signal, watch);
         for (const [key, value] of Object.entries(results)) logs[`val_${key}`] = value;
       }
-      await callbacks.at("onEpochEnd", epoch + last, logs);
+      await this.#between(() => callbacks.at("onEpochEnd", epoch + last, logs));
       progress.end(logs, record.finished);
       epoch += count;
       if (bundles) {
@@ -269,7 +300,7 @@ export class Trainer {
     if (objective.optimizer.usesEma && epochs > initialEpoch) {
       objective.optimizer.finalizeVariableValues();
     }
-    await callbacks.call("onTrainEnd", logs);
+    await this.#between(() => callbacks.call("onTrainEnd", logs));
     return history;
   }
 
@@ -421,7 +452,7 @@ export class Trainer {
       "verbose",
     ]);
     const verbose = checkVerbosity(where, options.verbose ?? 0);
-    return this.#alone(where, async () => {
+    return this.#measuring(where, async () => {
       const feed = await measuredFeed(this.#feeding(where, objective), source, options);
       try {
         const { steps, rows: batchSize } = feed;
@@ -473,7 +504,8 @@ export class Trainer {
   ): Promise<Logs> {
     const where = "testOnBatch()";
     const objective = this.#compiled(where);
-    return this.#alone(where, async () => {
+    checkKeys(where, options, ["sampleWeight"]);
+    return this.#measuring(where, async () => {
       await settle(x, y, options.sampleWeight);
       const data = gatherData(where, this.#request(objective), x, y, options.sampleWeight);
       const none = new CallbackList(where, [], {} as CallbackModel, {

@@ -56,6 +56,20 @@ describe("a stack", () => {
     expect(Number.isFinite(history.loss![0]!)).toBe(true);
   });
 
+  test("stays as it is while it trains", async () => {
+    const m = sequential([dense({ units: 2, inputShape: [2] })]);
+    m.compile({ optimizer: "sgd", loss: "mse" });
+    const fit = m.fit([[1, 2]], [[1, 2]], { epochs: 3, verbose: 0 });
+    expect(() => m.add(dense({ units: 3 }))).toThrow(
+      /^add\(\) of model ".*": fit\(\) of this model is still running; call it when that has ended$/,
+    );
+    expect(() => m.pop()).toThrow(StateError);
+    await fit;
+    expect(m.layers.length).toBe(1);
+    m.add(dense({ units: 3 }));
+    expect((await m.predict([[1, 2]])).shape).toEqual([1, 3]);
+  });
+
   test("complains about what is no stack", async () => {
     const m = sequential();
     expect(() => m.add(3 as never)).toThrow(/a layer, such as/);

@@ -225,6 +225,28 @@ describe("refusing", () => {
     ).rejects.toThrow(/int32/);
   });
 
+  test("what comes after layers were added or taken off", async () => {
+    for (const change of [
+      (m: ReturnType<typeof blobNetwork>) => m.add(dense({ units: 2 })),
+      (m: ReturnType<typeof blobNetwork>) => m.pop(),
+    ]) {
+      const model = blobNetwork();
+      const server = model.server();
+      const sample = rows(blobs(1))[0]!;
+      await server.predict(sample);
+      const waiting = server.predict(sample);
+      change(model);
+      const message =
+        /^predict\(\) of the server of model ".*": layers were added to the model or taken off since the server was made; make another with model\.server\(\)$/;
+      await expect(waiting).rejects.toThrow(message);
+      await expect(server.predict(sample)).rejects.toThrow(StateError);
+      const want = await model.predict(sample);
+      const got = await model.server().predict(sample);
+      expectClose(got.dataSync(), want.dataSync(), { rtol: 1e-6 });
+      await server.close();
+    }
+  });
+
   test("what comes while maxQueue samples wait", async () => {
     const server = blobNetwork().server({ maxBatch: 2, maxQueue: 3 });
     const samples = rows(blobs(5));

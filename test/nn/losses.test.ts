@@ -1,4 +1,4 @@
-/** Losses: every row against its formula in float64, its gradient, its shapes, weights and names. */
+/** Losses: every row against its formula in float64, its gradient, its shapes and names. */
 import { describe, expect, test } from "vitest";
 import "../../src/backend/run.js";
 import "../../src/ops/methods.js";
@@ -6,6 +6,7 @@ import { gradientsOf } from "../../src/autodiff/gradient.js";
 import { trace } from "../../src/backend/run.js";
 import { ArgumentError, ShapeError } from "../../src/errors.js";
 import * as losses from "../../src/nn/losses.js";
+import { weightedMean } from "../../src/nn/weighting.js";
 import { sigmoid } from "../../src/ops/elementwise.js";
 import { softmax } from "../../src/ops/softmax.js";
 import { leaf, type Tensor, tensor } from "../../src/tensor/tensor.js";
@@ -245,13 +246,13 @@ describe("sparse categorical cross-entropy", () => {
     const y = leaf(Int32Array.of(2, -1, 1, -1, 2), [5], "int32");
     const values = loss(y, logits);
     expectClose(values.dataSync(), [want[0]!, 0, want[2]!, 0, want[4]!], { rtol: 1e-6 });
-    const average = losses.weightedMean(loss(y, logits), null).item();
+    const average = weightedMean(loss(y, logits), null).item();
     expectClose([average], [(want[0]! + want[2]! + want[4]!) / 3], { rtol: 1e-6 });
     const gradient = (() => {
       const step = trace({
         name: "test",
         inputs: [{ name: "z", shape: [5, 3], dtype: "float32" }],
-        body: ([x]) => gradientsOf(losses.weightedMean(loss(y, x!), null), [x!]),
+        body: ([x]) => gradientsOf(weightedMean(loss(y, x!), null), [x!]),
       });
       return step.runSync([z])[0]!;
     })();
@@ -328,7 +329,7 @@ describe("stability", () => {
   });
 });
 
-describe("shapes and weights", () => {
+describe("shapes", () => {
   test("a trailing dimension of 1 is added to labels or removed", () => {
     const mse = losses.meanSquaredError();
     const p = tensor([[1], [2]]);
@@ -344,22 +345,6 @@ describe("shapes and weights", () => {
     const value = losses.meanSquaredError()(tensor([[[1], [2]]]), tensor([[[0], [0]]]));
     expect(value.shape).toEqual([1, 2]);
     expect([...value.dataSync()]).toEqual([1, 4]);
-  });
-
-  test("weights multiply values; the mean is over their number", () => {
-    const values = tensor([1, 2, 3]);
-    expect(losses.weightedMean(values, null).item()).toBe(2);
-    expectClose([losses.weightedMean(values, tensor([0, 1, 2])).item()], [8 / 3], { ulp: 1 });
-    const sequence = tensor([
-      [1, 2],
-      [3, 4],
-    ]);
-    expect(losses.weightedMean(sequence, tensor([1, 0])).item()).toBe(0.75);
-    const positions = tensor([
-      [1, 0],
-      [0, 1],
-    ]);
-    expect(losses.weightedMean(sequence, positions).item()).toBe(1.25);
   });
 });
 
@@ -385,7 +370,7 @@ describe("axis", () => {
       },
     );
     // The value of the batch weighs as all of it does.
-    expectClose([losses.weightedMean(whole, tensor([1, 3])).item()], [2 * 0.6164384], {
+    expectClose([weightedMean(whole, tensor([1, 3])).item()], [2 * 0.6164384], {
       rtol: 1e-6,
     });
     expectGradient((x) => losses.dice()(t, x), [p]);
@@ -421,50 +406,6 @@ describe("axis", () => {
   });
 });
 
-describe("reduction", () => {
-  const labels = tensor([[0], [0], [0]]);
-  const predictions = tensor([[1], [2], [3]]);
-  const weights = tensor([0, 1, 3]);
-  const reduced = (reduction: losses.Reduction, w: Tensor | null): number =>
-    losses.weightedMean(losses.meanAbsoluteError({ reduction })(labels, predictions), w).item();
-
-  test("is the mean over the samples, unless the loss was made with another", () => {
-    // Σ w·v = 11 and Σ w = 4.
-    const table = {
-      sumOverBatchSize: [2, 11 / 3],
-      mean: [2, 11 / 3],
-      sum: [6, 11],
-      meanWithSampleWeight: [2, 11 / 4],
-    } satisfies Record<losses.Reduction, [number, number]>;
-    for (const [name, [plain, weighted]] of Object.entries(table)) {
-      const got = [null, weights].map((w) => reduced(name as losses.Reduction, w));
-      expectClose(got, [plain, weighted], { ulp: 1 }, name);
-    }
-  });
-
-  test("leaves out ignored classes", () => {
-    const loss = (reduction: losses.Reduction) =>
-      losses.sparseCategoricalCrossentropy({ ignoreClass: 0, reduction });
-    const p = tensor([
-      [0.5, 0.5],
-      [0.5, 0.5],
-      [0.5, 0.5],
-    ]);
-    const value = (reduction: losses.Reduction, w: Tensor | null): number =>
-      losses.weightedMean(loss(reduction)(tensor([0, 1, 1]), p), w).item() / Math.LN2;
-    expectClose([value("sum", null), value("mean", null)], [2, 1], { rtol: 1e-6 });
-    expectClose([value("meanWithSampleWeight", tensor([5, 1, 3]))], [1], { rtol: 1e-6 });
-  });
-
-  test("is saved with the loss", () => {
-    const made = losses.huber({ reduction: "sum" });
-    expect(losses.lossConfig(made)).toEqual({
-      name: "huber",
-      options: { delta: 1, reduction: "sum" },
-    });
-  });
-});
-
 describe("how a loss is named", () => {
   test("by name, alias, function, factory or an object with options", () => {
     const get = (given: losses.LossIdentifier) =>
@@ -480,6 +421,14 @@ describe("how a loss is named", () => {
   test("called with labels and predictions it computes", () => {
     expect(losses.meanSquaredError([1, 2], [1, 4]).arraySync()).toEqual([0, 4]);
     expect(losses.huber([[0, 0]], [[3, 0]], { delta: 2 }).arraySync()).toEqual([2]);
+  });
+
+  test("options and reduction are what a file has of it", () => {
+    const made = losses.huber({ reduction: "sum" });
+    expect(losses.lossConfig(made)).toEqual({
+      name: "huber",
+      options: { delta: 1, reduction: "sum" },
+    });
   });
 
   test("mistakes are named with the nearest name", () => {

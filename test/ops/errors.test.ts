@@ -17,6 +17,35 @@ function told(f: () => unknown): string {
 }
 
 describe("mistakes", () => {
+  test("what is no argument at all", () => {
+    const wrong = (x: unknown) => x as never;
+    expect([
+      told(() => lw.linspace(wrong("0"), 1, 3)),
+      told(() => lw.linspace(0, Number.NaN, 3)),
+      told(() => lw.grad(wrong(3))),
+      told(() => lw.valueAndGrad(wrong(undefined))),
+      told(() => lw.customGrad(wrong("f"))),
+      told(() => lw.variable(wrong(undefined), { name: "w" })),
+      told(() => lw.model(wrong({}))),
+      told(() => lw.model(wrong({ inputs: lw.input({ shape: [2] }) }))),
+      told(() => lw.data.fromArrays(wrong(undefined))),
+      told(() => lw.data.fromArrays([[1]], wrong(null))),
+    ]).toMatchInlineSnapshot(`
+      [
+        "ArgumentError: linspace: expected \`start\` to be a number, got "0"",
+        "ArgumentError: linspace: expected \`stop\` to be a number, got NaN",
+        "ArgumentError: grad: expected a function, got 3",
+        "ArgumentError: grad: expected a function, got undefined",
+        "ArgumentError: customGrad: expected a function, got f",
+        "ArgumentError: variable w: expected a tensor, numbers or booleans as first value, got undefined",
+        "ArgumentError: model(): expected { inputs, outputs }, got no \`inputs\`",
+        "ArgumentError: model(): expected { inputs, outputs }, got no \`outputs\`",
+        "ArgumentError: fromArrays(): expected \`x\` to be arrays or tensors, got undefined",
+        "ArgumentError: fromArrays(): expected \`y\` to be arrays or tensors, got null",
+      ]
+    `);
+  });
+
   test("arrays that make no tensor", () => {
     expect(told(() => lw.tensor([[1, 2], [3]]))).toMatchInlineSnapshot(
       `"ShapeError: tensor(): ragged nesting at depth 1: expected an array of 2, got one of 1"`,

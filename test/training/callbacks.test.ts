@@ -1,25 +1,23 @@
-/** Callbacks: when their hooks are called, and what each of ours does. */
+/** What each of the callbacks that are ready made does. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { dense } from "../../src/layers/layers.js";
+import { loadModel } from "../../src/models/loading.js";
 import { model } from "../../src/models/model.js";
-import { loadModel } from "../../src/models/saving.js";
 import { sequential } from "../../src/models/sequential.js";
 import { input } from "../../src/network/network.js";
 import { auc, type MetricIdentifier } from "../../src/nn/metrics/table.js";
 import * as optimizers from "../../src/optimizers/factories.js";
 import { setRandomSeed } from "../../src/tensor/random.js";
 import type { Tensor } from "../../src/tensor/tensor.js";
+import type { Callback, Logs } from "../../src/training/callback.js";
 import {
-  Callback,
-  type CallbackHooks,
   csvLogger,
   EarlyStopping,
   earlyStopping,
   history,
-  type Logs,
   lambdaCallback,
   learningRateScheduler,
   modelCheckpoint,
@@ -48,185 +46,6 @@ function compiled() {
 }
 
 const data = blobs(40);
-
-describe("hooks", () => {
-  test("are called in Keras' order, with the logs of their time", async () => {
-    const calls: string[] = [];
-    const note =
-      (name: string) =>
-      (...args: unknown[]): void => {
-        const logs = args.at(-1) as Logs | undefined;
-        const head = typeof args[0] === "number" ? ` ${args[0]}` : "";
-        calls.push(
-          `${name}${head}${logs && typeof logs === "object" ? ` ${Object.keys(logs)}` : ""}`,
-        );
-      };
-    await compiled().fit(data.x, data.y, {
-      batchSize: 20,
-      epochs: 2,
-      validationData: [data.x, data.y],
-      verbose: 0,
-      callbacks: {
-        onTrainBegin: note("trainBegin"),
-        onTrainEnd: note("trainEnd"),
-        onEpochBegin: note("epochBegin"),
-        onEpochEnd: note("epochEnd"),
-        onTrainBatchBegin: note("trainBatchBegin"),
-        onTrainBatchEnd: note("trainBatchEnd"),
-        onBatchBegin: note("batchBegin"),
-        onBatchEnd: note("batchEnd"),
-        onTestBegin: note("testBegin"),
-        onTestEnd: note("testEnd"),
-        onTestBatchBegin: note("testBatchBegin"),
-        onTestBatchEnd: note("testBatchEnd"),
-      },
-    });
-    const epoch = (e: number): string[] => [
-      `epochBegin ${e}`,
-      ...[0, 1].flatMap((batch) => [
-        `trainBatchBegin ${batch}`,
-        `batchBegin ${batch}`,
-        `trainBatchEnd ${batch} loss,accuracy`,
-        `batchEnd ${batch} loss,accuracy`,
-      ]),
-      "testBegin",
-      ...[0, 1].flatMap((batch) => [
-        `testBatchBegin ${batch}`,
-        `testBatchEnd ${batch} loss,accuracy`,
-      ]),
-      "testEnd loss,accuracy",
-      `epochEnd ${e} loss,accuracy,val_loss,val_accuracy`,
-    ];
-    expect(calls).toEqual([
-      "trainBegin",
-      ...epoch(0),
-      ...epoch(1),
-      "trainEnd loss,accuracy,val_loss,val_accuracy",
-    ]);
-  });
-
-  test("of evaluate and predict, too", async () => {
-    const calls: unknown[] = [];
-    const model = compiled();
-    const logs = await model.evaluate(data.x, data.y, {
-      batchSize: 30,
-      callbacks: {
-        onTestBatchBegin: (batch) => void calls.push(`begin ${batch}`),
-        onTestBatchEnd: (batch, l) => void calls.push([batch, Object.keys(l!)]),
-      },
-    });
-    expect(calls).toEqual([
-      "begin 0",
-      [0, ["loss", "accuracy"]],
-      "begin 1",
-      [1, ["loss", "accuracy"]],
-    ]);
-    expect(logs).toEqual(await model.evaluate(data.x, data.y, { batchSize: 30 }));
-
-    calls.length = 0;
-    const want = await model.predict(data.x, { batchSize: 30 });
-    const watch = {
-      setParams: ({ steps, batchSize }: { steps: number | null; batchSize: number }) =>
-        void calls.push([steps, batchSize]),
-      onPredictBegin: () => void calls.push("begin"),
-      onPredictEnd: () => void calls.push("end"),
-    };
-    const around = await model.predict(data.x, { batchSize: 30, callbacks: watch });
-    expect(calls).toEqual([[2, 30], "begin", "end"]);
-    expect(around.dataSync()).toEqual(want.dataSync());
-    const outputs: number[] = [];
-    const each = await model.predict(data.x, {
-      batchSize: 30,
-      callbacks: [
-        { onPredictBatchBegin: (batch) => void calls.push(batch) },
-        { onPredictBatchEnd: (_, l) => void outputs.push(...l.outputs[0]!.dataSync()) },
-      ],
-    });
-    expect(calls.slice(3)).toEqual([0, 1]);
-    expect(each.shape).toEqual([40, 3]);
-    expect(each.dataSync()).toEqual(want.dataSync());
-    expect(outputs).toEqual([...want.dataSync()]);
-  });
-
-  test("that nobody would call are an error", async () => {
-    const wrong = { onBatchFinish() {} } as CallbackHooks;
-    class Wrong extends Callback {
-      onTrainBatchEnded(): void {}
-    }
-    const model = compiled();
-    const calls: (() => Promise<unknown>)[] = [
-      () => model.fit(data.x, data.y, { verbose: 0, callbacks: wrong }),
-      () => model.evaluate(data.x, data.y, { callbacks: [history(), wrong] }),
-      () => model.predict(data.x, { callbacks: wrong }),
-      () => model.fit(data.x, data.y, { verbose: 0, callbacks: new Wrong() }),
-    ];
-    const errors: string[] = [];
-    for (const call of calls) errors.push(await call().then(String, String));
-    expect(errors).toMatchInlineSnapshot(`
-      [
-        "ArgumentError: fit(): callbacks have no hook "onBatchFinish"; the hooks are onTrainBegin, onTrainEnd, onTestBegin, onTestEnd, onPredictBegin, onPredictEnd, onEpochBegin, onEpochEnd, onTrainBatchBegin, onTrainBatchEnd, onBatchBegin, onBatchEnd, onTestBatchBegin, onTestBatchEnd, onPredictBatchBegin, onPredictBatchEnd",
-        "ArgumentError: evaluate(): callbacks have no hook "onBatchFinish"; the hooks are onTrainBegin, onTrainEnd, onTestBegin, onTestEnd, onPredictBegin, onPredictEnd, onEpochBegin, onEpochEnd, onTrainBatchBegin, onTrainBatchEnd, onBatchBegin, onBatchEnd, onTestBatchBegin, onTestBatchEnd, onPredictBatchBegin, onPredictBatchEnd",
-        "ArgumentError: predict(): callbacks have no hook "onBatchFinish"; the hooks are onTrainBegin, onTrainEnd, onTestBegin, onTestEnd, onPredictBegin, onPredictEnd, onEpochBegin, onEpochEnd, onTrainBatchBegin, onTrainBatchEnd, onBatchBegin, onBatchEnd, onTestBatchBegin, onTestBatchEnd, onPredictBatchBegin, onPredictBatchEnd",
-        "ArgumentError: fit(): callbacks have no hook "onTrainBatchEnded"; did you mean "onTrainBatchEnd"?",
-      ]
-    `);
-  });
-
-  test("with and without batch hooks, training is the same to the bit", async () => {
-    const runs = [];
-    for (const callbacks of [[], [{ onTrainBatchEnd() {} }], [{ onBatchEnd() {} }]]) {
-      setRandomSeed(1);
-      const model = compiled();
-      const { history: h } = await model.fit(data.x, data.y, {
-        batchSize: 16,
-        epochs: 3,
-        seed: 1,
-        verbose: 0,
-        callbacks,
-      });
-      runs.push([h, model.getWeights().map((w) => [...w.dataSync()])]);
-    }
-    expect(runs[1]).toEqual(runs[0]);
-    expect(runs[2]).toEqual(runs[0]);
-  });
-
-  test("of a subclass may be async, and see model and parameters", async () => {
-    class Watch extends Callback {
-      seen: unknown[] = [];
-      override async onEpochEnd(epoch: number): Promise<void> {
-        await new Promise((resolve) => setTimeout(resolve, 1));
-        this.seen.push([epoch, this.model.name, this.params.steps, this.params.epochs]);
-        this.model.stopTraining = epoch === 1;
-      }
-    }
-    const watch = new Watch();
-    const model = compiled();
-    const { epoch } = await model.fit(data.x, data.y, { epochs: 9, verbose: 0, callbacks: watch });
-    expect(watch.seen).toEqual([
-      [0, model.name, 2, 9],
-      [1, model.name, 2, 9],
-    ]);
-    expect(epoch).toEqual([0, 1]);
-  });
-
-  test("an error in one ends training with it", async () => {
-    const fit = compiled().fit(data.x, data.y, {
-      verbose: 0,
-      callbacks: {
-        onEpochEnd() {
-          throw new Error("mine");
-        },
-      },
-    });
-    await expect(fit).rejects.toThrow("mine");
-  });
-
-  test("unknown hooks of a lambda callback are an error", () => {
-    expect(() => lambdaCallback({ onEpochFinish() {} } as never)).toThrow(/onEpochFinish/);
-    const hooks = { onEpochEnd() {} };
-    expect(lambdaCallback(hooks)).toBe(hooks);
-  });
-});
 
 test("a history of one's own survives an interruption", async () => {
   const record = history();
@@ -367,6 +186,43 @@ describe("early stopping", () => {
       /did you mean `restoreBestWeights`/,
     );
   });
+});
+
+test("options of the wrong kind are errors that name callback, option and value", () => {
+  const wrong = (x: unknown) => x as never;
+  const message = (f: () => unknown): string => {
+    try {
+      f();
+    } catch (error) {
+      return String(error);
+    }
+    return "no error";
+  };
+  expect([
+    message(() => earlyStopping({ monitor: wrong(3) })),
+    message(() => earlyStopping({ baseline: wrong("x") })),
+    message(() => earlyStopping({ restoreBestWeights: wrong("yes") })),
+    message(() => reduceLROnPlateau({ monitor: wrong(null) })),
+    message(() => reduceLROnPlateau({ verbose: wrong(2) })),
+    message(() => reduceLROnPlateau({ factor: Number.NaN })),
+    message(() => modelCheckpoint("a", { saveBestOnly: wrong(1) })),
+    message(() => csvLogger("a", wrong({ sep: ";" }))),
+    message(() => csvLogger("a", { separator: wrong(3) })),
+    message(() => lambdaCallback(wrong({ onEpochEnd: 3 }))),
+  ]).toMatchInlineSnapshot(`
+    [
+      "ArgumentError: callback earlyStopping: expected \`monitor\` to be a text, got 3",
+      "ArgumentError: callback earlyStopping: expected \`baseline\` to be a number, got "x"",
+      "ArgumentError: callback earlyStopping: expected \`restoreBestWeights\` to be true or false, got yes",
+      "ArgumentError: callback reduceLROnPlateau: expected \`monitor\` to be a text, got null",
+      "ArgumentError: callback reduceLROnPlateau: expected \`verbose\` to be 0 or 1, got 2",
+      "ArgumentError: callback reduceLROnPlateau: expected \`factor\` to be a number from 0 to 1, got NaN",
+      "ArgumentError: callback modelCheckpoint: expected \`saveBestOnly\` to be true or false, got 1",
+      "ArgumentError: callback csvLogger: unknown option \`sep\`; the options are separator, append",
+      "ArgumentError: callback csvLogger: expected \`separator\` to be a text, got 3",
+      "ArgumentError: callback lambdaCallback: expected the hook \`onEpochEnd\` to be a function, got 3",
+    ]
+  `);
 });
 
 describe("learning rates", () => {

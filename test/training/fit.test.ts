@@ -361,6 +361,15 @@ describe("a run", () => {
     expect(ticks).toBeGreaterThan(0);
   });
 
+  test("unknown options of a step on one batch are errors", async () => {
+    const model = blobNetwork();
+    model.compile({ optimizer: "adam", loss: "sparseCategoricalCrossentropy" });
+    const { x, y } = blobs(8);
+    await expect(model.testOnBatch(x, y, { weights: 1 } as never)).rejects.toThrow(
+      "testOnBatch(): unknown option `weights`; the options are sampleWeight",
+    );
+  });
+
   test("excludes another on the same model, but not predictions", async () => {
     const { x, y } = blobs(500);
     const model = blobNetwork();

@@ -9,7 +9,7 @@ import { sequential } from "../../src/models/sequential.js";
 import { earlyStopping } from "../../src/public/callbacks.js";
 import { setRandomSeed } from "../../src/tensor/random.js";
 import { tensor } from "../../src/tensor/tensor.js";
-import type { CallbackHooks } from "../../src/training/callbacks.js";
+import type { CallbackHooks } from "../../src/training/callback.js";
 import type { CompileOptions } from "../../src/training/objective.js";
 import "../models/helpers.js";
 

@@ -32,7 +32,8 @@ import { argMax, topk } from "../../ops/select.js";
 import { type Shape, sizeOf } from "../../tensor/shape.js";
 import { leaf, type Tensor } from "../../tensor/tensor.js";
 import type { Variable } from "../../tensor/variable.js";
-import { alignWeights, classIndices, sameRank } from "../losses.js";
+import { classIndices, sameRank } from "../labels.js";
+import { alignWeights } from "../weighting.js";
 import { predictedClass } from "./mean.js";
 import { checkOptions, Metric, type MetricConfig, type MetricDirection } from "./metric.js";
 

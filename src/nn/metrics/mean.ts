@@ -29,13 +29,8 @@ import { argMax } from "../../ops/select.js";
 import { logitsOfSoftmax } from "../../ops/softmax.js";
 import { sameShape, showShape } from "../../tensor/shape.js";
 import type { Tensor } from "../../tensor/tensor.js";
-import {
-  classIndices,
-  type LossFunction,
-  lossConfig,
-  cosineSimilarity as negativeCosine,
-  sameRank,
-} from "../losses.js";
+import { classIndices, sameRank } from "../labels.js";
+import { type LossFunction, lossConfig, cosineSimilarity as negativeCosine } from "../losses.js";
 import { checkOptions, MeanMetric, type MetricConfig, type MetricDirection } from "./metric.js";
 
 /** One value per sample (or per position of a sample). */

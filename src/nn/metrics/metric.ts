@@ -19,7 +19,7 @@ import { sum } from "../../ops/reduce.js";
 import { type Shape, sizeOf } from "../../tensor/shape.js";
 import { type Tensor, type TensorLike, zerosLeaf } from "../../tensor/tensor.js";
 import { type Variable, variable } from "../../tensor/variable.js";
-import { alignWeights, perWeight } from "../losses.js";
+import { alignWeights, perWeight } from "../weighting.js";
 
 /** Options of a metric as they are saved with a model. */
 export type MetricConfig = Readonly<Record<string, unknown>>;

@@ -7,7 +7,8 @@ import { mean, sum } from "../../ops/reduce.js";
 import { type Shape, sizeOf } from "../../tensor/shape.js";
 import { literal, type Tensor } from "../../tensor/tensor.js";
 import type { Variable } from "../../tensor/variable.js";
-import { alignWeights, sameRank } from "../losses.js";
+import { sameRank } from "../labels.js";
+import { alignWeights } from "../weighting.js";
 import { checkOptions, Metric, type MetricConfig } from "./metric.js";
 
 export interface R2Options {
