@@ -125,7 +125,6 @@ LW_INLINE void dots(const float* rows, int64_t stride, const float* x, int64_t n
       const Lanes16 b = loadLanes16(x + i);
 #pragma GCC unroll 4
       for (int r = 0; r < R; r++) {
-        __builtin_prefetch(rows + r * stride + i + kAheadOfRow);
 #pragma GCC unroll 4
         for (int j = 0; j < 16 / W; j++) {
           acc[r].v[j] = fma(load(rows + r * stride + i + j * W), b.v[j], acc[r].v[j]);
