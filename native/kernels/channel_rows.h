@@ -1,6 +1,7 @@
 // What the convolutions channel by channel read: source rows, copied block by block of channels with zeros
 // for the padding of columns. In the images, a row's pixels lie whole pixels apart, which with many channels
 // is the same few L1 sets again and again; in a copy they lie side by side, and every tap of a block reads there.
+// All blocks are copied together, so that an image is read as it lies in memory.
 //
 // Rows are kept in a ring as long as results need them, each block's own, so that a source row is copied once.
 #pragma once
@@ -50,6 +51,17 @@ LW_INLINE void copyBlock(const float* from, int64_t pixels, int64_t pitch, const
   }
 }
 
+// Whole blocks of one plane, each `apart` floats from the one before.
+LW_INLINE void copyBlocks(const float* from, int64_t pixels, int64_t pitch, int64_t blocks, float* to, int64_t apart) {
+  for (int64_t x = 0; x < pixels; x++, from += pitch, to += kLanes) {
+    float* at = to;
+    for (int64_t b = 0; b < blocks; b++, at += apart) {
+#pragma GCC unroll 2
+      for (int v = 0; v < kWide; v++) store(at + v * W, load(from + b * kLanes + v * W));
+    }
+  }
+}
+
 // The source's rows in a ring, of some blocks.
 struct ChannelRows {
   const float* source;   // of the image
@@ -63,17 +75,23 @@ struct ChannelRows {
   LW_MEMBER int64_t at(int64_t row, int64_t plane) const {
     return (row % slots * spread.planes + plane) * pitch;
   }
-  // Rows [rows) of lanes [lane, lane + lanes), at the block's first float.
+  // Rows [rows) of lanes [lane, lane + lanes), which begin a block: at the first block's first float.
   LW_MEMBER void copy(Range rows, int64_t lane, int64_t lanes, float* block) const {
     const int64_t left = minOf(columns, maxOf(0, -first)), begin = maxOf(0, first);
-    const int64_t inside = maxOf(0, minOf(columns - left, width - begin));
+    const int64_t inside = maxOf(0, minOf(columns - left, width - begin)), apart = perBlock();
+    const int64_t together = spread.times == 1 && spread.each == 1 ? lanes / kLanes * kLanes : 0;
     for (int64_t row = rows.begin; row < rows.end; row++) {
       const float* const from = source + (row * width + begin) * pixel;
       for (int64_t plane = 0; plane < spread.planes; plane++) {
-        float* const to = block + at(row, plane);
-        zeroFloats(to, left * kLanes);
-        copyBlock(from, inside, pixel, spread, plane, lane, lanes, to + left * kLanes);
-        zeroFloats(to + (left + inside) * kLanes, (columns - left - inside) * kLanes);
+        float* to = block + at(row, plane);
+        copyBlocks(from + lane, inside, pixel, together / kLanes, to + left * kLanes, apart);
+        for (int64_t l = 0; l < lanes; l += kLanes, to += apart) {
+          zeroFloats(to, left * kLanes);
+          if (l >= together) {
+            copyBlock(from, inside, pixel, spread, plane, lane + l, minOf(kLanes, lanes - l), to + left * kLanes);
+          }
+          zeroFloats(to + (left + inside) * kLanes, (columns - left - inside) * kLanes);
+        }
       }
     }
   }
@@ -167,7 +185,7 @@ struct Ahead {
       if (--left == 0) turn();
     }
   }
-  __attribute__((noinline)) void turn() {
+  LW_MEMBER void turn() {
     left = lines;
     at += pieceStep;
     if (++piece < pieces) return;

@@ -374,15 +374,13 @@ void sumRows(const Call& call, const Run& run, const Problem& p, Range rows, Epi
                        next.rows.end - next.rows.begin, steps);
       }
     }
+    const int64_t firstLane = blocks.begin * kLanes;
+    if (!p.inPlace) source.copy(fresh, firstLane, minOf(p.lanes, blocks.end * kLanes) - firstLane, work.ring);
     for (int64_t b = blocks.begin; b < blocks.end; b++) {
       const int64_t lane = b * kLanes, n = minOf(kLanes, p.lanes - lane);
       const float* const filter = work.filter + b * p.taps() * kLanes;
-      const float* from = source.source + top * p.sourceWidth * p.sourceLanes + lane;
-      if (!p.inPlace) {
-        float* const ring = work.ring + (b - blocks.begin) * source.perBlock();
-        source.copy(fresh, lane, n, ring);
-        from = ring;
-      }
+      const float* const from = p.inPlace ? source.source + top * p.sourceWidth * p.sourceLanes + lane
+                                          : work.ring + (b - blocks.begin) * source.perBlock();
       const Sink sink = {c + lane, n, around};
       for (int64_t i = 0; i < nLines; i++) {
         sumLineOf(work.lines[i], n)(work.lines[i], from, filter, sink, reads, writes);

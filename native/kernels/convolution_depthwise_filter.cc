@@ -1,6 +1,6 @@
 // conv2dFilterGradient in which every input channel is a group of its own: for each tap the sum of x·dy over all
 // pixels, vectors of channels. A chain along some rows of one image, such chains added in order, chunks of rows
-// (whose number follows from the shape) added in order. channel_rows.h has how x is read; dy is read where it is.
+// (whose number follows from the shape) added in order. channel_rows.h has how x and dy are read.
 #include "channel_rows.h"
 #include "convolution.h"
 #include "epilogue.h"
@@ -26,14 +26,14 @@ constexpr int64_t kPasses = kWide / kSquareVectors;
 struct Line {
   Range taps;             // rows of taps that lie inside of x
   const int32_t* source;  // floats from the block's first to the first pixel of each row of taps
-  const float* dy;        // the first pixel
+  int64_t dy;             // and of dy
 };
 
 // A strip of them. Distances in floats.
 struct Lines {
   const Line* lines;
   int64_t count, pixels;      // lines, and each one's pixels
-  int64_t tap, pixel, dyPixel;
+  int64_t tap, pixel;
 };
 
 // What comes next of x and of dy.
@@ -45,21 +45,15 @@ struct Coming {
   }
 };
 
-template <bool TAIL>
-LW_INLINE VF loadLanes(const float* p, int64_t lanes) {
-  return !TAIL || lanes >= W ? load(p) : lanes > 0 ? loadPartial(p, lanes) : zero();
-}
-
 // U pixels' terms of R rows of T taps, V vectors. Neighbouring taps, pixels STRIDE blocks apart, or any if 0.
-template <int U, int R, int T, int V, int STRIDE, bool TAIL>
-LW_INLINE void addPixels(VF acc[R][T][V], const Lines& s, const float* const at[R], const float* dy,
-                         int64_t lanes) {
+template <int U, int R, int T, int V, int STRIDE>
+LW_INLINE void addPixels(VF acc[R][T][V], const Lines& s, const float* const at[R], const float* dy) {
   const int64_t pixel = STRIDE > 0 ? STRIDE * kLanes : s.pixel, tap = STRIDE > 0 ? kLanes : s.tap;
 #pragma GCC unroll 4
   for (int p = 0; p < U; p++) {
 #pragma GCC unroll 2
     for (int v = 0; v < V; v++) {
-      const VF d = loadLanes<TAIL>(dy + p * s.dyPixel + v * W, lanes - v * W);
+      const VF d = load(dy + p * kLanes + v * W);
 #pragma GCC unroll 3
       for (int r = 0; r < R; r++) {
 #pragma GCC unroll 4
@@ -75,10 +69,10 @@ LW_INLINE void addPixels(VF acc[R][T][V], const Lines& s, const float* const at[
 constexpr int kPixels = 4;
 
 // sums[r][t] += Σ x·dy over lines [range), for R rows of taps from row k on, T of their taps from column l on, V
-// vectors; `dy` floats into a pixel, of which there are `lanes`; the sums of a row of taps are `width` blocks.
-template <int R, int T, int V, int STRIDE, bool TAIL>
-void sumTaps(const Lines& s, Range range, int64_t k, int64_t l, const float* x, int64_t dy, int64_t lanes,
-             int64_t width, float* sums, Coming& coming) {
+// vectors; the sums of a row of taps are `width` blocks.
+template <int R, int T, int V, int STRIDE>
+void sumTaps(const Lines& s, Range range, int64_t k, int64_t l, const float* x, const float* dy, int64_t width,
+             float* sums, Coming& coming) {
   VF acc[R][T][V];
 #pragma GCC unroll 3
   for (int r = 0; r < R; r++) {
@@ -92,9 +86,9 @@ void sumTaps(const Lines& s, Range range, int64_t k, int64_t l, const float* x, 
     const float* at[R];
 #pragma GCC unroll 3
     for (int r = 0; r < R; r++) at[r] = x + s.lines[i].source[k + r] + l * s.tap;
-    const float* d = s.lines[i].dy + dy;
+    const float* d = dy + s.lines[i].dy;
     const auto advance = [&](int64_t n) __attribute__((always_inline)) {
-      d += n * s.dyPixel;
+      d += n * kLanes;
 #pragma GCC unroll 3
       for (int r = 0; r < R; r++) at[r] += n * s.pixel;
     };
@@ -102,13 +96,13 @@ void sumTaps(const Lines& s, Range range, int64_t k, int64_t l, const float* x, 
     for (; p + kPixels <= s.pixels; p += kPixels) {
       coming.step();
       if constexpr (STRIDE > 0) {
-        addPixels<kPixels, R, T, V, STRIDE, TAIL>(acc, s, at, d, lanes);
+        addPixels<kPixels, R, T, V, STRIDE>(acc, s, at, d);
         advance(kPixels);
       } else {
-        for (int j = 0; j < kPixels; j++, advance(1)) addPixels<1, R, T, V, STRIDE, TAIL>(acc, s, at, d, lanes);
+        for (int j = 0; j < kPixels; j++, advance(1)) addPixels<1, R, T, V, STRIDE>(acc, s, at, d);
       }
     }
-    for (; p < s.pixels; p++, advance(1)) addPixels<1, R, T, V, STRIDE, TAIL>(acc, s, at, d, lanes);
+    for (; p < s.pixels; p++, advance(1)) addPixels<1, R, T, V, STRIDE>(acc, s, at, d);
   }
 #pragma GCC unroll 3
   for (int r = 0; r < R; r++) {
@@ -122,26 +116,18 @@ void sumTaps(const Lines& s, Range range, int64_t k, int64_t l, const float* x, 
     }
   }
 }
-using SumTaps = void (*)(const Lines& s, Range range, int64_t k, int64_t l, const float* x, int64_t dy,
-                         int64_t lanes, int64_t width, float* sums, Coming& coming);
-// By taps − 1, vectors − 1, TAIL.
-#define LW_SUM_TAPS(T)                                                                                  \
-  {                                                                                                     \
-    {sumTaps<1, T, 1, 0, false>, sumTaps<1, T, 1, 0, true>},                                            \
-        {sumTaps<1, T, kWide, 0, false>, sumTaps<1, T, kWide, 0, true>}                                 \
-  }
-constexpr SumTaps kSumTaps[kTaps][kWide][2] = {LW_SUM_TAPS(1), LW_SUM_TAPS(2), LW_SUM_TAPS(3), LW_SUM_TAPS(4)};
-// Of 3×3 taps and neighbouring pixels, pixels one apart, and any others. By TAIL.
-constexpr SumTaps kSumSquares[3][2] = {
-    {sumTaps<3, 3, kSquareVectors, 0, false>, sumTaps<3, 3, kSquareVectors, 0, true>},
-    {sumTaps<3, 3, kSquareVectors, 1, false>, sumTaps<3, 3, kSquareVectors, 1, true>},
-    {sumTaps<3, 3, kSquareVectors, 2, false>, sumTaps<3, 3, kSquareVectors, 2, true>},
-};
+using SumTaps = void (*)(const Lines& s, Range range, int64_t k, int64_t l, const float* x, const float* dy,
+                         int64_t width, float* sums, Coming& coming);
+// By taps − 1, vectors − 1.
+#define LW_SUM_TAPS(T) {sumTaps<1, T, 1, 0>, sumTaps<1, T, kWide, 0>}
+constexpr SumTaps kSumTaps[kTaps][kWide] = {LW_SUM_TAPS(1), LW_SUM_TAPS(2), LW_SUM_TAPS(3), LW_SUM_TAPS(4)};
+// Of 3×3 taps and neighbouring pixels, pixels one apart or two, and any others.
+constexpr SumTaps kSumSquares[3] = {sumTaps<3, 3, kSquareVectors, 0>, sumTaps<3, 3, kSquareVectors, 1>,
+                                    sumTaps<3, 3, kSquareVectors, 2>};
 
-// All taps of one block: dy `lane` floats into a pixel.
-void sumBlock(const Lines& s, int64_t height, int64_t width, const float* x, int64_t lane, int64_t lanes,
+// All taps of one block, of which `lanes` are asked for.
+void sumBlock(const Lines& s, int64_t height, int64_t width, const float* x, const float* dy, int64_t lanes,
               float* sums, Coming& coming) {
-  const bool tail = lanes < kLanes;
   // The lines that meet all rows of taps of a square.
   Range whole = {0, 0};
   if (height == 3 && width == 3) {
@@ -149,10 +135,10 @@ void sumBlock(const Lines& s, int64_t height, int64_t width, const float* x, int
     whole.end = whole.begin;
     while (whole.end < s.count && s.lines[whole.end].taps.end - s.lines[whole.end].taps.begin == 3) whole.end++;
     const int64_t stride = s.tap != kLanes || s.pixel > 2 * kLanes ? 0 : s.pixel / kLanes;
-    const SumTaps sum = kSumSquares[stride][tail];
+    const SumTaps sum = kSumSquares[stride];
     if (whole.begin < whole.end) {
       for (int64_t v = 0; v < lanes; v += kSquareVectors * W) {
-        sum(s, whole, 0, 0, x + v, lane + v, lanes - v, width, sums + v, coming);
+        sum(s, whole, 0, 0, x + v, dy + v, width, sums + v, coming);
       }
     }
   }
@@ -167,7 +153,7 @@ void sumBlock(const Lines& s, int64_t height, int64_t width, const float* x, int
       if (own.begin == own.end) continue;
       for (int64_t l = 0; l < width;) {
         const int64_t left = width - l, n = left / ceilDiv(left, kTaps);
-        kSumTaps[n - 1][vectors - 1][tail](s, own, k, l, x, lane, lanes, width, sums, coming);
+        kSumTaps[n - 1][vectors - 1](s, own, k, l, x, dy, width, sums, coming);
         l += n;
       }
     }
@@ -197,7 +183,7 @@ struct Problem {
     rows = rowsAtATime(columns, g.outHeight, rowsOf);
     slots = maxOf(1, rowsOf(rows));
     blocks = ceilDiv(g.filters, kLanes);
-    atOnce = blocksAtATime(maxOf(1, blocks), slots * ringPitch(columns));
+    atOnce = blocksAtATime(maxOf(1, blocks), perBlock() + dyPerBlock());
     // Parts are chunks of rows and blocks of channels: few chunks where there are many channels.
     constexpr int64_t kRowsEach = 8, kMost = 64;
     chunks = maxOf(1, minOf(ceilDiv(kMost, ceilDiv(maxOf(1, g.filters), 16)), g.batch * g.outHeight / kRowsEach));
@@ -205,12 +191,13 @@ struct Problem {
   int64_t terms() const { return g.kernelHeight * g.kernelWidth; }
   int64_t sumFloats() const { return terms() * kLanes; }  // of a block in a chunk
   int64_t perBlock() const { return slots * ringPitch(columns); }
+  int64_t dyPerBlock() const { return rows * ringPitch(positions); }
 };
 
 // sums [blocks][terms][kLanes] = those of rows [rows) of dy, for blocks [blocks).
 void sumChunk(const Call& call, const Run& run, const Problem& p, Range rows, Range blocks, float* sums) {
   const float *const x = (const float*)run.ptr[call.inputs[0]], *const dy = (const float*)run.ptr[call.inputs[1]];
-  float* const rings = (float*)(run.scratch + call.custom[1]);
+  float *const rings = (float*)(run.scratch + call.custom[1]), *const copied = (float*)(run.scratch + call.custom[4]);
   Line* const lines = (Line*)(run.scratch + call.custom[2]);
   int32_t* const offsets = (int32_t*)(run.scratch + call.custom[3]);
   const Geometry& g = p.g;
@@ -234,6 +221,10 @@ void sumChunk(const Call& call, const Run& run, const Problem& p, Range rows, Ra
     const int64_t first = v.rows.source(s.rows.begin), last = v.rows.source(s.rows.end - 1);
     return Range{maxOf(0, first), minOf(g.height, last + (v.rows.taps - 1) * v.rows.spacing + 1)};
   };
+  const auto dyOf = [&](const Strip& s) {
+    return ChannelRows{dy + s.image * g.outHeight * g.outWidth * g.filters, g.outHeight, g.outWidth, g.filters,
+                       Spread{1, 1, 1}, p.rows, ringPitch(p.positions), columnsOf(s).begin, p.positions};
+  };
   const auto pixelOf = [&](const Strip& s, int64_t row) {
     return dy + ((s.image * g.outHeight + row) * g.outWidth + columnsOf(s).begin) * g.filters;
   };
@@ -245,14 +236,14 @@ void sumChunk(const Call& call, const Run& run, const Problem& p, Range rows, Ra
     const bool last = strips.ends(next);
     if (!continues(next, s)) held = Held(p.slots);
     const Range nextFresh = last ? Range{0, 0} : held.want(sourceRows(next));
-    const ChannelRows source = sourceOf(s);
+    const ChannelRows source = sourceOf(s), result = dyOf(s);
     const Range own = blocksOf(s), columns = columnsOf(s);
     Lines all = {lines, s.rows.end - s.rows.begin, columns.end - columns.begin, v.columns.spacing * kLanes,
-                 v.columns.stride * kLanes, g.filters};
+                 v.columns.stride * kLanes};
     for (int64_t i = 0; i < all.count; i++) {
       const int64_t from = v.rows.source(s.rows.begin + i);
       int32_t* const at = offsets + i * g.kernelHeight;
-      lines[i] = {tapsInside(v.rows, from), at, pixelOf(s, s.rows.begin + i)};
+      lines[i] = {tapsInside(v.rows, from), at, result.at(s.rows.begin + i, 0)};
       for (int64_t k = lines[i].taps.begin; k < lines[i].taps.end; k++) {
         at[k] = (int32_t)source.at(from + k * v.rows.spacing, 0);
       }
@@ -270,11 +261,13 @@ void sumChunk(const Call& call, const Run& run, const Problem& p, Range rows, Ra
       coming.dy = Ahead(pixelOf(next, next.rows.begin) + lane, laneEnd - lane, g.filters, to.end - to.begin,
                         g.outWidth, next.rows.end - next.rows.begin, steps);
     }
+    const int64_t firstLane = own.begin * kLanes, allLanes = minOf(g.filters, own.end * kLanes) - firstLane;
+    source.copy(fresh, firstLane, allLanes, rings);
+    result.copy(s.rows, firstLane, allLanes, copied);
     for (int64_t b = own.begin; b < own.end; b++) {
-      const int64_t lane = b * kLanes, n = minOf(kLanes, g.filters - lane);
-      float* const ring = rings + (b - own.begin) * p.perBlock();
-      source.copy(fresh, lane, n, ring);
-      sumBlock(all, g.kernelHeight, g.kernelWidth, ring, lane, n, sums + (b - blocks.begin) * p.sumFloats(), coming);
+      const int64_t in = b - own.begin, n = minOf(kLanes, allLanes - in * kLanes);
+      sumBlock(all, g.kernelHeight, g.kernelWidth, rings + in * p.perBlock(), copied + in * p.dyPerBlock(), n,
+               sums + (b - blocks.begin) * p.sumFloats(), coming);
     }
     s = next;
     fresh = nextFresh;
@@ -314,7 +307,7 @@ void addSums(const Call& call, const Run& run, const Problem& p, const float* su
 }  // namespace
 
 // custom[0]: tensor that holds the result for the epilogue, −1 for shared memory; byte offsets in scratch of [1] the
-// rings, [2] lines, [3] their rows of taps.
+// rings, [2] lines, [3] their rows of taps, [4] the copy of dy.
 void planDepthwiseFilter(Call& call) {
   const Problem p(call);
   const TilePlan* tile = call.tile;
@@ -324,6 +317,7 @@ void planDepthwiseFilter(Call& call) {
   call.custom[1] = take(p.atOnce * p.perBlock() * 4);
   call.custom[2] = take(p.rows * (int64_t)sizeof(Line));
   call.custom[3] = take(p.rows * p.g.kernelHeight * 4);
+  call.custom[4] = take(p.atOnce * p.dyPerBlock() * 4);
   call.scratchBytes = take.bytes;
   const int64_t result = p.terms() * p.g.filters;
   call.sharedBytes = (p.chunks * p.blocks * p.sumFloats() + (call.custom[0] < 0 ? result : 0)) * 4;
