@@ -366,21 +366,33 @@ function slotsOf(symbols: readonly SymbolicTensor[]) {
   return symbols.map(({ name, shape, dtype }) => ({ name, shape, dtype }));
 }
 
+/** A network's output and those of the networks inside: each way to wire layers has outputs of its own. */
+function wiringOf({ outputs, layers }: Network<ModelOutput>): SymbolicTensor[] {
+  const inside = layers.flatMap((layer) =>
+    layer instanceof Network && layer.built ? wiringOf(layer) : [],
+  );
+  return [...outputs.slice(0, 1), ...inside];
+}
+
 /** A model as training sees it. */
 class ModelNetwork implements ServedNetwork {
   readonly inputSlots;
   readonly outputSlots;
-  readonly #output: SymbolicTensor | undefined;
+  readonly #wiring: readonly SymbolicTensor[];
 
   constructor(readonly model: Network<ModelOutput>) {
     this.inputSlots = slotsOf(model.inputs);
     this.outputSlots = slotsOf(model.outputs);
-    this.#output = model.outputs[0];
+    this.#wiring = wiringOf(model);
   }
 
-  /** False once layers were added or taken off: each wiring has outputs of its own. */
+  /** False once layers were added or taken off, here or in a model inside. */
   get isCurrent(): boolean {
-    return this.model.built && this.model.outputs[0] === this.#output;
+    if (!this.model.built) return false;
+    const now = wiringOf(this.model);
+    return (
+      now.length === this.#wiring.length && now.every((output, i) => output === this.#wiring[i])
+    );
   }
 
   get name(): string {

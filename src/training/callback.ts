@@ -124,7 +124,8 @@ export abstract class Callback implements CallbackHooks {
 
 /** True when a callback has this hook itself; the base class' empty ones don't count. */
 function overrides(callback: CallbackHooks, hook: keyof CallbackHooks): boolean {
-  return callback[hook] !== undefined && callback[hook] !== Callback.prototype[hook];
+  const own = callback[hook] ?? undefined;
+  return own !== undefined && own !== Callback.prototype[hook];
 }
 
 /** Throws for a member that looks like a hook and is none, which would never be called, or is no function. */
@@ -138,7 +139,7 @@ export function checkHooks(where: string, callback: object): void {
       if (!/^on[A-Z]/.test(name)) continue;
       if (hookNames.includes(name as keyof CallbackHooks)) {
         const hook: unknown = (callback as CallbackHooks)[name as keyof CallbackHooks];
-        if (hook === undefined || typeof hook === "function") continue;
+        if (hook === undefined || hook === null || typeof hook === "function") continue;
         throw new ArgumentError(
           expected(where, `the hook \`${name}\` to be a function`, show(hook)),
         );

@@ -9,7 +9,6 @@ import {
   type ConfigOf,
   choice,
   integer,
-  nullable,
   number,
   type OptionsOf,
   parseOptions,
@@ -32,12 +31,20 @@ const text = plain<string>((where, option, given) => {
   throw new ArgumentError(expected(where, `\`${option}\` to be a text`, show(given)));
 });
 
-/** Whether a callback says what it does. */
+/** Whether a callback says what it does; booleans stand for 0 and 1, as in `fit`. */
 const verbosity = () =>
   plain<0 | 1>((where, option, given) => {
     if (given === 0 || given === 1) return given;
+    if (typeof given === "boolean") return given ? 1 : 0;
     throw new ArgumentError(expected(where, `\`${option}\` to be 0 or 1`, show(given)));
   })(0);
+
+/** A value that others are held against, ±Infinity included, or null for none. */
+const bound = () =>
+  plain<number | null>((where, option, given) => {
+    if (given !== null) checkNumber(where, option, given);
+    return given as number | null;
+  })(null);
 
 /* ---- choosing by a monitored value --------------------------------------------------------------- */
 
@@ -108,7 +115,7 @@ const earlyStoppingOptions = {
   /** Epochs without improvement after which training stops. */
   patience: integer({ min: 0 }, 0),
   /** A value that must be reached. */
-  baseline: nullable(number()),
+  baseline: bound(),
   /** Whether to end with the weights of the best epoch. */
   restoreBestWeights: boolean(false),
   /** The first epoch that is watched. */
@@ -359,7 +366,7 @@ const checkpointOptions = {
   /** Whether to save the weights alone. */
   saveWeightsOnly: boolean(false),
   /** Only a value better than this is saved, with `saveBestOnly`. */
-  initialValueThreshold: nullable(number()),
+  initialValueThreshold: bound(),
 };
 
 /** Options of {@link modelCheckpoint}. */

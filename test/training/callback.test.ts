@@ -199,6 +199,8 @@ describe("hooks", () => {
     expect(() => lambdaCallback({ onEpochFinish() {} } as never)).toThrow(/onEpochFinish/);
     const hooks = { onEpochEnd() {} };
     expect(lambdaCallback(hooks)).toBe(hooks);
+    const none = { onEpochEnd: null } as unknown as CallbackHooks;
+    expect(lambdaCallback(none)).toBe(none);
   });
 });
 

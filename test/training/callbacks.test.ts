@@ -225,6 +225,14 @@ test("options of the wrong kind are errors that name callback, option and value"
   `);
 });
 
+test("bounds may be infinite, and booleans say whether to print", () => {
+  const yes = true as unknown as 1;
+  expect(() => earlyStopping({ baseline: -Infinity, verbose: yes })).not.toThrow();
+  const options = { saveBestOnly: true, initialValueThreshold: Infinity };
+  expect(() => modelCheckpoint("a", options)).not.toThrow();
+  expect(() => earlyStopping({ baseline: Number.NaN })).toThrow(/`baseline`.*NaN/);
+});
+
 describe("learning rates", () => {
   test("reduceLROnPlateau, with cooldown and a floor", async () => {
     const seen: number[] = [];
