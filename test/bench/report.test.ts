@@ -71,8 +71,9 @@ test("a summary has one row per group and number of threads", () => {
   expect(summaryText([other!])).toContain("No peer is faster in any case.");
 });
 
-test("a row has shares of peak and of the matching bandwidth, and a column per peer", () => {
-  const more = { flops: 50e9, traffic: { bytes: 8e9, like: "copy" } };
+test("a row has shares of peak and of its passes' bandwidths, and a column per peer", () => {
+  // At the probes' speeds the passes would take 4/20 + 4/16 seconds.
+  const more = { flops: 50e9, traffic: { read: 4e9, copy: 4e9 } };
   const [text] = timeTables([result("both", 1, [outcome("a", 0.5), failed], more)], machine);
   const cells = text!
     .split("\n")
@@ -86,7 +87,7 @@ test("a row has shares of peak and of the matching bandwidth, and a column per p
     "50.0",
     "50 %",
     "8.0",
-    "50 %",
+    "45 %",
     "**0.50×** (500.0 ms ± 0 %)",
     "not run",
   ]);
