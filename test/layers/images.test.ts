@@ -139,7 +139,7 @@ onEachBackend("layers over images", () => {
 
   test("crops are parts of the image, in all places", () => {
     const x = lw.ones([64, 1, 1, 1]).mul(ramp([1, 4, 5, 1]));
-    const y = run(layers.randomCrop({ height: 2, width: 3 }), x, true);
+    const y = run(layers.randomCrop({ height: 2, width: 3, seed: 1 }), x, true);
     const corners = new Set<number>();
     for (let i = 0; i < 64; i++) {
       const image = [...y.dataSync().subarray(6 * i, 6 * i + 6)];
