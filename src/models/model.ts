@@ -366,19 +366,17 @@ function slotsOf(symbols: readonly SymbolicTensor[]) {
   return symbols.map(({ name, shape, dtype }) => ({ name, shape, dtype }));
 }
 
-/** A network's output and those of the networks inside: each way to wire layers has outputs of its own. */
-function wiringOf({ outputs, layers }: Network<ModelOutput>): SymbolicTensor[] {
-  const inside = layers.flatMap((layer) =>
-    layer instanceof Network && layer.built ? wiringOf(layer) : [],
-  );
-  return [...outputs.slice(0, 1), ...inside];
+/** A network and those inside, with an output of each: each way to wire layers has outputs of its own. */
+function wiringOf(network: Network<ModelOutput>): (readonly [Network<ModelOutput>, unknown])[] {
+  const inside = network.layers.filter((layer) => layer instanceof Network);
+  return [[network, network.outputs[0]], ...inside.flatMap(wiringOf)];
 }
 
 /** A model as training sees it. */
 class ModelNetwork implements ServedNetwork {
   readonly inputSlots;
   readonly outputSlots;
-  readonly #wiring: readonly SymbolicTensor[];
+  readonly #wiring;
 
   constructor(readonly model: Network<ModelOutput>) {
     this.inputSlots = slotsOf(model.inputs);
@@ -388,10 +386,8 @@ class ModelNetwork implements ServedNetwork {
 
   /** False once layers were added or taken off, here or in a model inside. */
   get isCurrent(): boolean {
-    if (!this.model.built) return false;
-    const now = wiringOf(this.model);
-    return (
-      now.length === this.#wiring.length && now.every((output, i) => output === this.#wiring[i])
+    return this.#wiring.every(
+      ([network, output]) => network.built && network.outputs[0] === output,
     );
   }
 
