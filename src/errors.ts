@@ -141,6 +141,13 @@ export function checkPositive(
   }
 }
 
+/** Throws an {@link ArgumentError} unless `path` is a text that can be the path of a file. */
+export function checkPath(where: string, path: unknown): asserts path is string {
+  if (typeof path !== "string" || path === "") {
+    throw new ArgumentError(expected(where, "the path of a file", show(path)));
+  }
+}
+
 /** Throws an {@link ArgumentError} unless `value` is one of `choices`. */
 export function checkChoice<T extends string>(
   where: string,

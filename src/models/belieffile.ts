@@ -1,9 +1,9 @@
 /** Deep belief networks in files: the layouts of their machines, and all weights. */
-import { ArgumentError, FormatError, show } from "../errors.js";
+import { ArgumentError, checkPath, FormatError, show } from "../errors.js";
 import { withWeightsToLoad } from "../layers/loading.js";
 import type { BeliefOptions, DeepBeliefNetwork } from "./belief.js";
 import { assignWeights, readModelFile, restoring } from "./loading.js";
-import { checkNewPath, checkPath, writeModelFile } from "./saving.js";
+import { checkNewPath, writeModelFile } from "./saving.js";
 
 /** Writes a network; see `DeepBeliefNetwork.save`. */
 export async function writeNetworkFile(network: DeepBeliefNetwork, path: string): Promise<void> {

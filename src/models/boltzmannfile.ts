@@ -1,5 +1,5 @@
 /** Boltzmann machines in files: as models', with how they learn in place of losses and metrics. */
-import { checkKeys, FormatError, show } from "../errors.js";
+import { checkKeys, checkPath, FormatError, show } from "../errors.js";
 import { withWeightsToLoad } from "../layers/loading.js";
 import type { RBM } from "./boltzmann.js";
 import type { ContrastOptions } from "./contrast.js";
@@ -7,7 +7,6 @@ import { assignState, assignWeights, loadOptimizer, readModelFile, restoring } f
 import type { MachineOptions } from "./machine.js";
 import {
   checkNewPath,
-  checkPath,
   namedState,
   type SavedOptimizer,
   type SaveOptions,

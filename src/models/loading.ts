@@ -2,7 +2,7 @@
  * Models out of files that `saving.ts` wrote, or out of their JSON. Everything that is read is checked before it
  * is used: the errors are about the file, and none of its patterns or code is run.
  */
-import { ArgumentError, checkKeys, expected, FormatError, show } from "../errors.js";
+import { ArgumentError, checkKeys, checkPath, expected, FormatError, show } from "../errors.js";
 import {
   readSafetensors,
   type SafetensorsContents,
@@ -22,7 +22,6 @@ import type { Variable } from "../tensor/variable.js";
 import type { CompileOptions } from "../training/objective.js";
 import type { Model, ModelOutput } from "./model.js";
 import {
-  checkPath,
   mapLeaves,
   metadataKey,
   optimizerPrefix,

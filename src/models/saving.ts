@@ -3,7 +3,7 @@
  * configuration as JSON in its metadata. What a file holds is said here; `loading.ts` reads it.
  */
 import { snapshot } from "../backend/run.js";
-import { ArgumentError, checkKeys, expected, show } from "../errors.js";
+import { ArgumentError, checkKeys, checkPath, expected, show } from "../errors.js";
 import { type StoredTensor, writeSafetensors } from "../formats/safetensors.js";
 import {
   type LossFunction,
@@ -135,7 +135,7 @@ const foreign = /\.(h5|hdf5|keras|pb|tflite|onnx|pt|pth|ckpt|npz|json|pkl)$/i;
 /** Throws unless `path` is one to write a model or weights to. */
 export function checkNewPath(where: string, path: unknown): void {
   checkPath(where, path);
-  if (foreign.test(path as string)) {
+  if (foreign.test(path)) {
     throw new ArgumentError(
       expected(
         where,
@@ -143,13 +143,6 @@ export function checkNewPath(where: string, path: unknown): void {
         show(path),
       ),
     );
-  }
-}
-
-/** Throws unless `path` is a path. */
-export function checkPath(where: string, path: unknown): void {
-  if (typeof path !== "string" || path === "") {
-    throw new ArgumentError(expected(where, "the path of a file", show(path)));
   }
 }
 

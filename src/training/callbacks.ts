@@ -2,7 +2,7 @@
  * The callbacks that are ready made, by Keras' names and options. What a callback is stands in `callback.ts`.
  */
 import { appendFile, stat, writeFile } from "node:fs/promises";
-import { ArgumentError, checkKeys, checkNumber, expected, show } from "../errors.js";
+import { ArgumentError, checkKeys, checkNumber, checkPath, expected, show } from "../errors.js";
 import type { MetricDirection } from "../nn/metrics/metric.js";
 import {
   boolean,
@@ -303,12 +303,6 @@ const csvOptions = {
 
 /** Options of {@link csvLogger}. */
 export type CsvLoggerOptions = OptionsOf<typeof csvOptions>;
-
-/** Throws unless `path` is a path. */
-function checkPath(where: string, path: unknown): void {
-  if (typeof path === "string" && path !== "") return;
-  throw new ArgumentError(expected(where, "the path of a file", show(path)));
-}
 
 /** Appends a line per epoch to a CSV file. */
 export class CsvLogger extends Callback {

@@ -42,6 +42,17 @@ export function blobs(count: number, seed = 1): { x: Float32Array; y: Int32Array
   return { x, y };
 }
 
+/** {@link blobNetwork}, compiled. */
+export function compiledBlobNetwork() {
+  const model = blobNetwork();
+  model.compile({
+    optimizer: "adam",
+    loss: "sparseCategoricalCrossentropy",
+    metrics: ["accuracy"],
+  });
+  return model;
+}
+
 /** A classifier for `blobs`, not compiled. */
 export function blobNetwork() {
   return sequential([

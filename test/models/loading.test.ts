@@ -1,8 +1,7 @@
 /** Models out of files that don't fit: what is refused, and in which words. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { FormatError, LayerwiseError } from "../../src/errors.js";
 import {
   readSafetensors,
@@ -16,19 +15,11 @@ import type { Model } from "../../src/models/model.js";
 import { sequential } from "../../src/models/sequential.js";
 import { fill } from "../../src/ops/creation.js";
 import * as optimizers from "../../src/optimizers/factories.js";
-import { setRandomSeed } from "../../src/tensor/random.js";
 import type { Shape } from "../../src/tensor/shape.js";
 import type { Tensor } from "../../src/tensor/tensor.js";
-import { data, network, trained, weightsOf } from "./saved.js";
+import { data, directory, network, path, testsInFolders, trained, weightsOf } from "./saved.js";
 
-let directory: string;
-let path: string;
-beforeEach(() => {
-  setRandomSeed(1);
-  directory = mkdtempSync(join(tmpdir(), "layerwise-"));
-  path = join(directory, "model.safetensors");
-});
-afterEach(() => rmSync(directory, { recursive: true }));
+testsInFolders();
 
 describe("files that don't fit", () => {
   async function rewritten(

@@ -1,8 +1,7 @@
 /** Models into files: there and back, training that goes on, things of one's own. */
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { ArgumentError } from "../../src/errors.js";
 import { readSafetensors } from "../../src/formats/safetensors.js";
 import { Layer } from "../../src/layers/layer.js";
@@ -18,16 +17,9 @@ import * as metrics from "../../src/nn/metrics/table.js";
 import { tanh } from "../../src/ops/elementwise.js";
 import { setRandomSeed } from "../../src/tensor/random.js";
 import { type Tensor, tensor } from "../../src/tensor/tensor.js";
-import { data, network, trained, weightsOf } from "./saved.js";
+import { data, directory, network, path, testsInFolders, trained, weightsOf } from "./saved.js";
 
-let directory: string;
-let path: string;
-beforeEach(() => {
-  setRandomSeed(1);
-  directory = mkdtempSync(join(tmpdir(), "layerwise-"));
-  path = join(directory, "model.safetensors");
-});
-afterEach(() => rmSync(directory, { recursive: true }));
+testsInFolders();
 
 describe("there and back", () => {
   test("predictions are the same, and so is what was compiled", async () => {

@@ -7,19 +7,14 @@ import { tensor } from "../../src/tensor/tensor.js";
 import { Callback, type CallbackHooks, type Logs } from "../../src/training/callback.js";
 import { history, lambdaCallback } from "../../src/training/callbacks.js";
 import { expectClose } from "../helpers/allClose.js";
-import { backends, blobNetwork, blobs, defaultBackend } from "../models/helpers.js";
+import {
+  backends,
+  blobs,
+  compiledBlobNetwork as compiled,
+  defaultBackend,
+} from "../models/helpers.js";
 
 beforeEach(() => setRandomSeed(1));
-
-function compiled() {
-  const model = blobNetwork();
-  model.compile({
-    optimizer: "adam",
-    loss: "sparseCategoricalCrossentropy",
-    metrics: ["accuracy"],
-  });
-  return model;
-}
 
 const data = blobs(40);
 

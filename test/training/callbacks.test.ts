@@ -26,7 +26,7 @@ import {
   terminateOnNaN,
 } from "../../src/training/callbacks.js";
 import { expectClose } from "../helpers/allClose.js";
-import { blobNetwork, blobs } from "../models/helpers.js";
+import { blobs, compiledBlobNetwork as compiled } from "../models/helpers.js";
 
 let directory: string;
 beforeEach(() => {
@@ -34,16 +34,6 @@ beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "layerwise-"));
 });
 afterEach(() => rmSync(directory, { recursive: true }));
-
-function compiled() {
-  const model = blobNetwork();
-  model.compile({
-    optimizer: "adam",
-    loss: "sparseCategoricalCrossentropy",
-    metrics: ["accuracy"],
-  });
-  return model;
-}
 
 const data = blobs(40);
 
