@@ -84,7 +84,9 @@ class Emitter {
   /** What the unit must store: values that other steps, results or updates read. */
   #liveOutputs(unit: Unit): Value[] {
     const members = [...(unit.anchor ? [unit.anchor] : []), ...unit.nodes, ...unit.reductions];
-    return members.flatMap((node) => node.outputs.filter((v) => this.#request.live.has(v)));
+    return members
+      .filter((node) => !unit.repeats.has(node))
+      .flatMap((node) => node.outputs.filter((v) => this.#request.live.has(v)));
   }
 
   #reduce(unit: Unit): void {
@@ -143,6 +145,8 @@ class Emitter {
       },
       fill: (i, value) => this.#fill(output(i), node.outputs[i]!, value),
       wanted: (i) => this.#request.live.has(node.outputs[i]!),
+      inPlace: (i) =>
+        this.#request.memory.parts.get(storageOf(node.inputs[i]!))?.whole === node.outputs[0],
     });
   }
 

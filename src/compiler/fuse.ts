@@ -15,6 +15,8 @@ export interface Unit {
   kind: UnitKind;
   /** Element-wise members in graph order; empty for plain kernels. */
   nodes: Node[];
+  /** Those of `nodes` that are another unit's, which stores them where that is wanted. */
+  readonly repeats: Set<Node>;
   /** The product or kernel op. */
   anchor?: Node;
   /** Reductions of a reduce unit. */
@@ -70,7 +72,13 @@ class Units {
   add(node: Node): void {
     const { lowering } = node.op;
     const shape = node.outputs[0]!.shape;
-    const unit: Unit = { kind: "kernel", nodes: [], reductions: [], domain: shape };
+    const unit: Unit = {
+      kind: "kernel",
+      nodes: [],
+      repeats: new Set(),
+      reductions: [],
+      domain: shape,
+    };
     if (lowering.kind === "elementwise") {
       unit.kind = "map";
       unit.nodes.push(node);

@@ -128,6 +128,7 @@ function canRepeat(chain: Chain, value: Value, user: Unit): boolean {
 }
 
 function repeat(chain: Chain, user: Unit, readers: Map<Value, Set<Unit>>): void {
+  for (const node of chain.nodes) if (!user.nodes.includes(node)) user.repeats.add(node);
   const members = new Set([...user.nodes, ...chain.nodes]);
   user.nodes = [...members].sort((a, b) => a.id - b.id);
   for (const node of chain.nodes) note(readers, node, user);

@@ -95,7 +95,8 @@ function unitStep(unit: Unit): Step {
       if (!own.has(storage)) reads.add(storage);
     }
   }
-  return { unit, reads, writes: [...own], order: (unit.anchor ?? members[0]!).id };
+  const writes = members.filter((node) => !unit.repeats.has(node)).flatMap((node) => node.outputs);
+  return { unit, reads, writes, order: (unit.anchor ?? members[0]!).id };
 }
 
 /** True when the unit may write over `old`: it doesn't read it, or reads each element before writing it. */

@@ -323,6 +323,16 @@ export function pad(
   })[0]!;
 }
 
+/** Where each of several tensors begins that follow each other. */
+function offsetsOf(tensors: readonly { readonly shape: Shape }[]): number[] {
+  let offset = 0;
+  return tensors.map(({ shape }) => {
+    const begin = offset;
+    offset += sizeOf(shape);
+    return begin;
+  });
+}
+
 const applyConcat = defineOp<{ readonly axis: number }>({
   name: "concat",
   infer: (inputs, { axis }) => {
@@ -344,12 +354,15 @@ const applyConcat = defineOp<{ readonly axis: number }>({
   },
   lowering: {
     kind: "kernels",
+    runs: ({ inputs, outputs, attributes: { axis } }) =>
+      sizeOf(outputs[0]!.shape.slice(0, axis)) === 1 ? offsetsOf(inputs) : [],
     emit: (e) => {
+      const { axis } = e.attributes;
       const strides = stridesOf(e.outputs[0]!.shape);
       let offset = 0;
       e.inputs.forEach(({ shape }, i) => {
-        emitCopy(e, i, shape, 0, stridesOf(shape), offset, strides);
-        offset += shape[e.attributes.axis]! * strides[e.attributes.axis]!;
+        if (!e.inPlace(i)) emitCopy(e, i, shape, 0, stridesOf(shape), offset, strides);
+        offset += shape[axis]! * strides[axis]!;
       });
     },
   },

@@ -42,6 +42,8 @@ export interface KernelEmitter<A extends Attributes> {
   fill(index: number, value: number): void;
   /** False for an optional output that nobody reads: no call may write it. */
   wanted(index: number): boolean;
+  /** True for an input that was made in its place in output 0: see `runs` of {@link Lowering}. */
+  inPlace(index: number): boolean;
 }
 
 /** How a row becomes kernel calls. */
@@ -67,6 +69,11 @@ export type Lowering<A extends Attributes> =
       readonly optional?: readonly number[];
       /** True where the only output may be written over input 0, as long as that is no other input too. */
       readonly overFirst?: boolean;
+      /**
+       * At which element the inputs stand in output 0, which is of their dtype, each as one unbroken run; empty if they
+       * do not. Those that could be made there are `inPlace` for `emit`.
+       */
+      runs?(node: OpNode<A>): readonly number[];
       emit(emitter: KernelEmitter<A>): void;
     };
 

@@ -8,6 +8,7 @@ import * as lw from "../../src/index.js";
 import { normalize } from "../../src/ops/normalization.js";
 import { sizeOf } from "../../src/tensor/shape.js";
 import { literal } from "../../src/tensor/tensor.js";
+import { expectClose } from "../helpers/allClose.js";
 import { normal } from "../helpers/random.js";
 import { expectSoundMemory } from "./checks.js";
 
@@ -247,6 +248,66 @@ describe("memory plan", () => {
     expect(new Set(places(map.outputs)).size).toBe(2);
   });
 
+  describe("what is joined along the outermost axis is made in its place", () => {
+    const made = (program: Program) => {
+      const copies = program.calls.filter((call) => call.kernel === "copy");
+      return { copies: copies.length, arenaBytes: program.arenaBytes };
+    };
+    const x = () => input("x", [4, 16]);
+
+    test("whole cache lines are, and what is read after the whole is kept", () => {
+      const program = compiled([x(), x()], (a, b) => {
+        const [p, q] = [a!.softmax(), b!.softmax()];
+        const joined = lw.concat([p, q], 0).softmax();
+        return [joined, p.sub(q).softmax()];
+      });
+      // Two results, each its own binding; p and q in one block.
+      expect(made(program)).toEqual({ copies: 0, arenaBytes: 3 * 256 });
+    });
+
+    test("a part is kept beyond its whole, also under another shape", () => {
+      const program = compiled([x(), x()], (a, b) => {
+        const [p, q] = [a!.softmax(), b!.softmax()];
+        const joined = lw.concat([p.reshape([2, 32]), q.reshape([2, 32])], 0).softmax();
+        const last = joined.softmax().softmax().softmax().slice([0, 0], [2, 32]).softmax();
+        return [last, p.sub(q).softmax()];
+      });
+      expect(made(program).copies).toBe(1); // the slice
+    });
+
+    test.each([
+      ["a part that begins inside a line", [1, 3], 0, 1],
+      ["an inner axis", [2, 2], 1, 2],
+    ] as const)("%s is copied", (_name, rows, axis, copies) => {
+      const parts = rows.map((n) => (axis === 0 ? input("x", [n, 3]) : input("x", [4, n * 16])));
+      const program = compiled(parts, (a, b) => [
+        lw.concat([a!.softmax(), b!.softmax()], axis).softmax(),
+      ]);
+      expect(made(program).copies).toBe(copies);
+    });
+
+    test("arguments, results, repeated values and parts of two wholes are copied", () => {
+      const argument = compiled([x()], (a) => [lw.concat([a!, a!.softmax()]).softmax()]);
+      expect(made(argument).copies).toBe(1);
+      const result = compiled([x(), x()], (a, b) => {
+        const p = a!.softmax();
+        return [p, lw.concat([p, b!.softmax()]).softmax()];
+      });
+      expect(made(result).copies).toBe(1);
+      const twice = compiled([x()], (a) => {
+        const p = a!.softmax();
+        return [lw.concat([p, p]).softmax()];
+      });
+      expect(made(twice).copies).toBe(2);
+      const two = compiled([x(), x()], (a, b) => {
+        const [p, q] = [a!.softmax(), b!.softmax()];
+        const whole = lw.concat([p, q]);
+        return [lw.concat([whole, q]).softmax(), whole.softmax()];
+      });
+      expect(made(two).copies).toBe(2);
+    });
+  });
+
   test("tensors of other sizes and dtypes share bytes soundly", () => {
     const program = compiled([input("x", [10, 10])], (x) => {
       const mask = x!.matMul(x!).greater(0);
@@ -255,6 +316,40 @@ describe("memory plan", () => {
       return [bytes.sum().add(small.sum()), lw.concat([small, small]).softmax()];
     });
     expect(program.arenaBytes % 64).toBe(0);
+  });
+
+  test("a value that is computed again elsewhere is stored once, where it was", () => {
+    const n = 4096;
+    const { program, runSync } = (() => {
+      const executable = trace({
+        name: "again",
+        inputs: [input("x", [2, n])],
+        body: ([x]) => {
+          const half = x!.reverse(1).mul(0.5);
+          const quarter = half.mul(0.5);
+          const centred = quarter.sub(quarter.mean(1, true));
+          return [quarter.mul(centred.reverse(1)), half.slice([1, 0], [1, n])];
+        },
+      });
+      return { program: executable.program, runSync: (x: Float32Array) => executable.runSync([x]) };
+    })();
+    expectSoundMemory(program);
+    const x = normal(1, 2 * n);
+    const half = (row: number, i: number): number => x[row * n + n - 1 - i]! / 2;
+    const mean = (row: number): number =>
+      Array.from({ length: n }, (_, i) => half(row, i) / 2).reduce((a, b) => a + b) / n;
+    const means = [mean(0), mean(1)];
+    const product = Array.from({ length: 2 * n }, (_, at) => {
+      const [row, i] = [Math.floor(at / n), at % n];
+      return (half(row, i) / 2) * (half(row, n - 1 - i) / 2 - means[row]!);
+    });
+    const [first, second] = runSync(x);
+    expectClose(first!, product, { atol: 1e-6 });
+    expectClose(
+      second!,
+      Array.from({ length: n }, (_, i) => half(1, i)),
+      { atol: 0 },
+    );
   });
 
   test("cheap values are computed where they are read: batch norm's gradient needs no x̂ in memory", () => {
