@@ -25,7 +25,7 @@ import {
   windowOf,
 } from "./convolutionOptions.js";
 import { gemmCall } from "./matmul.js";
-import { reshape } from "./movement.js";
+import { reshape, stridedSlice } from "./movement.js";
 import { defineOp, type OpNode, type ProductCall, type Recorder } from "./op.js";
 
 /** What the shapes of image, filter and result don't say. */
@@ -61,7 +61,7 @@ function geometry(
 }
 
 /** A 1×1 convolution without stride or padding is a product of [pixels, channels] and the filter. */
-function isMatrixProduct(g: Geometry): boolean {
+function isMatrixProduct(g: Omit<ConvolutionAttributes, "winograd">): boolean {
   return (
     g.kernelHeight * g.kernelWidth * g.groups * g.strideHeight * g.strideWidth === 1 &&
     g.padTop + g.padLeft === 0 &&
@@ -268,7 +268,19 @@ function attributesOf(
 
 /** `conv2d` of operands that were checked. */
 export function convolve(where: string, x: Tensor, filter: Tensor, window: Window): Tensor {
-  return applyConv2d([x, filter], attributesOf(where, x.shape, filter.shape, window))[0]!;
+  const attributes = attributesOf(where, x.shape, filter.shape, window);
+  const { height, width, outHeight, outWidth, strideHeight, strideWidth } = attributes;
+  const rows = Math.ceil(height / strideHeight);
+  const columns = Math.ceil(width / strideWidth);
+  // With padding behind there are results beyond the image.
+  const inside = rows === outHeight && columns === outWidth;
+  const dense = { ...attributes, height: rows, width: columns, strideHeight: 1, strideWidth: 1 };
+  if (strideHeight * strideWidth > 1 && inside && isMatrixProduct(dense)) {
+    // Strides of a 1×1 filter leave pixels out; what they do not is multiplied as a matrix.
+    const pixels = stridedSlice(x, [], [], [1, strideHeight, strideWidth, 1]);
+    return applyConv2d([pixels, filter], dense)[0]!;
+  }
+  return applyConv2d([x, filter], attributes)[0]!;
 }
 
 /**

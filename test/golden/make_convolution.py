@@ -63,6 +63,13 @@ def conv(rank, size, channels, filters, kernel, stride=1, padding=0, dilation=1,
     return entry(f"conv{rank}d", x, w, y, options, hwio)
 
 
+def padded(size, channels, filters, kernel, stride, padding):  # [before, after] of each dimension
+    x = numbers(2, channels, *size).requires_grad_()
+    w = numbers(filters, channels, *kernel).requires_grad_()
+    y = F.conv2d(F.pad(x, (*padding[1], *padding[0])), w, stride=stride)
+    return entry("conv2d", x, w, y, {"strides": stride, "padding": padding}, hwio)
+
+
 def depthwise(size, channels, multiplier, kernel, stride, padding):
     x = numbers(2, channels, *size).requires_grad_()
     w = numbers(channels * multiplier, 1, *kernel).requires_grad_()
@@ -106,6 +113,16 @@ cases += [
     transpose((3, 4), 2, 3, (3, 3), 2, 1, 1),
     transpose((3, 4), 2, 3, (2, 3), (3, 2), 0, (2, 1)),
     transpose((3, 3), 4, 2, (3, 3), 2, 1, 0, 2, 2),
+    conv(2, (5, 6), 3, 4, (1, 1)),
+    conv(2, (5, 6), 3, 4, (1, 1), (2, 3)),
+    conv(2, (4, 7), 2, 3, (1, 1), (1, 2)),
+    conv(2, (5, 6), 2, 3, (1, 1), 2, 1),
+    conv(2, (5, 6), 4, 2, (1, 1), 2, 0, 1, 2),
+    conv(1, (9,), 2, 3, (1,), 2),
+    conv(3, (3, 4, 5), 2, 3, (1, 1, 1), 2),
+    padded((4, 4), 2, 3, (1, 1), 2, [[0, 1], [0, 1]]),
+    padded((4, 5), 2, 3, (1, 1), 2, [[0, 2], [0, 0]]),
+    padded((5, 4), 2, 3, (3, 2), 2, [[0, 1], [1, 2]]),
 ]
 out = pathlib.Path(__file__).with_name("convolution.json")
 out.write_text(json.dumps({"torch": torch.__version__, "cases": cases}, separators=(",", ":")) + "\n")

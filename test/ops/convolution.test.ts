@@ -259,7 +259,15 @@ describe("calls", () => {
       lw.grads((a, b) => lw.conv2d(a, b).square().sum())([x!, w!]),
     );
     expect(all.map((call) => call.kernel)).toEqual(["gemm", "gemm", "gemm"]);
-    const strided = calls(pointwise, (x, w) => [lw.conv2d(x!, w!, { strides: 2 })]);
-    expect(strided.map((call) => call.kernel)).toEqual(["conv2d"]);
+    // With strides, of the pixels that are not left out.
+    const options = { strides: 2 };
+    const strided = calls(pointwise, (x, w) =>
+      lw.grads((a, b) => lw.conv2d(a, b, options).square().sum())([x!, w!]),
+    );
+    expect(strided.map(({ kernel }) => kernel)).toEqual([
+      ...["copy", "gemm"], // forward
+      ...["gemm", "map", "copy"], // dx, put back among zeros
+      "gemm",
+    ]);
   });
 });
