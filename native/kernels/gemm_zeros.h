@@ -4,7 +4,8 @@
 // so both give 0 for −0.)
 //
 // A block of A is turned into lists of its rows' terms. A row then runs over a group of panels of packed B,
-// kZeroPanels·kColumns columns at once, of which kZeroK rows stay in L1 while all rows of A pass.
+// kZeroPanels·kColumns columns at once, of which kZeroK rows stay in L1 while all rows of A pass. Where all terms
+// are ones, as of binary units, the lists have no values and rows of B are added up.
 #pragma once
 
 #include "gemm_tile.h"
@@ -13,22 +14,23 @@
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
 
-// As many chains as registers allow: a term costs a broadcast and one fma with an operand in memory for
-// each vector, so two vectors a cycle where a core loads two.
-constexpr int kZeroPanels = 6;
-constexpr int64_t kZeroK = 6912 / (kZeroPanels * kColumns) / W * W;  // 27 KiB of B
+// So many chains that their latency is hidden: a term costs a broadcast and one fma with an operand in memory for
+// each vector, so nearly two vectors a cycle where a core loads two. More panels would mean shorter steps.
+constexpr int kZeroPanels = 4;
+constexpr int64_t kZeroK = 6656 / (kZeroPanels * kColumns) / W * W;  // 26 KiB of B
 constexpr int64_t kZeroSteps = (kBlockK + kZeroK - 1) / kZeroK;
 // Near-equal steps: each costs a row a load and a store of its sums and a mispredicted end of its list.
 LW_INLINE int64_t zeroSteps(int64_t kc) { return ceilDiv(kc, kZeroK); }
 LW_INLINE int64_t zeroStepLength(int64_t kc) { return ceilDiv(ceilDiv(kc, zeroSteps(kc)), W) * W; }
 // Rows of A in a block, columns of C, terms from which on lists can pay.
-constexpr int64_t kZeroRows = 96, kZeroLeastRows = 16, kZeroLeastColumns = 4 * kColumns, kZeroLeastK = 32;
+constexpr int64_t kZeroRows = 128, kZeroLeastRows = 16, kZeroLeastColumns = 4 * kColumns, kZeroLeastK = 32;
 // Lists of a row: room for one vector more than a block of k.
 constexpr int64_t kZeroStride = kBlockK + 16;
 // Looked at to guess how many zeros there are: if half of them, listing is tried; it ends where more terms are
 // found than lists are faster with.
 constexpr int64_t kZeroSample = 64;
 constexpr double kZeroShare = 0.6;
+constexpr int64_t kAheadK = 6;  // rows of a transposed A that are asked for ahead
 
 LW_INLINE bool zerosCanPay(int64_t rows, int64_t cols, int64_t k) {
   return rows >= kZeroLeastRows && cols >= kZeroLeastColumns && k >= kZeroLeastK;
@@ -36,6 +38,7 @@ LW_INLINE bool zerosCanPay(int64_t rows, int64_t cols, int64_t k) {
 
 // The terms of a block of rows of A, in scratch memory of one thread.
 struct ZeroLists {
+  bool ones;        // all terms are 1, and `values` has nothing
   float* values;    // [kZeroRows, kZeroStride]
   uint16_t* at;     // [kZeroRows, kZeroStride]: their k
   uint16_t* ends;   // [kZeroRows, kZeroSteps + 1]: where the terms of each step begin and end
@@ -57,8 +60,21 @@ struct ZeroLists {
     ends = at + kZeroRows * kZeroStride + 32;
   }
 
-  // Lists rows of A (element (i, k) at a[i·lda + k]); false if there are too many terms.
-  bool list(const float* a, int64_t lda, int64_t rows, int64_t kc) {
+  // Lists rows of A (element (i, k) at a[i·lda + k], or, transposed, at a[k·lda + i]); false if there are too many
+  // terms.
+  bool list(const float* a, int64_t lda, bool transposed, int64_t rows, int64_t kc) {
+    ones = true;
+    const Listing listing = transposed ? listColumns<false>(a, lda, rows, kc) : listRows<false>(a, lda, rows, kc);
+    if (listing != kNotOnes) return listing == kListed;
+    ones = false;
+    return (transposed ? listColumns<true>(a, lda, rows, kc) : listRows<true>(a, lda, rows, kc)) == kListed;
+  }
+
+ private:
+  enum Listing { kListed, kTooMany, kNotOnes };
+
+  template <bool VALUES>
+  Listing listRows(const float* a, int64_t lda, int64_t rows, int64_t kc) {
     const int64_t most = (int64_t)(kZeroShare * (double)(rows * kc)), length = zeroStepLength(kc);
     int64_t total = 0;
     for (int64_t i = 0; i < rows; i++) {
@@ -67,22 +83,26 @@ struct ZeroLists {
       uint16_t* const ks = at + i * kZeroStride;
       uint16_t* const end = ends + i * (kZeroSteps + 1);
       int64_t n = 0, step = 0;
+      VI others = {};
       end[0] = 0;
       for (int64_t k0 = 0; k0 < kc; k0 += length) {
         const int64_t k1 = minOf(kc, k0 + length);
         int64_t k = k0;
-        for (; k + W <= k1; k += W) n += packNonZero(load(row + k), k, v + n, ks + n);
-        if (k < k1) n += packNonZero(loadPartial(row + k, k1 - k), k, v + n, ks + n);
+        for (; k + W <= k1; k += W) n += pack<VALUES>(load(row + k), k, v + n, ks + n, &others);
+        if (k < k1) n += pack<VALUES>(loadPartial(row + k, k1 - k), k, v + n, ks + n, &others);
         end[++step] = (uint16_t)n;
       }
+      if (!VALUES && anyLane(others)) return kNotOnes;
       total += n;
-      if (total > most) return false;
+      if (total > most) return kTooMany;
     }
-    return true;
+    return kListed;
   }
 
-  // The same for a transposed A (element (i, k) at a[k·lda + i]): terms of each k go to the ends of their rows' lists.
-  bool listTransposed(const float* a, int64_t lda, int64_t rows, int64_t kc) {
+  // The same for a transposed A: terms of each k go to the ends of their rows' lists. What is read of each k is too
+  // short for the hardware to foresee the next.
+  template <bool VALUES>
+  Listing listColumns(const float* a, int64_t lda, int64_t rows, int64_t kc) {
     const int64_t most = (int64_t)(kZeroShare * (double)(rows * kc)), length = zeroStepLength(kc);
     int64_t total = 0, step = 0;
     for (int64_t i = 0; i < rows; i++) ends[i * (kZeroSteps + 1)] = counts[i] = 0;
@@ -90,20 +110,30 @@ struct ZeroLists {
       for (int64_t k = k0; k < minOf(kc, k0 + length); k++) {
         const float* const row = a + k * lda;
         int64_t n = 0, i = 0;
-        for (; i + W <= rows; i += W) n += packNonZero(load(row + i), i, found + n, rowsFound + n);
-        if (i < rows) n += packNonZero(loadPartial(row + i, rows - i), i, found + n, rowsFound + n);
+        VI others = {};
+        for (int64_t line = 0; line < rows; line += 16) __builtin_prefetch(row + kAheadK * lda + line);
+        for (; i + W <= rows; i += W) n += pack<VALUES>(load(row + i), i, found + n, rowsFound + n, &others);
+        if (i < rows) n += pack<VALUES>(loadPartial(row + i, rows - i), i, found + n, rowsFound + n, &others);
+        if (!VALUES && anyLane(others)) return kNotOnes;
         for (int64_t t = 0; t < n; t++) {
           const int64_t to = rowsFound[t] * kZeroStride + counts[rowsFound[t]]++;
-          values[to] = found[t];
+          if constexpr (VALUES) values[to] = found[t];
           at[to] = (uint16_t)k;
         }
         total += n;
-        if (total > most) return false;
+        if (total > most) return kTooMany;
       }
       step++;
       for (int64_t i = 0; i < rows; i++) ends[i * (kZeroSteps + 1) + step] = counts[i];
     }
-    return true;
+    return kListed;
+  }
+
+  // Lists the lanes that are not 0; without values, `others` remembers those that are neither 0 nor 1.
+  template <bool VALUES>
+  LW_MEMBER static int64_t pack(VF v, int64_t first, float* to, uint16_t* numbers, VI* others) {
+    if constexpr (!VALUES) *others |= (VI)(v != 0.0f) & (VI)(v != 1.0f);
+    return packNonZero<VALUES>(v, first, to, numbers);
   }
 };
 
@@ -116,7 +146,7 @@ struct ZeroGroup {
 };
 
 // The terms of one step for NP panels: kept in `lists.sums`, or, with LAST, put to C.
-template <int NP, bool LAST>
+template <int NP, bool LAST, bool ONES>
 void zeroTile(const ZeroLists& lists, int64_t rows, int64_t step, const ZeroGroup& group) {
   for (int64_t i = 0; i < rows; i++) {
     const uint16_t* const end = lists.ends + i * (kZeroSteps + 1) + step;
@@ -133,13 +163,16 @@ void zeroTile(const ZeroLists& lists, int64_t rows, int64_t step, const ZeroGrou
       }
     }
     for (; at < last; at++, value++) {
-      const VF av = set1(*value);
+      VF av;
+      if constexpr (!ONES) av = set1(*value);
       const float* const row = group.b + *at * kColumns;
 #pragma GCC unroll 8
       for (int p = 0; p < NP; p++) {
 #pragma GCC unroll 2
         for (int v = 0; v < kVectors; v++) {
-          acc[p][v] = fma(av, load(row + p * group.panel + v * W), acc[p][v]);
+          const VF b = load(row + p * group.panel + v * W);
+          if constexpr (ONES) acc[p][v] = acc[p][v] + b;
+          else acc[p][v] = fma(av, b, acc[p][v]);
         }
       }
     }
@@ -156,13 +189,15 @@ void zeroTile(const ZeroLists& lists, int64_t rows, int64_t step, const ZeroGrou
   }
 }
 using ZeroTile = void (*)(const ZeroLists&, int64_t, int64_t, const ZeroGroup&);
-// By whether it is the last step, panels − 1.
-constexpr ZeroTile kZeroTiles[2][kZeroPanels] = {
-    {zeroTile<1, false>, zeroTile<2, false>, zeroTile<3, false>, zeroTile<4, false>, zeroTile<5, false>,
-     zeroTile<6, false>},
-    {zeroTile<1, true>, zeroTile<2, true>, zeroTile<3, true>, zeroTile<4, true>, zeroTile<5, true>,
-     zeroTile<6, true>},
+// By whether all terms are ones, whether it is the last step, panels − 1.
+static_assert(kZeroPanels == 4, "a tile for each number of panels");
+#define LW_ZERO_TILES(LAST, ONES) \
+  {zeroTile<1, LAST, ONES>, zeroTile<2, LAST, ONES>, zeroTile<3, LAST, ONES>, zeroTile<4, LAST, ONES>}
+constexpr ZeroTile kZeroTiles[2][2][kZeroPanels] = {
+    {LW_ZERO_TILES(false, false), LW_ZERO_TILES(true, false)},
+    {LW_ZERO_TILES(false, true), LW_ZERO_TILES(true, true)},
 };
+#undef LW_ZERO_TILES
 
 // Whether so many of a few elements of A (rows `lda` apart) are zeros that listing the others is worth a try.
 LW_INLINE bool hasZeros(const float* a, int64_t lda, int64_t rows, int64_t cols) {
@@ -180,31 +215,28 @@ LW_INLINE bool hasZeros(const float* a, int64_t lda, int64_t rows, int64_t cols)
   return zeros >= kZeroSample / 2;
 }
 
-// C (rows×cols at c) = or += the listed rows times packed B. `soon(i, n, j, width)` is called before rows
-// [i, i + n) of columns [j, j + width) are computed.
-template <class Soon>
-LW_INLINE void multiplyLists(const ZeroLists& lists, int64_t rows, int64_t cols, int64_t kc, const float* b,
-                             float* c, int64_t ldc, bool add, Soon soon) {
-  const int64_t panels = ceilDiv(cols, kColumns), groups = ceilDiv(panels, kZeroPanels);
-  const int64_t steps = zeroSteps(kc), panel = kc * kColumns;
-  for (int64_t g = 0; g < groups; g++) {
-    const int64_t p0 = panels * g / groups, np = panels * (g + 1) / groups - p0;
-    const int64_t j = p0 * kColumns, width = minOf(np * kColumns, cols - j);
-    const ZeroGroup group = {b + p0 * panel, c + j, panel, ldc, add};
-    const bool whole = width == np * kColumns;  // panels of C; else the last lanes do not exist
-    soon(0, rows, j, width);
-    for (int64_t step = 0; step < steps; step++) {
-      kZeroTiles[whole && step == steps - 1][np - 1](lists, rows, step, group);
-    }
-    for (int64_t i = 0; i < rows && !whole; i++) {
-      const float* const sums = lists.sums + i * kZeroPanels * kColumns;
-      float* const ci = group.c + i * ldc;
-      int64_t x = 0;
-      for (; x + W <= width; x += W) store(ci + x, (add ? load(ci + x) : zero()) + load(sums + x));
-      if (x < width) {
-        const VF sum = load(sums + x);
-        storePartial(ci + x, (add ? loadPartial(ci + x, width - x) : zero()) + sum, width - x);
-      }
+// Near-equal groups of panels.
+struct ZeroGroups {
+  int64_t panels, count;
+  explicit ZeroGroups(int64_t cols) : panels(ceilDiv(cols, kColumns)), count(ceilDiv(panels, kZeroPanels)) {}
+  int64_t first(int64_t group) const { return panels * group / count; }
+};
+
+// C (rows×width at group.c) = or += the listed rows times the packed panels of a group.
+LW_INLINE void multiplyLists(const ZeroLists& lists, int64_t rows, int64_t width, int64_t kc, const ZeroGroup& group) {
+  const int64_t steps = zeroSteps(kc), np = ceilDiv(width, kColumns);
+  const bool whole = width == np * kColumns;  // panels of C; else the last lanes do not exist
+  for (int64_t step = 0; step < steps; step++) {
+    kZeroTiles[lists.ones][whole && step == steps - 1][np - 1](lists, rows, step, group);
+  }
+  for (int64_t i = 0; i < rows && !whole; i++) {
+    const float* const sums = lists.sums + i * kZeroPanels * kColumns;
+    float* const ci = group.c + i * group.ldc;
+    int64_t x = 0;
+    for (; x + W <= width; x += W) store(ci + x, (group.add ? load(ci + x) : zero()) + load(sums + x));
+    if (x < width) {
+      const VF sum = load(sums + x);
+      storePartial(ci + x, (group.add ? loadPartial(ci + x, width - x) : zero()) + sum, width - x);
     }
   }
 }

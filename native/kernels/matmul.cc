@@ -33,7 +33,7 @@ constexpr int64_t kPackRows = 384, kPackRowsAliased = 128, kAliased = 1024;
 constexpr int64_t kBlockM = 192;          // × kBlockK floats of packed A: 192 KiB of L2
 constexpr int64_t kBlockN = 1024;
 constexpr int64_t kBlockNEpilogue = 512;  // C must still be in L2 when the epilogue comes
-constexpr int64_t kScratchRows = 1024, kScratchColumns = 512, kHotRows = kZeroRows, kHotB = 1 << 17;
+constexpr int64_t kScratchRows = 1024, kScratchColumns = 512, kHotRows = 96, kHotB = 1 << 17;
 constexpr int64_t kPackRows = 48, kPackRowsAliased = 3 * kRows, kAliased = 256;
 #endif
 // Fewer rows than kPackRows do not pay for packing an untransposed B; where its rows are whole pages
@@ -47,9 +47,10 @@ constexpr int64_t kRowColumns = 256;
 // never goes to L2.
 constexpr int64_t kPanelRows = 256;
 // A is packed if it meets at least so many panels of B; an untransposed one only if it has many rows
-// or rows that lie on the same cache sets.
+// or rows that lie on the same cache sets. Stored rows of so few floats are never packed: the few that a tile reads
+// lie close together, on other sets even where whole KiB apart.
 constexpr int64_t kPackPanels = 4;
-constexpr int64_t kPackRowsOfA = 128, kPackStrideOfA = 256;
+constexpr int64_t kPackRowsOfA = 128, kPackStrideOfA = 256, kCloseRows = 576, kCloseRowsTransposed = 288;
 // Vector products with k below this are left to the tiles.
 constexpr int64_t kDotK = 64;
 
@@ -157,6 +158,7 @@ struct Strategy {
     byRow = s.m == 1 && !s.tb && cols >= kRowColumns;
     packB = s.tb || (rows >= packRowsFrom(s.ldb()) && panels > 1);
     const bool scattered = kBlockM > kRows && rows > kRows &&
+                           s.lda() > (s.ta ? kCloseRowsTransposed : kCloseRows) &&
                            (rows > kPackRowsOfA || s.lda() % kPackStrideOfA == 0);
     packA = panels >= kPackPanels && (scattered || (s.ta && kBlockM == kRows));
     const bool byPanels = s.tb && !s.ta && rows <= kPanelRows;
@@ -216,16 +218,67 @@ LW_INLINE bool allFinite(const float* panel, int64_t kc) {
   return !anyLane((VI)(zeros[0] + zeros[1] != zero()));
 }
 
-// Packs all of a block of B, and says whether it holds numbers only: 0 times anything else is no zero.
-LW_INLINE bool packAll(const Shape& s, const KBlock& k, int64_t cols, float* to) {
-  if (!s.tb) return packRows<true>(k.b, s.ldb(), k.length, cols, to);
+// Packs columns of a block of B, and says whether they hold numbers only: 0 times anything else is no zero.
+LW_INLINE bool packFinite(const Shape& s, const KBlock& k, int64_t column, int64_t cols, float* to) {
+  if (!s.tb) return packRows<true>(k.b + column, s.ldb(), k.length, cols, to);
   bool finite = true;
   for (int64_t j = 0; j < cols; j += kColumns, to += kColumns * k.length) {
-    packColumns(k.b + j * s.ldb(), s.ldb(), k.length, minOf(kColumns, cols - j), to);
+    packColumns(k.b + (column + j) * s.ldb(), s.ldb(), k.length, minOf(kColumns, cols - j), to);
     finite &= allFinite(to, k.length);
   }
   return finite;
 }
+
+// A block of rows of C by lists of A's terms, group by group of panels. The first block packs B; groups with other
+// things than numbers are left to the tiles, then and later.
+class ListedBlocks {
+ public:
+  ListedBlocks(const Shape& s, const Packed& packed, const KBlock& k, int64_t cols, bool keepB)
+      : s_(s), packed_(packed), k_(k), cols_(cols), keepB_(keepB) {}
+
+  // False, with nothing done, if A (rows×kc at a) has too few zeros.
+  template <class Soon>
+  LW_MEMBER bool multiply(const float* a, int64_t rows, float* c, int64_t ldc, Soon soon) {
+    const int64_t kc = k_.length, lda = s_.lda();
+    ZeroLists lists(packed_.lists);
+    if (!lists.list(a, lda, s_.ta, rows, kc)) return false;
+    const ZeroGroups groups(cols_);
+    for (int64_t g = 0; g < groups.count; g++) {
+      const int64_t j = groups.first(g) * kColumns, width = minOf(groups.first(g + 1) * kColumns, cols_) - j;
+      float* const b = packed_.b + (keepB_ ? j * kc : 0);
+      if (!packedB_ && !packFinite(s_, k_, j, width, b)) others_ |= (uint64_t)1 << g;
+      soon(j, width);
+      if (others_ >> g & 1) multiplyTiles(a, rows, b, width, c + j, ldc);
+      else multiplyLists(lists, rows, width, kc, {b, c + j, kc * kColumns, ldc, k_.add});
+    }
+    packedB_ = true;
+    return true;
+  }
+
+ private:
+  void multiplyTiles(const float* a, int64_t rows, const float* b, int64_t cols, float* c, int64_t ldc) const {
+    const Strips strips(rows);
+    for (int64_t j = 0; j < cols; j += kColumns, b += kColumns * k_.length) {
+      const int64_t vectors = ceilDiv(minOf(kColumns, cols - j), W);
+      const int64_t tail = minOf(kColumns, cols - j) - (vectors - 1) * W;
+      for (int64_t strip = 0; strip < strips.count; strip++) {
+        const int64_t i = strips.at[strip], mr = strips.rows(strip);
+        kTiles[s_.ta][tail != W][mr - 1][vectors - 1](k_.length, s_.ta ? a + i : a + i * s_.lda(), s_.lda(), b,
+                                                      kColumns, c + i * ldc + j, ldc, k_.add, tail);
+      }
+    }
+  }
+
+  const Shape& s_;
+  const Packed& packed_;
+  const KBlock& k_;
+  const int64_t cols_;
+  const bool keepB_;
+  bool packedB_ = false;
+  uint64_t others_ = 0;  // a bit a group
+};
+static_assert(kBlockN <= 64 * kZeroPanels * kColumns, "a bit for each group");
+static_assert(kHotRows <= kZeroRows, "lists for each row of a block");
 
 // C (rows×cols at c) = or += A·B over one block of k. `done(row, rows)` is called for rows that are
 // finished, `soon(row, rows, column, columns)` before each tile. With `reuseC` every block of rows is
@@ -237,32 +290,24 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
   const int64_t lda = s.lda(), ldb = s.ldb(), kc = k.length, panel = how.panel;
   bool lists = packed.lists && zerosCanPay(rows, cols, kc) &&
                (s.ta ? hasZeros(k.a, lda, kc, rows) : hasZeros(k.a, lda, rows, kc));
-  bool packedB = false;
-  if (lists) {
-    lists = packAll(s, k, cols, packed.b);
-    how.packB = packedB = true;
-    how.rowBlock = reuseC ? minOf(kHotRows, kZeroRows) : kZeroRows;
-  }
+  if (lists) how.rowBlock = reuseC ? kHotRows : kZeroRows;
   const int64_t blocks = ceilDiv(rows, how.rowBlock), sizeA = kRows * packedStride(kc);
   // Later blocks of rows find B packed; with one block only a group of panels is kept.
-  const bool keepB = blocks > 1 || packedB;
+  const bool keepB = blocks > 1;
   // Panels that are brought in at once.
   const int64_t group = how.packB && !s.tb ? kGroup * kColumns : panel;
+  ListedBlocks listed(s, packed, k, cols, keepB);
   for (int64_t block = 0; block < blocks; block++) {
     const int64_t i0 = rows * block / blocks, mc = rows * (block + 1) / blocks - i0;
     float* const ci = reuseC ? c : c + i0 * ldc;
+    const float* const ai = s.ta ? k.a + i0 : k.a + i0 * lda;
+    lists = lists && listed.multiply(ai, mc, ci, ldc, [&](int64_t j, int64_t width) { soon(i0, mc, j, width); });
     if (lists) {
-      ZeroLists terms(packed.lists);
-      lists = s.ta ? terms.listTransposed(k.a + i0, lda, mc, kc) : terms.list(k.a + i0 * lda, lda, mc, kc);
-      if (lists) {
-        multiplyLists(terms, mc, cols, kc, packed.b, ci, ldc, k.add,
-                      [&](int64_t i, int64_t n, int64_t j, int64_t width) { soon(i0 + i, n, j, width); });
-        done(i0, mc);
-        continue;
-      }
+      how.packB = true;  // tiles that go on find B packed
+      done(i0, mc);
+      continue;
     }
     const Strips strips(mc);
-    const float* const ai = s.ta ? k.a + i0 : k.a + i0 * lda;
     if (how.packA && s.ta) {
       packTransposed(ai, lda, kc, strips, packed.a, sizeA);
     } else if (how.packA) {
@@ -275,7 +320,7 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
     const Ahead aheadA = more == 0 ? Ahead{k.a, 0, 0, 0}
                          : s.ta    ? Ahead{k.a + i1, lda, kc, more}
                                    : Ahead{k.a + i1 * lda, lda, more, kc};
-    const bool toPack = block == 0 && !packedB;
+    const bool toPack = block == 0;
     const int64_t perTileA = ceilDiv(aheadA.rows, strips.count * ceilDiv(cols, panel));
     int64_t askedA = 0;
     for (int64_t j = 0; j < cols; j += panel) {

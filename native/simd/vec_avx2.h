@@ -74,11 +74,14 @@ struct LanesOfMask {
   }
 };
 constexpr LanesOfMask kLanesOf;
+template <bool VALUES>
 LW_INLINE int64_t packNonZero(VF v, int64_t first, float* values, uint16_t* at) {
   const int mask =
       _mm256_movemask_ps(_mm256_cmp_ps((__m256)v, _mm256_setzero_ps(), _CMP_NEQ_UQ));
   const __m128i lanes = _mm_cvtsi64_si128((int64_t)kLanesOf.lanes[mask]);
-  _mm256_storeu_ps(values, _mm256_permutevar8x32_ps((__m256)v, _mm256_cvtepu8_epi32(lanes)));
+  if constexpr (VALUES) {
+    _mm256_storeu_ps(values, _mm256_permutevar8x32_ps((__m256)v, _mm256_cvtepu8_epi32(lanes)));
+  }
   _mm_storeu_si128((__m128i*)at,
                    _mm_add_epi16(_mm_cvtepu8_epi16(lanes), _mm_set1_epi16((int16_t)first)));
   return __builtin_popcount((unsigned)mask);

@@ -48,11 +48,12 @@ LW_INLINE void transpose4(const float* src, int64_t srcStride, float* dst, int64
 }
 
 // Compressed in a register: a compressing store takes a hundred cycles on AMD's cores.
+template <bool VALUES>
 LW_INLINE int64_t packNonZero(VF v, int64_t first, float* values, uint16_t* at) {
   const __mmask16 mask = _mm512_cmp_ps_mask((__m512)v, _mm512_setzero_ps(), _CMP_NEQ_UQ);
   const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
   const __m512i numbers = _mm512_add_epi32(lanes, _mm512_set1_epi32((int32_t)first));
-  _mm512_storeu_ps(values, _mm512_maskz_compress_ps(mask, (__m512)v));
+  if constexpr (VALUES) _mm512_storeu_ps(values, _mm512_maskz_compress_ps(mask, (__m512)v));
   _mm256_storeu_si256((__m256i*)at, _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(mask, numbers)));
   return __builtin_popcount(mask);
 }

@@ -70,11 +70,12 @@ LW_INLINE void transpose4(const float* src, int64_t srcStride, float* dst, int64
   _mm_storeu_ps(dst + 3 * dstStride, d);
 }
 
+template <bool VALUES>
 LW_INLINE int64_t packNonZero(VF v, int64_t first, float* values, uint16_t* at) {
   int64_t n = 0;
 #pragma GCC unroll 4
   for (int l = 0; l < W; l++) {
-    values[n] = v[l];
+    if constexpr (VALUES) values[n] = v[l];
     at[n] = (uint16_t)(first + l);
     n += v[l] != 0.0f;
   }

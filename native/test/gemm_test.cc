@@ -206,6 +206,9 @@ TEST_P(GemmTest, UpdatesAParameterInPlace) {
   }
 }
 
+// What the terms of A are: lists of ones have no values, and begin again with them at the first other term.
+enum Terms { kAny, kOnes, kOnesButLast };
+
 // Rows of A whose terms are listed give what the same rows give alone, bit by bit: so few rows are never listed.
 TEST_P(GemmTest, LeavesOutZerosWithoutATrace) {
   Random random(5);
@@ -216,15 +219,26 @@ TEST_P(GemmTest, LeavesOutZerosWithoutATrace) {
                                                {1, 97, 1030, 65},
                                                {2, 130, 200, 40, false, false, false, true}}) {
     for (int form = 0; form < 4; form++) {
-      for (double share : {0.0, 0.1, 0.35, 0.6, 0.7}) {
+      for (const auto& [share, terms] : std::vector<std::pair<double, Terms>>{{0.0, kAny},
+                                                                              {0.1, kAny},
+                                                                              {0.35, kAny},
+                                                                              {0.6, kAny},
+                                                                              {0.7, kAny},
+                                                                              {0.15, kOnes},
+                                                                              {0.5, kOnes},
+                                                                              {0.3, kOnesButLast}}) {
         Shape s = shape;
         s.ta = form & 1, s.tb = form & 2;
         Case c(s, random);
-        for (float& value : c.a) value = random.chance(share) ? value : random.chance(0.5) ? 0.0f : -0.0f;
+        for (float& value : c.a) {
+          if (terms != kAny) value = 1.0f;
+          value = random.chance(share) ? value : random.chance(0.5) ? 0.0f : -0.0f;
+        }
+        if (terms == kOnesButLast) c.a.back() = -1.0f;
         c.bindings = {bytesOf(c.a), bytesOf(c.b)};
         c.builder.call(k_gemm, {c.A, c.B}, {c.output()}, s.ints());
         SCOPED_TRACE(testing::Message() << s.batch << "x" << s.m << "x" << s.n << "x" << s.k << " "
-                                        << (s.ta ? "T" : "N") << (s.tb ? "T" : "N") << " " << share);
+                                        << (s.ta ? "T" : "N") << (s.tb ? "T" : "N") << " " << share << " terms " << terms);
         const Bytes got = run(c.builder, c.bindings)[2];
         const Product want = multiply(s, c.a, c.b);
         expectNear(got, want.values,
@@ -264,9 +278,11 @@ TEST_P(GemmTest, KeepsWhatZeroTimesInfinityIs) {
       // Inside groups of panels, in panels beside them, and in a part of one.
       for (const auto& [k, j] :
            std::vector<std::pair<int64_t, int64_t>>{{399, 149}, {0, 1}, {200, 62}, {301, 140}}) {
-        const Shape s{1, 40, 150, 400, (form & 1) != 0, (form & 2) != 0};
+        // One block of rows, with terms that are ones; several, with others.
+        const int64_t rows = k % 2 ? 40 : 300;
+        const Shape s{1, rows, 150, 400, (form & 1) != 0, (form & 2) != 0};
         Case c(s, random);
-        for (float& value : c.a) value = random.chance(0.2) ? value : 0.0f;
+        for (float& value : c.a) value = !random.chance(0.2) ? 0.0f : rows == 40 ? 1.0f : value;
         c.b[(size_t)(s.tb ? j * s.k + k : k * s.n + j)] = special;
         c.bindings = {bytesOf(c.a), bytesOf(c.b)};
         c.builder.call(k_gemm, {c.A, c.B}, {c.output()}, s.ints());
