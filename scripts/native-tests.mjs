@@ -6,8 +6,8 @@
  *   npm run test:native -- --arch aarch64                  cross-compiled, under qemu (NEON)
  *   npm run test:native -- --prebuilt                      with the kernels of the built addon itself
  *   npm run test:native -- --only gemm,tile                suites by name
- *   npm run test:native -- --exhaustive                    elementary functions of all 2³² floats (with
- *                                                          --prebuilt: about an hour of one core)
+ *   npm run test:native -- --exhaustive                    elementary functions of all 2³² floats (hours)
+ *   npm run test:native -- --exhaustive --every 61         of every 61st float (minutes)
  *
  * Builds are kept in native/build. Needs cmake and GoogleTest, and says so.
  */
@@ -23,10 +23,15 @@ const { values } = parseArgs({
     prebuilt: { type: "boolean", default: false },
     only: { type: "string", default: "" },
     exhaustive: { type: "boolean", default: false },
+    every: { type: "string", default: "1" },
   },
 });
 if (!/^(|[a-z]+(,[a-z]+)*)$/.test(values.sanitize) || !["", "aarch64"].includes(values.arch)) {
   console.error("test:native: expected --sanitize NAME,NAME and --arch aarch64");
+  process.exit(2);
+}
+if (!/^[1-9][0-9]*$/.test(values.every) || (values.every !== "1" && !values.exhaustive)) {
+  console.error("test:native: expected --every with a whole number from 1 on, beside --exhaustive");
   process.exit(2);
 }
 
@@ -55,7 +60,7 @@ if (values.arch) variables.CMAKE_TOOLCHAIN_FILE = `cmake/${values.arch}.cmake`;
 build(folder, variables, "layerwise-test");
 if (values.exhaustive) {
   run(join(root, folder, "layerwise-test"), ["--gtest_brief=1", "--gtest_filter=*AccuracyTest.*"], {
-    env: { ...process.env, LAYERWISE_EXHAUSTIVE: "1" },
+    env: { ...process.env, LAYERWISE_EXHAUSTIVE: values.every },
   });
   process.exit(0);
 }

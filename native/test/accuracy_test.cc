@@ -1,7 +1,8 @@
-// Elementary functions over all of float32: every 4099th bit pattern, or with LAYERWISE_EXHAUSTIVE=1
-// (`npm run test:native -- --exhaustive`) every one of the 2³², against the C library's double version,
+// Elementary functions over all of float32: every 4099th bit pattern, or with LAYERWISE_EXHAUSTIVE=N
+// (`npm run test:native -- --exhaustive --every N`) every Nth of the 2³², against the C library's double version,
 // whose own error of about 10⁻⁹ float ULP is of no account. The exhaustive run prints what it measured.
 // Each instruction set with FMA must give the same bits.
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstdio>
@@ -50,6 +51,11 @@ constexpr int64_t kChunk = 1 << 16;
 constexpr double kLeast = 0x1p-126;  // smaller numbers may be flushed
 
 bool exhaustive() { return getenv("LAYERWISE_EXHAUSTIVE") != nullptr; }
+// Every so many-th bit pattern is looked at. A prime by default, so that all low bits take part.
+uint64_t strideOfFloats() {
+  const char* const given = getenv("LAYERWISE_EXHAUSTIVE");
+  return given ? std::max(1ul, strtoul(given, nullptr, 10)) : 4099;
+}
 
 float floatOf(uint32_t bits) {
   float x;
@@ -109,8 +115,7 @@ class Evaluator {
 TEST_P(AccuracyTest, KeepsItsBound) {
   const Function& f = GetParam();
   const std::vector<const KernelTable*>& tables = availableTables();
-  // Prime, so that all low bits take part.
-  const uint64_t stride = exhaustive() ? 1 : 4099, count = (uint64_t{1} << 32) / stride + 1;
+  const uint64_t stride = strideOfFloats(), count = (uint64_t{1} << 32) / stride + 1;
   const int64_t chunks = (int64_t)((count + kChunk - 1) / kChunk);
   const unsigned cores = std::thread::hardware_concurrency();
   const size_t workers = exhaustive() && cores > 1 ? cores : 1;

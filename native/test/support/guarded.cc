@@ -19,10 +19,18 @@ size_t pageSize() {
   return size;
 }
 
-// Mappings are used again: making one takes longer than most kernels that are tested in it.
+// Mappings are used again: making one takes longer than most kernels that are tested in it. Each thread keeps its own.
+struct Mappings {
+  std::map<size_t, std::vector<char*>> free;
+  ~Mappings() {
+    for (const auto& [bytes, list] : free) {
+      for (char* pages : list) munmap(pages - pageSize(), bytes + 2 * pageSize());
+    }
+  }
+};
 std::map<size_t, std::vector<char*>>& freeMappings() {
-  static auto* mappings = new std::map<size_t, std::vector<char*>>;
-  return *mappings;
+  thread_local Mappings mappings;
+  return mappings.free;
 }
 
 char* takePages(size_t bytes) {
