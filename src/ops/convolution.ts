@@ -276,7 +276,7 @@ export function convolve(where: string, x: Tensor, filter: Tensor, window: Windo
   const inside = rows === outHeight && columns === outWidth;
   const dense = { ...attributes, height: rows, width: columns, strideHeight: 1, strideWidth: 1 };
   if (strideHeight * strideWidth > 1 && inside && isMatrixProduct(dense)) {
-    // Strides of a 1×1 filter leave pixels out; what they do not is multiplied as a matrix.
+    // A 1×1 filter with strides is one without on the pixels that are not left out.
     const pixels = stridedSlice(x, [], [], [1, strideHeight, strideWidth, 1]);
     return applyConv2d([pixels, filter], dense)[0]!;
   }

@@ -323,12 +323,13 @@ export function pad(
   })[0]!;
 }
 
-/** Where each of several tensors begins that follow each other. */
-function offsetsOf(tensors: readonly { readonly shape: Shape }[]): number[] {
-  let offset = 0;
-  return tensors.map(({ shape }) => {
-    const begin = offset;
-    offset += sizeOf(shape);
+/** At which element of the whole each of several tensors begins that are joined along an axis. */
+function offsetsOf(parts: readonly { readonly shape: Shape }[], whole: Shape, axis: number) {
+  const stride = stridesOf(whole)[axis]!;
+  let rows = 0;
+  return parts.map(({ shape }) => {
+    const begin = rows * stride;
+    rows += shape[axis]!;
     return begin;
   });
 }
@@ -355,14 +356,15 @@ const applyConcat = defineOp<{ readonly axis: number }>({
   lowering: {
     kind: "kernels",
     runs: ({ inputs, outputs, attributes: { axis } }) =>
-      sizeOf(outputs[0]!.shape.slice(0, axis)) === 1 ? offsetsOf(inputs) : [],
+      sizeOf(outputs[0]!.shape.slice(0, axis)) === 1
+        ? offsetsOf(inputs, outputs[0]!.shape, axis)
+        : [],
     emit: (e) => {
-      const { axis } = e.attributes;
-      const strides = stridesOf(e.outputs[0]!.shape);
-      let offset = 0;
+      const whole = e.outputs[0]!.shape;
+      const offsets = offsetsOf(e.inputs, whole, e.attributes.axis);
       e.inputs.forEach(({ shape }, i) => {
-        if (!e.inPlace(i)) emitCopy(e, i, shape, 0, stridesOf(shape), offset, strides);
-        offset += shape[axis]! * strides[axis]!;
+        if (e.inPlace(i)) return;
+        emitCopy(e, i, shape, 0, stridesOf(shape), offsets[i]!, stridesOf(whole));
       });
     },
   },

@@ -320,20 +320,17 @@ describe("memory plan", () => {
 
   test("a value that is computed again elsewhere is stored once, where it was", () => {
     const n = 4096;
-    const { program, runSync } = (() => {
-      const executable = trace({
-        name: "again",
-        inputs: [input("x", [2, n])],
-        body: ([x]) => {
-          const half = x!.reverse(1).mul(0.5);
-          const quarter = half.mul(0.5);
-          const centred = quarter.sub(quarter.mean(1, true));
-          return [quarter.mul(centred.reverse(1)), half.slice([1, 0], [1, n])];
-        },
-      });
-      return { program: executable.program, runSync: (x: Float32Array) => executable.runSync([x]) };
-    })();
-    expectSoundMemory(program);
+    const executable = trace({
+      name: "again",
+      inputs: [input("x", [2, n])],
+      body: ([x]) => {
+        const half = x!.reverse(1).mul(0.5);
+        const quarter = half.mul(0.5);
+        const centred = quarter.sub(quarter.mean(1, true));
+        return [quarter.mul(centred.reverse(1)), half.slice([1, 0], [1, n])];
+      },
+    });
+    expectSoundMemory(executable.program);
     const x = normal(1, 2 * n);
     const half = (row: number, i: number): number => x[row * n + n - 1 - i]! / 2;
     const mean = (row: number): number =>
@@ -343,7 +340,7 @@ describe("memory plan", () => {
       const [row, i] = [Math.floor(at / n), at % n];
       return (half(row, i) / 2) * (half(row, n - 1 - i) / 2 - means[row]!);
     });
-    const [first, second] = runSync(x);
+    const [first, second] = executable.runSync([x]);
     expectClose(first!, product, { atol: 1e-6 });
     expectClose(
       second!,
