@@ -184,8 +184,8 @@ struct Block {
 Range termsInside(const View& v, int64_t row, int64_t k0, int64_t kc) {
   const Range taps = tapsInside(v.rows, v.rows.source(row));
   const int64_t perRow = v.columns.taps * v.depth;
-  const int64_t begin = maxOf(0, taps.begin * perRow - k0), end = minOf(kc, taps.end * perRow - k0);
-  return {begin, maxOf(begin, end)};
+  const int64_t begin = minOf(kc, maxOf(0, taps.begin * perRow - k0));
+  return {begin, maxOf(begin, minOf(kc, taps.end * perRow - k0))};
 }
 
 // multiplyRows() where vectors hold pixels.
@@ -291,6 +291,8 @@ void multiplyPatches(const Problem& p, const View& v, const Block& b, int64_t m,
   const int64_t begin = b.cols.begin, end = p.g.groups == 1 ? b.cols.end : p.columns;
   for (int64_t group = 0; group < p.g.groups; group++) {
     const float* const packed = b.filter ? nullptr : b.packed + group * terms * padded;
+    const float* const filter = !b.filter ? nullptr : b.filter + group * (p.backward ? v.depth : p.columns);
+    const int64_t atOnce = p.panelsAtOnce() * kColumns;
     for (int64_t k0 = 0; k0 < terms; k0 += kBlockK) {
       const int64_t kc = minOf(kBlockK, terms - k0), stride = packedStride(kc);
       const Stretches stretches(v, k0, kc);
@@ -302,26 +304,30 @@ void multiplyPatches(const Problem& p, const View& v, const Block& b, int64_t m,
           cutPatch(v, stretches, Patch(v, b.source + group * v.depth, position), to + r * stride);
         }
       }
-      for (int64_t j = begin; j < end; j += kColumns) {
-        const int64_t width = minOf(kColumns, end - j), vectors = ceilDiv(width, W);
-        const int64_t tail = width - (vectors - 1) * W;
-        const auto& tiles = kTiles[0][tail != W];
-        const float* panel;
-        if (!b.filter) {
-          panel = packed + k0 * padded + j * kc;
-        } else {
-          const int64_t atOnce = p.panelsAtOnce() * kColumns, inGroup = (j - begin) % atOnce;
-          if (inGroup == 0) {
-            packFilter(p.g, p.backward, v, b.filter + group * (p.backward ? v.depth : p.columns), k0, kc, j,
-                       minOf(atOnce, end - j), b.panels);
-          }
-          panel = b.panels + inGroup * kc;
+      for (int64_t j0 = begin; j0 < end; j0 += atOnce) {
+        const int64_t groupWidth = minOf(atOnce, end - j0);
+        Ahead ahead = {filter, 0, 0, 0};
+        if (filter) {
+          packFilter(p.g, p.backward, v, filter, k0, kc, j0, groupWidth, b.panels);
+          // The next group comes from memory while this one is used; backward its runs are long, and the hardware sees them.
+          const bool last = j0 + atOnce >= end;
+          const int64_t k1 = last ? k0 + kc : k0, j1 = last ? begin : j0 + atOnce;
+          if (!p.backward) ahead = {filter + k1 * p.g.filters + j1, p.g.filters, minOf(kBlockK, terms - k1), minOf(atOnce, end - j1)};
         }
-        for (int64_t strip = 0; strip < nStrips; strip++) {
-          const int64_t i = rows * strip / nStrips, mr = rows * (strip + 1) / nStrips - i;
-          tiles[mr - 1][vectors - 1](kc, b.strips + strip * kRows * stride, stride, panel, kColumns,
-                                     b.c + i * b.ldc + group * p.columns + j, b.ldc,
-                                     k0 > 0, tail);
+        const int64_t perTile = ceilDiv(ahead.rows, ceilDiv(groupWidth, kColumns) * nStrips);
+        int64_t asked = 0;
+        for (int64_t j = j0; j < j0 + groupWidth; j += kColumns) {
+          const int64_t width = minOf(kColumns, end - j), vectors = ceilDiv(width, W);
+          const int64_t tail = width - (vectors - 1) * W;
+          const float* const panel = filter ? b.panels + (j - j0) * kc : packed + k0 * padded + j * kc;
+          const auto& tiles = kTiles[0][tail != W];
+          for (int64_t strip = 0; strip < nStrips; strip++) {
+            const int64_t i = rows * strip / nStrips, mr = rows * (strip + 1) / nStrips - i;
+            ahead.fetch(asked, perTile);
+            asked += perTile;
+            tiles[mr - 1][vectors - 1](kc, b.strips + strip * kRows * stride, stride, panel, kColumns,
+                                       b.c + i * b.ldc + group * p.columns + j, b.ldc, k0 > 0, tail);
+          }
         }
       }
     }

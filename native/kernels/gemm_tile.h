@@ -7,6 +7,7 @@
 #pragma once
 
 #include "../simd/vec.h"
+#include "kernels.h"
 
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
@@ -39,11 +40,11 @@ constexpr int64_t kPrefetchK = 8;
 constexpr int64_t kPrefetchK = 0;
 #endif
 // Steps of k in one turn of the loop. With AVX2 a step is 24 instructions for 12 fma, of which 4 are the
-// loop's own: 8 % on a core whose front end is shared.
+// loop's own: 8 % on a core whose front end is shared. A packed A is one stream, and four steps are better still.
 #if defined(__AVX2__) && !defined(__AVX512F__)
-constexpr int kUnrollK = 2;
+constexpr int kUnrollK = 2, kUnrollPacked = 4;
 #else
-constexpr int kUnrollK = 1;
+constexpr int kUnrollK = 1, kUnrollPacked = 1;
 #endif
 constexpr int64_t kColumns = kVectors * W;
 
@@ -76,8 +77,7 @@ void gemmTile(int64_t kc, const float* __restrict a, int64_t lda, const float* _
 #pragma GCC unroll 8
     for (int j = 0; j < NV; j++) acc[i][j] = zero();
   }
-#pragma GCC unroll kUnrollK
-  for (int64_t k = 0; k < kc; k++) {
+  const auto step = [&]() __attribute__((always_inline)) {
     VF bv[NV];
     if constexpr (kPrefetchK > 0) {
       for (int j = 0; j < NV * W; j += 16) __builtin_prefetch(b + kPrefetchK * ldb + j);  // a line
@@ -94,6 +94,13 @@ void gemmTile(int64_t kc, const float* __restrict a, int64_t lda, const float* _
     }
     a += TA ? lda : 1;
     b += ldb;
+  };
+  if constexpr (TA) {
+#pragma GCC unroll kUnrollPacked
+    for (int64_t k = 0; k < kc; k++) step();
+  } else {
+#pragma GCC unroll kUnrollK
+    for (int64_t k = 0; k < kc; k++) step();
   }
 #pragma GCC unroll 16
   for (int i = 0; i < MR; i++) {
@@ -132,8 +139,10 @@ constexpr TileFunction tileOrNull() {
 // By transposeA, TAIL, rows − 1, vectors − 1. Compiled once, in matmul.cc.
 extern const TileFunction kTiles[2][2][14][8];
 
-// A packed strip of A, transposed or not, has room for kRows rows of packedStride(kc) floats.
-constexpr int64_t packedStride(int64_t kc) { return kc + 16; }  // rows on different L1 sets
+// Rows of kc floats are kept so far apart: on different L1 sets.
+constexpr int64_t packedStride(int64_t kc) { return kc + 16; }
+// Floats of a packed strip of A.
+constexpr int64_t stripFloats(int64_t kc) { return kRows * packedStride(kc); }
 
 // Near-equal strips of at most kRows rows.
 constexpr int64_t kMaxStrips = 48;
@@ -167,15 +176,42 @@ LW_INLINE void packTransposed(const float* a, int64_t lda, int64_t kc, const Str
   }
 }
 
-// Copies mr rows of A (element (i, k) at a[i·lda + k]) close together: rows that lie whole pages apart
-// share L1 sets and need a TLB entry each.
+// The same for mr rows that are not transposed (element (i, k) at a[i·lda + k]): tiles then read one stream of A instead
+// of kRows, with constant distances. Rows that a short strip lacks repeat its last.
 LW_INLINE void packStrip(const float* a, int64_t lda, int64_t kc, int64_t mr, float* dst) {
-  for (int64_t i = 0; i < mr; i++, a += lda, dst += packedStride(kc)) {
-    int64_t k = 0;
-    for (; k + W <= kc; k += W) store(dst + k, load(a + k));
-    if (k < kc) storePartial(dst + k, loadPartial(a + k, kc - k), kc - k);
+  static_assert(kRows % 2 == 0, "rows in fours and a pair");
+  const float* rows[kRows];
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; i++) rows[i] = a + (i < mr ? i : mr - 1) * lda;
+  int64_t k = 0;
+  for (; k + 4 <= kc; k += 4, dst += 4 * kRows) {
+#pragma GCC unroll 4
+    for (int i = 0; i + 4 <= kRows; i += 4) {
+      turn4(rows[i] + k, rows[i + 1] + k, rows[i + 2] + k, rows[i + 3] + k, dst + i, kRows);
+    }
+    if (kRows % 4 == 2) turn2(rows[kRows - 2] + k, rows[kRows - 1] + k, dst + kRows - 2, kRows);
+  }
+  for (; k < kc; k++, dst += kRows) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; i++) dst[i] = rows[i][k];
   }
 }
+
+// A piece of a matrix that is read soon: `rows` runs of `n` floats, `stride` apart. What it takes to have
+// it in L2 by then is spread over the tiles that are computed meanwhile.
+struct Ahead {
+  const float* from;
+  int64_t stride, rows, n;
+  // Asks for `count` runs from the first-th on.
+  LW_MEMBER void fetch(int64_t first, int64_t count) const {
+    const int64_t end = minOf(rows, first + count);
+    for (int64_t r = first; r < end; r++) {
+      const float* const run = from + r * stride;
+      for (int64_t i = 0; i < n; i += 16) __builtin_prefetch(run + i, 0, 2);
+      __builtin_prefetch(run + n - 1, 0, 2);  // the run may begin inside a line
+    }
+  }
+};
 
 // Panels of B that are packed side by side: longer runs of each row, fewer pages open at once.
 constexpr int64_t kGroup = 4;

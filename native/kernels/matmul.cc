@@ -51,6 +51,8 @@ constexpr int64_t kPanelRows = 256;
 // lie close together, on other sets even where whole KiB apart.
 constexpr int64_t kPackPanels = 4;
 constexpr int64_t kPackRowsOfA = 128, kPackStrideOfA = 256, kCloseRows = 576, kCloseRowsTransposed = 288;
+// Rows of A that lie well are packed, which turns them, for so many panels.
+constexpr int64_t kTurnPanels = 24;
 // Vector products with k below this are left to the tiles.
 constexpr int64_t kDotK = 64;
 
@@ -160,7 +162,8 @@ struct Strategy {
     const bool scattered = kBlockM > kRows && rows > kRows &&
                            s.lda() > (s.ta ? kCloseRowsTransposed : kCloseRows) &&
                            (rows > kPackRowsOfA || s.lda() % kPackStrideOfA == 0);
-    packA = panels >= kPackPanels && (scattered || (s.ta && kBlockM == kRows));
+    packA = (panels >= kPackPanels && (scattered || (s.ta && kBlockM == kRows))) ||
+            (kBlockM > kRows && !s.ta && rows > kRows && panels >= kTurnPanels);
     const bool byPanels = s.tb && !s.ta && rows <= kPanelRows;
     rowBlock = byPanels ? maxOf(kBlockM, kPanelRows) : kBlockM;
     panel = (!packB && rows <= kRows ? maxVectors((int)rows) : kVectors) * W;
@@ -182,22 +185,6 @@ void multiplyByDots(const Shape& s, const float* a, const float* b, float* c, in
 struct Packed {
   float *a, *b;
   uint8_t* lists;  // null where zeros are not looked for
-};
-
-// A piece of a matrix that is read soon: `rows` runs of `n` floats, `stride` apart. What it takes to have
-// it in L2 by then is spread over the tiles that are computed meanwhile.
-struct Ahead {
-  const float* from;
-  int64_t stride, rows, n;
-  // Asks for `count` runs from the first-th on.
-  LW_MEMBER void fetch(int64_t first, int64_t count) const {
-    const int64_t end = minOf(rows, first + count);
-    for (int64_t r = first; r < end; r++) {
-      const float* const run = from + r * stride;
-      for (int64_t i = 0; i < n; i += 16) __builtin_prefetch(run + i, 0, 2);
-      __builtin_prefetch(run + n - 1, 0, 2);  // the run may begin inside a line
-    }
-  }
 };
 
 // One block of k of a piece of C.
@@ -291,7 +278,7 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
   bool lists = packed.lists && zerosCanPay(rows, cols, kc) &&
                (s.ta ? hasZeros(k.a, lda, kc, rows) : hasZeros(k.a, lda, rows, kc));
   if (lists) how.rowBlock = reuseC ? kHotRows : kZeroRows;
-  const int64_t blocks = ceilDiv(rows, how.rowBlock), sizeA = kRows * packedStride(kc);
+  const int64_t blocks = ceilDiv(rows, how.rowBlock), sizeA = stripFloats(kc);
   // Later blocks of rows find B packed; with one block only a group of panels is kept.
   const bool keepB = blocks > 1;
   // Panels that are brought in at once.
@@ -343,11 +330,11 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
                                    : Ahead{k.b + next, ldb, kc, n};
       const int64_t perTile = ceilDiv(ahead.rows, step / panel * strips.count);
       int64_t asked = within / panel * strips.count * perTile;
-      const auto& tiles = kTiles[s.ta][tail != W];
+      const auto& tiles = kTiles[s.ta || how.packA][tail != W];
       for (int64_t strip = 0; strip < strips.count; strip++) {
         const int64_t i = strips.at[strip], mr = strips.rows(strip);
         const float* const as = how.packA ? packed.a + strip * sizeA : s.ta ? ai + i : ai + i * lda;
-        const int64_t strideA = !how.packA ? lda : s.ta ? kRows : packedStride(kc);
+        const int64_t strideA = how.packA ? kRows : lda;
         if (ahead.rows > 0) ahead.fetch(asked, perTile);
         if (aheadA.rows > 0) aheadA.fetch(askedA, perTileA);
         asked += perTile;
@@ -449,7 +436,7 @@ void plan_gemm(Call& call) {
   call.custom[1] = take(mayPackB ? kc * width * 4 : 0);
   const int64_t mostRows = maxOf(maxOf(kBlockM, zeros ? kZeroRows : 0), s.tb && !s.ta ? kPanelRows : 0);
   const int64_t rowBlock = minOf(hot ? kHotRows : mostRows, s.m);
-  call.custom[4] = take((ceilDiv(rowBlock, kRows) + 1) * kRows * packedStride(kc) * 4);
+  call.custom[4] = take((ceilDiv(rowBlock, kRows) + 1) * stripFloats(kc) * 4);
   const int64_t rowsOfC = minOf(hot ? kHotRows : kScratchRows, s.m);
   call.custom[2] = take(call.custom[0] < 0 ? rowsOfC * call.custom[3] * 4 : 0);
   call.custom[6] = zeros ? take(ZeroLists::kBytes) : -1;

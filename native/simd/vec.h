@@ -75,6 +75,8 @@ LW_INLINE VF zero() { return (VF){}; }
 }  // namespace LAYERWISE_ISA_NAMESPACE
 }  // namespace layerwise
 
+#include "turn.h"
+
 #if defined(__AVX512F__)
 #include "vec_avx512.h"
 #elif defined(__AVX2__)

@@ -61,13 +61,7 @@ LW_INLINE VL mulEven(VU a, VU b) { return (VL)_mm_mul_epu32((__m128i)a, (__m128i
 
 // dst[k·dstStride + i] = src[i·srcStride + k] for i < 4, k < 4.
 LW_INLINE void transpose4(const float* src, int64_t srcStride, float* dst, int64_t dstStride) {
-  __m128 a = _mm_loadu_ps(src), b = _mm_loadu_ps(src + srcStride);
-  __m128 c = _mm_loadu_ps(src + 2 * srcStride), d = _mm_loadu_ps(src + 3 * srcStride);
-  _MM_TRANSPOSE4_PS(a, b, c, d);
-  _mm_storeu_ps(dst, a);
-  _mm_storeu_ps(dst + dstStride, b);
-  _mm_storeu_ps(dst + 2 * dstStride, c);
-  _mm_storeu_ps(dst + 3 * dstStride, d);
+  turn4(src, src + srcStride, src + 2 * srcStride, src + 3 * srcStride, dst, dstStride);
 }
 
 template <bool VALUES>

@@ -45,12 +45,7 @@ LW_INLINE VL mulEven(VU a, VU b) {
 
 // dst[k·dstStride + i] = src[i·srcStride + k] for i < 4, k < 4.
 LW_INLINE void transpose4(const float* src, int64_t srcStride, float* dst, int64_t dstStride) {
-  float32x4x2_t ab = vtrnq_f32(vld1q_f32(src), vld1q_f32(src + srcStride));
-  float32x4x2_t cd = vtrnq_f32(vld1q_f32(src + 2 * srcStride), vld1q_f32(src + 3 * srcStride));
-  vst1q_f32(dst, vcombine_f32(vget_low_f32(ab.val[0]), vget_low_f32(cd.val[0])));
-  vst1q_f32(dst + dstStride, vcombine_f32(vget_low_f32(ab.val[1]), vget_low_f32(cd.val[1])));
-  vst1q_f32(dst + 2 * dstStride, vcombine_f32(vget_high_f32(ab.val[0]), vget_high_f32(cd.val[0])));
-  vst1q_f32(dst + 3 * dstStride, vcombine_f32(vget_high_f32(ab.val[1]), vget_high_f32(cd.val[1])));
+  turn4(src, src + srcStride, src + 2 * srcStride, src + 3 * srcStride, dst, dstStride);
 }
 
 template <bool VALUES>

@@ -169,6 +169,9 @@ const std::vector<Shape>& shapes() {
         {2, 4, 0, 2, 2, 3, 3, 1, 1, 1, 2},
         {2, 5, 0, 2, 2, 1, 1, 2, 2, 0, 1},
         {2, 4, 0, 20, 20, 3, 3, 1, 1, 1, 2, 1, 1, 1, true},
+        // The first block of terms, all in the padding.
+        {1, 5, 6, 34, 20, 5, 3, 1, 1, 4, 1},
+        {1, 5, 9, 34, 2, 5, 3, 1, 1, 4, 1},
     };
     for (const Shape& s : depthwise()) list.push_back(s);
     // Results that leave out what would fit, or reach beyond it.
