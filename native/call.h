@@ -126,6 +126,7 @@ struct Call {
   const DType* outputTypes;
   const TilePlan* tile;  // null without a tile program
   int32_t index;         // position in the Program, for messages
+  int32_t lasts;         // input 1 is the same from run to run, until the Program's stamp changes
 
   // Filled in by the kernel's plan function.
   int32_t phases;        // parts of phase p+1 start when all of phase p are done
@@ -133,7 +134,10 @@ struct Call {
   int64_t work;          // rough cost in nanoseconds on one thread
   int64_t scratchBytes;  // per thread
   int64_t sharedBytes;   // for all threads together, kept between phases
+  int32_t keeps;         // so many of the first phases only make of input 1 what `shared` holds: if it lasts, once
   int64_t custom[16];    // the kernel's own precomputed numbers
+
+  int64_t keptAt;        // where the loader put `shared` of a call that keeps
 };
 
 // A data error found while running (a label out of range …); the first one wins.

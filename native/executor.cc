@@ -8,6 +8,10 @@ namespace {
 constexpr int64_t kMinWork = 1500;  // nanoseconds per part
 constexpr int64_t kMaxParts = 4096;
 
+char* sharedOf(const Call& call, const ExecutionState& state) {
+  return call.keeps > 0 ? state.kept.data() + call.keptAt : state.shared.data();
+}
+
 struct Region {
   const Call& call;
   RunFunction run;
@@ -20,7 +24,7 @@ struct Region {
 void runPart(void* context, int64_t part, int worker) {
   const Region& r = *static_cast<const Region*>(context);
   const Run run = {r.state.pointers.data(), r.state.scratch[(size_t)worker].data(),
-                   r.state.shared.data(), r.error};
+                   sharedOf(r.call, r.state), r.error};
   r.run(r.call, run, r.phase, part, r.parts);
 }
 
@@ -30,12 +34,15 @@ void bindPointers(const Program& program, ExecutionState& state, void* const* ba
   for (const auto& [tensor, binding] : program.boundTensors()) {
     state.pointers[(size_t)tensor] = bases[binding];
   }
+  if (program.stamp() < 0) return;
+  const int32_t stamp = *static_cast<const int32_t*>(bases[program.stamp()]);
+  state.keeps = state.keeps && state.stamp == stamp;
+  state.stamp = stamp;
 }
 
 bool runCalls(const Program& program, ExecutionState& state, ThreadPool* pool,
               const std::atomic<bool>* abort, DataError* error) {
   const KernelEntry* kernels = program.table()->kernels;
-  const Run alone = {state.pointers.data(), state.scratch[0].data(), state.shared.data(), error};
   const int64_t threads = pool ? pool->activeThreads() : 1;
   for (const Call& call : program.calls()) {
     const RunFunction run = kernels[call.kernel].run;
@@ -46,10 +53,12 @@ bool runCalls(const Program& program, ExecutionState& state, ThreadPool* pool,
       if (parts > call.maxParts) parts = call.maxParts;
       if (parts > kMaxParts) parts = kMaxParts;
     }
+    const int first = state.keeps ? call.keeps : 0;
     if (parts == 1) {
-      for (int phase = 0; phase < call.phases; phase++) run(call, alone, phase, 0, 1);
+      const Run alone = {state.pointers.data(), state.scratch[0].data(), sharedOf(call, state), error};
+      for (int phase = first; phase < call.phases; phase++) run(call, alone, phase, 0, 1);
     } else {
-      for (int phase = 0; phase < call.phases; phase++) {
+      for (int phase = first; phase < call.phases; phase++) {
         Region region = {call, run, state, error, phase, parts};
         pool->parallel(parts, runPart, &region);
       }
@@ -57,6 +66,7 @@ bool runCalls(const Program& program, ExecutionState& state, ThreadPool* pool,
     if (error->set) return false;
     if (abort && abort->load(std::memory_order_relaxed)) return true;
   }
+  state.keeps = program.stamp() >= 0;
   return true;
 }
 

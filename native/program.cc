@@ -42,6 +42,9 @@ class ProgramReader {
     for (int32_t b = 0; b < bindings; b++) {
       if (!binding(b)) return false;
     }
+    for (int32_t b = 0; b < bindings && p_.stamp_ < 0; b++) {
+      if (p_.bindings_[b].access == Access::kLasts) return fail("binding " + text(b) + " lasts, but there is no stamp");
+    }
     for (int32_t t = 0; t < tensors; t++) {
       const ProgramTensor& tensor = p_.tensors_[t];
       if (tensor.place != Place::kBinding) continue;
@@ -137,7 +140,12 @@ class ProgramReader {
     const std::string name = "binding " + text(b);
     if (dtype < 0 || dtype > 3) return fail(name + " has unknown dtype " + text(dtype));
     if (size < 0) return fail(name + " has size " + text(size));
-    if (access < 0 || access > 2) return fail(name + " has unknown access " + text(access));
+    if (access < 0 || access > 4) return fail(name + " has unknown access " + text(access));
+    if ((Access)access == Access::kStamp) {
+      if (dtype != kInt32 || size != 1) return fail(name + " is a stamp, but not one int32");
+      if (p_.stamp_ >= 0) return fail(name + " is a second stamp");
+      p_.stamp_ = b;
+    }
     p_.bindings_.push_back({(DType)dtype, size, (Access)access});
     return true;
   }
@@ -187,7 +195,7 @@ class ProgramReader {
     for (int32_t id : outputs) {
       const ProgramTensor& t = p_.tensors_[id];
       if (t.place == Place::kConstant) return failCall("writes tensor " + text(id) + ", a constant");
-      if (t.place == Place::kBinding && p_.bindings_[t.value].access == Access::kRead) {
+      if (t.place == Place::kBinding && isReadOnly(p_.bindings_[t.value].access)) {
         return failCall("writes tensor " + text(id) + ", a read-only binding");
       }
     }
@@ -216,6 +224,10 @@ class ProgramReader {
       }
     } else {
       tileInputs = inputs;
+    }
+    if (inputs.size() > 1) {
+      const ProgramTensor& second = p_.tensors_[inputs[1]];
+      c.lasts = second.place == Place::kBinding && p_.bindings_[second.value].access == Access::kLasts;
     }
     c.inputs = keep(p_.ints_, std::move(inputs));
     c.outputs = keep(p_.ints_, outputs);
@@ -249,7 +261,12 @@ class ProgramReader {
       p_.table_->kernels[kernel].plan(c);
     }
     if (c.scratchBytes > p_.scratchBytes_) p_.scratchBytes_ = c.scratchBytes;
-    if (c.sharedBytes > p_.sharedBytes_) p_.sharedBytes_ = c.sharedBytes;
+    if (c.keeps > 0) {
+      c.keptAt = p_.keptBytes_;
+      p_.keptBytes_ += (c.sharedBytes + 63) / 64 * 64;
+    } else if (c.sharedBytes > p_.sharedBytes_) {
+      p_.sharedBytes_ = c.sharedBytes;
+    }
     p_.calls_.push_back(c);
     return true;
   }
@@ -350,7 +367,7 @@ std::unique_ptr<ExecutionState> Program::takeState() {
   }
   auto state = std::make_unique<ExecutionState>();
   if (!state->arena.allocate((size_t)arenaBytes_) || !state->shared.allocate((size_t)sharedBytes_) ||
-      !growScratch(*state, 1)) {
+      !state->kept.allocate((size_t)keptBytes_) || !growScratch(*state, 1)) {
     return nullptr;
   }
   for (const ProgramTensor& tensor : tensors_) {

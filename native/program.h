@@ -15,7 +15,9 @@
 namespace layerwise {
 
 enum class Place : int32_t { kArena = 0, kBinding = 1, kConstant = 2 };
-enum class Access : int32_t { kRead = 0, kWrite = 1, kReadWrite = 2 };
+// kLasts: read, and the same in every run in which the stamp is. kStamp: one int32, read before the calls.
+enum class Access : int32_t { kRead = 0, kWrite = 1, kReadWrite = 2, kLasts = 3, kStamp = 4 };
+constexpr bool isReadOnly(Access access) { return access != Access::kWrite && access != Access::kReadWrite; }
 
 struct ProgramTensor {
   DType dtype;
@@ -48,6 +50,9 @@ struct EncodedTile {
 struct ExecutionState {
   Arena arena;
   Arena shared;
+  Arena kept;                   // what calls made of inputs that last
+  bool keeps = false;           // whether it holds that, for inputs with this stamp
+  int32_t stamp = 0;
   std::vector<void*> pointers;  // by tensor; bindings are filled in for each run
   std::vector<Arena> scratch;   // by worker
 };
@@ -67,7 +72,9 @@ class Program {
   // (tensor, binding) pairs: which pointers change with the bindings.
   const std::vector<std::pair<int32_t, int32_t>>& boundTensors() const { return boundTensors_; }
   // Bytes of one execution state with one worker, for the garbage collector's books.
-  int64_t stateBytes() const { return arenaBytes_ + scratchBytes_ + sharedBytes_; }
+  int64_t stateBytes() const { return arenaBytes_ + scratchBytes_ + sharedBytes_ + keptBytes_; }
+  // The binding that holds the stamp, −1 for none: then no input lasts.
+  int32_t stamp() const { return stamp_; }
   // "Program call 3 (gemm)".
   static std::string callName(int32_t index, int32_t kernel);
 
@@ -87,7 +94,8 @@ class Program {
   std::vector<std::pair<int32_t, int32_t>> boundTensors_;
   std::vector<Call> calls_;
   Arena constants_;
-  int64_t arenaBytes_ = 0, scratchBytes_ = 0, sharedBytes_ = 0;
+  int64_t arenaBytes_ = 0, scratchBytes_ = 0, sharedBytes_ = 0, keptBytes_ = 0;
+  int32_t stamp_ = -1;
 
   // What the Calls and TilePlans point into; deques and heap blocks never move.
   std::deque<std::vector<int32_t>> ints_;

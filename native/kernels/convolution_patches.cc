@@ -454,7 +454,9 @@ void planPatches(Call& call) {
   }
   call.custom[1] = take(strips * 4);
   call.custom[2] = take(block * p.pitch * 4);
-  const bool once = p.once(inScratch);
+  // A filter that lasts stays packed where few pixels meet it.
+  call.keeps = call.lasts && p.rows() <= kKeptRows;
+  const bool once = p.once(inScratch) && !call.keeps;
   // Scattered results take as many panels as L1 holds, or one.
   const int64_t panels = kBlockK * p.panelsAtOnce() * kColumns + (p.scattered() ? kFilterFloats : 0);
   call.custom[3] = once ? take(panels * 4) : -1;

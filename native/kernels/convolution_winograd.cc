@@ -14,6 +14,9 @@ namespace {
 
 using Problem = WinogradProblem;
 
+// Transforms of a filter that lasts are kept where so few tiles meet it.
+constexpr int64_t kKeptTiles = 256;
+
 // Memory of a block: per product the transformed source as strips of kRows rows, and the result.
 struct Block {
   int64_t tiles, sourceRow, sourceSize, resultRow, resultSize;
@@ -215,6 +218,7 @@ bool planWinograd(Call& call) {
   call.scratchBytes = take.bytes;
   call.sharedBytes = products * p.filterSize() * 4;
   call.phases = 2;
+  call.keeps = call.lasts && p.tiles(side) <= kKeptTiles;
   const int64_t lanes = p.g.batch * p.height * p.width * p.columns * (tile ? 2 + tile->nOps + tile->nInputs : 1);
   const int64_t tiles = p.tiles(side);
   call.work = products * (tiles * p.depth * p.columns / (5 * W) + tiles * (p.depth + p.columns) / 4 +

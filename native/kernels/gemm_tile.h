@@ -213,6 +213,9 @@ struct Ahead {
   }
 };
 
+// A B that lasts (Call::lasts) stays packed if so few rows meet it; with more, packing it costs little.
+constexpr int64_t kKeptRows = 1024;
+
 // Panels of B that are packed side by side: longer runs of each row, fewer pages open at once.
 constexpr int64_t kGroup = 4;
 

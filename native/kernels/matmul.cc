@@ -69,6 +69,17 @@ struct Shape {
   bool byDots() const { return k >= kDotK && ((n == 1 && !ta) || (m == 1 && tb)); }
 };
 
+// A whole B that stays packed between runs: blocks of k, in each all panels of columns. For every panel of every block
+// a byte says whether it holds numbers only.
+struct KeptB {
+  BlocksOfK blocks;
+  int64_t k, panels;
+  KeptB(int64_t terms, int64_t columns) : blocks(terms), k(terms), panels(ceilDiv(columns, kColumns)) {}
+  int64_t bytes() const { return k * panels * kColumns * 4 + blocks.count * panels; }
+  float* block(void* kept, int64_t kb) const { return (float*)kept + blocks.begin(kb) * panels * kColumns; }
+  uint8_t* finite(void* kept, int64_t kb) const { return (uint8_t*)kept + k * panels * kColumns * 4 + kb * panels; }
+};
+
 // Which piece of C a part computes.
 struct Piece {
   Range batch, rows, cols;
@@ -154,11 +165,11 @@ struct Strategy {
   bool byDots, byRow, packA, packB;
   int64_t rowBlock;  // rows of a block of A
   int64_t panel;     // columns of a panel of B
-  Strategy(const Shape& s, int64_t rows, int64_t cols) {
+  Strategy(const Shape& s, int64_t rows, int64_t cols, bool keptB) {
     const int64_t panels = ceilDiv(cols, kColumns);
     byDots = s.byDots();
     byRow = s.m == 1 && !s.tb && cols >= kRowColumns;
-    packB = s.tb || (rows >= packRowsFrom(s.ldb()) && panels > 1);
+    packB = keptB || s.tb || (rows >= packRowsFrom(s.ldb()) && panels > 1);
     const bool scattered = kBlockM > kRows && rows > kRows &&
                            s.lda() > (s.ta ? kCloseRowsTransposed : kCloseRows) &&
                            (rows > kPackRowsOfA || s.lda() % kPackStrideOfA == 0);
@@ -192,6 +203,9 @@ struct KBlock {
   const float *a, *b;  // the stored matrices at the piece's first element of this block
   int64_t length;
   bool add;            // C += A·B rather than C = A·B
+  // B where it stays packed, from the piece's first column on, and which panels hold numbers only; else null.
+  float* kept;
+  const uint8_t* finite;
 };
 
 // Whether a packed panel, which is still in L1, holds numbers only.
@@ -216,6 +230,18 @@ LW_INLINE bool packFinite(const Shape& s, const KBlock& k, int64_t column, int64
   return finite;
 }
 
+// Packs all of a B that lasts, some panels of all blocks in each part.
+void packKept(const Shape& s, const float* b, void* to, int64_t part, int64_t parts) {
+  const KeptB kept(s.k, s.n);
+  const Range own = split(kept.blocks.count * kept.panels, 1, part, parts);
+  for (int64_t i = own.begin; i < own.end; i++) {
+    const int64_t kb = i / kept.panels, panel = i % kept.panels, j = panel * kColumns;
+    const int64_t k0 = kept.blocks.begin(kb), kc = kept.blocks.begin(kb + 1) - k0;
+    const KBlock k = {nullptr, s.tb ? b + k0 : b + k0 * s.ldb(), kc, false, nullptr, nullptr};
+    kept.finite(to, kb)[panel] = packFinite(s, k, j, minOf(kColumns, s.n - j), kept.block(to, kb) + j * kc);
+  }
+}
+
 // A block of rows of C by lists of A's terms, group by group of panels. The first block packs B; groups with other
 // things than numbers are left to the tiles, then and later.
 class ListedBlocks {
@@ -232,8 +258,8 @@ class ListedBlocks {
     const ZeroGroups groups(cols_);
     for (int64_t g = 0; g < groups.count; g++) {
       const int64_t j = groups.first(g) * kColumns, width = minOf(groups.first(g + 1) * kColumns, cols_) - j;
-      float* const b = packed_.b + (keepB_ ? j * kc : 0);
-      if (!packedB_ && !packFinite(s_, k_, j, width, b)) others_ |= (uint64_t)1 << g;
+      float* const b = k_.kept ? k_.kept + j * kc : packed_.b + (keepB_ ? j * kc : 0);
+      if (!packedB_ && !finite(j, width, b)) others_ |= (uint64_t)1 << g;
       soon(j, width);
       if (others_ >> g & 1) multiplyTiles(a, rows, b, width, c + j, ldc);
       else multiplyLists(lists, rows, width, kc, {b, c + j, kc * kColumns, ldc, k_.add});
@@ -243,6 +269,13 @@ class ListedBlocks {
   }
 
  private:
+  // Whether B has numbers only in these columns, which are packed to `b` where they aren't yet.
+  bool finite(int64_t j, int64_t width, float* b) const {
+    if (!k_.kept) return packFinite(s_, k_, j, width, b);
+    bool all = true;
+    for (int64_t panel = j / kColumns; panel < ceilDiv(j + width, kColumns); panel++) all &= k_.finite[panel] != 0;
+    return all;
+  }
   void multiplyTiles(const float* a, int64_t rows, const float* b, int64_t cols, float* c, int64_t ldc) const {
     const Strips strips(rows);
     for (int64_t j = 0; j < cols; j += kColumns, b += kColumns * k_.length) {
@@ -307,7 +340,7 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
     const Ahead aheadA = more == 0 ? Ahead{k.a, 0, 0, 0}
                          : s.ta    ? Ahead{k.a + i1, lda, kc, more}
                                    : Ahead{k.a + i1 * lda, lda, more, kc};
-    const bool toPack = block == 0;
+    const bool toPack = block == 0 && !k.kept;
     const int64_t perTileA = ceilDiv(aheadA.rows, strips.count * ceilDiv(cols, panel));
     int64_t askedA = 0;
     for (int64_t j = 0; j < cols; j += panel) {
@@ -315,7 +348,7 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
       const int64_t tail = width - (vectors - 1) * W, inGroup = j % group;
       const float* bp = k.b + j;
       if (how.packB) {
-        float* const to = packed.b + (keepB ? j : s.tb ? 0 : inGroup) * kc;
+        float* const to = k.kept ? k.kept + j * kc : packed.b + (keepB ? j : s.tb ? 0 : inGroup) * kc;
         if (toPack && s.tb) packColumns(k.b + j * ldb, ldb, kc, width, to);
         else if (toPack && inGroup == 0) packRows(k.b + j, ldb, kc, minOf(group, cols - j), to);
         bp = to;
@@ -325,7 +358,7 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
       const int64_t step = first ? group : panel, within = first ? inGroup : 0;
       const int64_t next = j - within + step, n = minOf(step, cols - next);
       const Ahead ahead = n <= 0  ? Ahead{k.b, 0, 0, 0}
-                          : !first ? Ahead{packed.b + next * kc, panel, kc, panel}
+                          : !first ? Ahead{(k.kept ? k.kept : packed.b) + next * kc, panel, kc, panel}
                           : s.tb   ? Ahead{k.b + next * ldb, ldb, n, kc}
                                    : Ahead{k.b + next, ldb, kc, n};
       const int64_t perTile = ceilDiv(ahead.rows, step / panel * strips.count);
@@ -360,7 +393,7 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
   float* const scratchC = (float*)(run.scratch + call.custom[2]);
   const int64_t lda = s.lda(), ldb = s.ldb();
   const BlocksOfK blocks(s.k);
-  Strategy how(s, nRows, nCols);
+  Strategy how(s, nRows, nCols, call.keeps > 0);
   const bool hot = call.custom[5] != 0;
   if (hot) how.rowBlock = kHotRows;
   const int64_t blockN = ceilDiv(ceilDiv(nCols, ceilDiv(nCols, call.custom[3])), kColumns) * kColumns;
@@ -388,7 +421,12 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
         for (int64_t kb = 0; kb < maxOf(blocks.count, 1); kb++) {
           const int64_t k0 = blocks.count > 0 ? blocks.begin(kb) : 0;
           const int64_t kc = blocks.count > 0 ? blocks.begin(kb + 1) - k0 : 0;
-          const KBlock k = {s.ta ? a + k0 * lda : a + k0, s.tb ? bj + k0 : bj + k0 * ldb, kc, kb > 0};
+          KBlock k = {s.ta ? a + k0 * lda : a + k0, s.tb ? bj + k0 : bj + k0 * ldb, kc, kb > 0, nullptr, nullptr};
+          if (call.keeps > 0) {
+            const KeptB kept(s.k, s.n);
+            k.kept = kept.block(run.shared, kb) + j0 * kc;
+            k.finite = kept.finite(run.shared, kb) + j0 / kColumns;
+          }
           const bool last = epilogue && kb >= blocks.count - 1;
           multiplyBlock(
               s, how, packed, k, c, ldc, hot, mc, nc,
@@ -426,13 +464,15 @@ void plan_gemm(Call& call) {
                    : call.custom[0] < 0 ? kScratchColumns
                    : tile               ? kBlockNEpilogue
                                         : kBlockN;
-  call.phases = 1;
+  call.keeps = call.lasts && s.m > 1 && s.k > 0 && s.batch == 1 && !s.byDots() && s.m <= kKeptRows;
+  call.phases = 1 + call.keeps;
+  if (call.keeps) call.sharedBytes = KeptB(s.k, s.n).bytes();
   ScratchLayout take;
   if (tile) take(tile->scratchBytes);
   // A piece may have fewer rows and columns than the whole, and so another strategy: room for any.
   const int64_t width = minOf(call.custom[3], ceilDiv(s.n, kColumns) * kColumns);
   const bool zeros = zerosCanPay(s.m, s.n, kc);
-  const bool mayPackB = s.tb || s.m >= packRowsFrom(s.n) || zeros;
+  const bool mayPackB = !call.keeps && (s.tb || s.m >= packRowsFrom(s.n) || zeros);
   call.custom[1] = take(mayPackB ? kc * width * 4 : 0);
   const int64_t mostRows = maxOf(maxOf(kBlockM, zeros ? kZeroRows : 0), s.tb && !s.ta ? kPanelRows : 0);
   const int64_t rowBlock = minOf(hot ? kHotRows : mostRows, s.m);
@@ -447,8 +487,12 @@ void plan_gemm(Call& call) {
   call.maxParts = maxOf(1, maxOf(s.batch, ceilDiv(s.n, kColumns) * ceilDiv(s.m, kRows)));
 }
 
-void run_gemm(const Call& call, const Run& run, int, int64_t part, int64_t parts) {
+void run_gemm(const Call& call, const Run& run, int phase, int64_t part, int64_t parts) {
   const Shape s(call);
+  if (phase < call.keeps) {
+    packKept(s, (const float*)run.ptr[call.inputs[1]], run.shared, part, parts);
+    return;
+  }
   const Piece piece = pieceOf(s, part, parts);
   const int64_t rows = piece.rows.end - piece.rows.begin, cols = piece.cols.end - piece.cols.begin;
   if (rows <= 0 || cols <= 0 || piece.batch.begin >= piece.batch.end) return;

@@ -46,7 +46,7 @@ TEST(LoaderTest, NamesWhatIsWrong) {
            {12, -2, "Program tensor 0 has dimension -2"},
            {13, INT32_MAX, "Program tensor 0 has 2^31 elements or more"},
            {22, 5, "Program tensor 0 does not have the dtype and size of binding 0"},
-           {23, 3, "Program binding 0 has unknown access 3"},
+           {23, 5, "Program binding 0 has unknown access 5"},
            {27, 99, "Program call 0 has unknown kernel id 99"},
            {29, 2, "Program call 0 (softmax): inputs name tensor 2 of 2"},
            {31, 0, "Program call 0 (softmax): writes tensor 0, a read-only binding"},
@@ -60,6 +60,26 @@ TEST(LoaderTest, NamesWhatIsWrong) {
     encoded.words[change.at] = change.value;
     EXPECT_EQ(refusal(encoded), change.message) << "word " << change.at;
   }
+}
+
+TEST(LoaderTest, WantsOneStampForWhatLasts) {
+  const auto program = [](const std::vector<Access>& accesses, DType stamp = kInt32, int64_t size = 1) {
+    ProgramBuilder builder;
+    std::vector<int> ids;
+    for (Access access : accesses) {
+      const bool isStamp = access == Access::kStamp;
+      ids.push_back(builder.bind(isStamp ? stamp : kFloat32, {isStamp ? size : 4}, access));
+    }
+    builder.call(k_gemm, {ids[0], ids[1]}, {ids[2]}, {1, 2, 2, 2, 0, 0, 0, 0});
+    return refusal(builder.encode());
+  };
+  const Access read = Access::kRead, lasts = Access::kLasts, write = Access::kWrite, stamp = Access::kStamp;
+  EXPECT_EQ(program({read, lasts, write, stamp}), "");
+  EXPECT_EQ(program({read, lasts, write}), "Program binding 1 lasts, but there is no stamp");
+  EXPECT_EQ(program({read, lasts, write, stamp, stamp}), "Program binding 4 is a second stamp");
+  EXPECT_EQ(program({read, lasts, write, stamp}, kFloat32), "Program binding 3 is a stamp, but not one int32");
+  EXPECT_EQ(program({read, lasts, write, stamp}, kInt32, 2), "Program binding 3 is a stamp, but not one int32");
+  EXPECT_EQ(program({read, read, lasts, stamp}), "Program call 0 (gemm): writes tensor 2, a read-only binding");
 }
 
 TEST(LoaderTest, RefusesEveryTruncation) {

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -207,6 +208,57 @@ TEST(RunnerTest, CancelsAnOwnerInMidRun) {
     // Nothing of the owner's is left, and the other's job is not lost.
     others->wait(1);
   }
+}
+
+// y = x·w for a w that lasts: what was made of it is used until the stamp is another.
+TEST(RunnerTest, KeepsWhatLastsUntilTheStampChanges) {
+  ThreadPool::instance().setThreads(2);
+  constexpr int64_t n = 40;
+  ProgramBuilder builder;
+  const int x = builder.bind(kFloat32, {n, n}, Access::kRead), w = builder.bind(kFloat32, {n, n}, Access::kLasts);
+  const int y = builder.bind(kFloat32, {n, n}, Access::kWrite);
+  builder.bind(kInt32, {1}, Access::kStamp);
+  builder.call(k_gemm, {x, w}, {y}, {1, n, n, n, 0, 0, 0, 0});
+  std::string error;
+  const std::shared_ptr<Program> program = load(currentTable(), builder.encode(), &error);
+  ASSERT_TRUE(program) << error;
+  std::vector<float> ones((size_t)(n * n), 1.0f), weights(ones.size()), result(ones.size());
+  int32_t stamp = 7;
+  void* bases[] = {ones.data(), weights.data(), result.data(), &stamp};
+  const auto product = [&](float weight) {
+    std::fill(weights.begin(), weights.end(), weight);
+    EXPECT_EQ(runHere(*program, bases), "");
+    return result[0];
+  };
+  EXPECT_EQ(product(1), n);
+  EXPECT_EQ(product(2), n) << "packed again though the stamp says that nothing changed";
+  stamp = 8;
+  EXPECT_EQ(product(3), 3 * n);
+  EXPECT_EQ(product(4), 3 * n);
+  stamp = 7;
+  EXPECT_EQ(product(5), 5 * n) << "an old stamp is another one too";
+}
+
+// A step that was cut short has made nothing that could be kept.
+TEST(RunnerTest, KeepsNothingOfAStepThatFailed) {
+  constexpr int64_t n = 40;
+  ProgramBuilder builder;
+  const int at = builder.bind(kInt32, {1}, Access::kRead), rows = builder.bind(kFloat32, {1, n}, Access::kRead);
+  const int x = builder.bind(kFloat32, {n, n}, Access::kRead), w = builder.bind(kFloat32, {n, n}, Access::kLasts);
+  const int row = builder.bind(kFloat32, {1, n}, Access::kWrite), y = builder.bind(kFloat32, {n, n}, Access::kWrite);
+  builder.bind(kInt32, {1}, Access::kStamp);
+  builder.call(k_gather, {rows, at}, {row}, {1, 1, n, 1});
+  builder.call(k_gemm, {x, w}, {y}, {1, n, n, n, 0, 0, 0, 0});
+  std::string error;
+  const std::shared_ptr<Program> program = load(currentTable(), builder.encode(), &error);
+  ASSERT_TRUE(program) << error;
+  std::vector<float> ones((size_t)(n * n), 1.0f), result(ones.size()), first((size_t)n), gathered((size_t)n);
+  int32_t stamp = 1, index = 1;
+  void* bases[] = {&index, first.data(), ones.data(), ones.data(), gathered.data(), result.data(), &stamp};
+  EXPECT_NE(runHere(*program, bases), "");
+  index = 0;
+  EXPECT_EQ(runHere(*program, bases), "");
+  EXPECT_EQ(result[0], n);
 }
 
 }  // namespace

@@ -200,6 +200,8 @@ interface Staged {
   readonly storages: readonly TypedArray[];
   readonly inputs: readonly TypedArray[];
   readonly outputs: readonly TypedArray[];
+  /** The stamp, if the Program reads one. */
+  readonly stamp: TypedArray;
   readonly run: () => void;
 }
 
@@ -208,6 +210,8 @@ export class Executable {
   readonly name: string;
   readonly inputs: readonly TraceInput[];
   readonly outputs: readonly TensorSpec[];
+  /** Bytes of its own: the arena, and about as much as it may keep of variables that it only reads. */
+  readonly heldBytes: number;
   /** Every variable that is read or assigned. */
   readonly variables: readonly Variable[];
   /** The compiled Program, for printing and tests. */
@@ -219,6 +223,9 @@ export class Executable {
   readonly #storageSizes: readonly number[];
   readonly #inputSizes: readonly number[];
   readonly #outputSizes: readonly number[];
+  /** Whether the Program reads a stamp, and the variables whose values it may keep something of. */
+  readonly #stamped: boolean;
+  readonly #lasting: readonly Variable[];
   /** Whether `runSync` may copy: small, and every storage stays what it is. */
   readonly #stageable: boolean;
   #staged: Staged | undefined;
@@ -246,14 +253,27 @@ export class Executable {
       ),
     ];
     const graph: Graph = buildGraph([...results, ...updated.map((u) => u.tensor)], declared);
+    const lasting = graph.inputs.flatMap(({ kind }, i) => (kind === "argument" ? [] : [i]));
     const updates = updated.map(({ input }, i) => ({
       input,
       value: graph.outputs[results.length + i]!,
     }));
-    this.program = compileGraph(graph, graph.outputs.slice(0, results.length), updates, [
-      ...inputs.map((input) => input.name),
-      ...this.variables.map((variable) => variable.name),
-    ]);
+    this.program = compileGraph(
+      graph,
+      graph.outputs.slice(0, results.length),
+      updates,
+      [...inputs.map((input) => input.name), ...this.variables.map((variable) => variable.name)],
+      new Set(lasting),
+    );
+    const { bindings } = this.program;
+    this.#stamped = bindings.at(-1)?.access === "stamp";
+    const kept = bindings.filter(({ access }) => access === "lasts");
+    this.heldBytes =
+      this.program.arenaBytes +
+      kept.reduce((sum, { dtype, size }) => sum + size * bytesPerElement[dtype], 0);
+    this.#lasting = this.variables.filter(
+      (_, i) => bindings[inputs.length + i]!.access === "lasts",
+    );
     const writes = new Set(updates.map((u) => u.input));
     this.#storages = graph.inputs.slice(inputs.length).map((input, i) => {
       if (input.kind === "leaf") return input.values;
@@ -290,6 +310,7 @@ export class Executable {
     if (this.#stageable && this.#exact(inputs)) {
       const staged = this.#stagedNow();
       for (let i = 0; i < inputs.length; i++) staged.inputs[i]!.set(inputs[i]!);
+      if (this.#stamped) staged.stamp[0] = this.#stamp();
       staged.run();
       const copies = new Array<TypedArray>(staged.outputs.length);
       for (let i = 0; i < copies.length; i++) copies[i] = staged.outputs[i]!.slice();
@@ -318,7 +339,7 @@ export class Executable {
     return this.#updating(() =>
       loadedFor(this.#entry).loop(bindings, {
         steps: loop.steps,
-        advance: [...loop.advance, ...fixed, ...this.#outputSizes],
+        advance: [...loop.advance, ...fixed, ...this.#outputSizes, ...(this.#stamped ? [0] : [])],
         ...(loop.progress ? { progress: loop.progress } : {}),
         watch: (loop.watch ?? []).map((i) => firstOutput + i),
       }),
@@ -352,9 +373,10 @@ export class Executable {
     const bindings = this.#bindings(inputs, outputs);
     this.#staged = {
       executor: backend(),
-      storages: bindings.slice(inputs.length, bindings.length - outputs.length),
+      storages: bindings.slice(inputs.length, inputs.length + this.#storages.length),
       inputs,
       outputs,
+      stamp: bindings.at(-1)!,
       run: loadedFor(this.#entry).bind(bindings),
     };
     return this.#staged;
@@ -388,7 +410,15 @@ export class Executable {
       bindings.push(typeof storage === "function" ? storage() : storage);
     }
     bindings.push(...outputs);
+    if (this.#stamped) bindings.push(Int32Array.of(this.#stamp()));
     return bindings;
+  }
+
+  /** Another number than before if a variable that lasts has changed. */
+  #stamp(): number {
+    let last = 0;
+    for (const variable of this.#lasting) last = Math.max(last, variable.changed);
+    return last | 0;
   }
 
   #check(arrays: readonly TypedArray[]): void {

@@ -1,4 +1,6 @@
 /** The compiler's passes, in order: graph → units → schedule → memory plan → Program. */
+
+import { hasEpilogue } from "../kernels/table.js";
 import { allOps } from "../ops/op.js";
 import { sizeOf } from "../tensor/shape.js";
 import { emit } from "./emit.js";
@@ -10,14 +12,16 @@ import { recompute } from "./recompute.js";
 import { schedule, type Update } from "./schedule.js";
 
 /**
- * Compiles a graph. Bindings are the graph's inputs in order, then one per result. `names` are those of
- * the inputs, for messages.
+ * Compiles a graph. Bindings are the graph's inputs in order, then one per result, then the stamp, if the Program reads
+ * one. `names` are those of the inputs, for messages; `lasting` are the inputs whose values stay from run to run until
+ * the caller gives another stamp.
  */
 export function compileGraph(
   graph: Graph,
   asked: readonly Value[],
   changes: readonly Update[],
   names: readonly string[],
+  lasting: ReadonlySet<number> = new Set(),
 ): Program {
   const { nodes, results, updates } = materializeOldValues(graph, asked, changes);
   const outputs = [...results, ...updates.map((u) => u.value)];
@@ -58,7 +62,28 @@ export function compileGraph(
     ),
   ];
   const memory = planMemory(plan, live);
-  return emit({ graph, schedule: plan, memory, live, bindings });
+  return withStamp(emit({ graph, schedule: plan, memory, live, bindings }), lasting);
+}
+
+/** Marks the bindings that last where a product could keep what it makes of them: as its second operand. */
+function withStamp(program: Program, lasting: ReadonlySet<number>): Program {
+  const kept = new Set<number>();
+  for (const { kernel, inputs } of program.calls) {
+    if (!hasEpilogue(kernel)) continue;
+    const { place } = program.tensors[inputs[1]!]!;
+    if (place.kind !== "binding" || !lasting.has(place.index)) continue;
+    if (program.bindings[place.index]!.access === "read") kept.add(place.index);
+  }
+  if (kept.size === 0) return program;
+  return {
+    ...program,
+    bindings: [
+      ...program.bindings.map(
+        (binding, i): Binding => (kept.has(i) ? { ...binding, access: "lasts" } : binding),
+      ),
+      { name: "stamp", dtype: "int32", size: 1, access: "stamp" },
+    ],
+  };
 }
 
 /**

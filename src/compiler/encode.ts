@@ -20,7 +20,7 @@ export interface EncodedProgram {
 /** "LWP1" in ASCII. */
 const magic = 0x4c575031;
 const version = 1;
-const accesses = ["read", "write", "readwrite"];
+const accesses = ["read", "write", "readwrite", "lasts", "stamp"];
 const places = ["arena", "binding", "constant"];
 
 /** Encodes a Program for an addon with the given kernel and instruction ids. */

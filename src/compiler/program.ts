@@ -31,8 +31,16 @@ export interface ProgramTensor {
   readonly place: Place;
 }
 
-/** What a run may do with a binding's array. */
-export type Access = "read" | "write" | "readwrite";
+/**
+ * What a run may do with a binding's array. `lasts`: it reads it, and the values are the same in every run with the same
+ * stamp, so an executor may keep what it makes of them. `stamp`: one int32 that it reads for that.
+ */
+export type Access = "read" | "write" | "readwrite" | "lasts" | "stamp";
+
+/** Whether a run only reads the binding. */
+export function isReadOnly(access: Access): boolean {
+  return access !== "write" && access !== "readwrite";
+}
 
 /** A typed array that the caller hands over with each run. */
 export interface Binding {
@@ -81,6 +89,13 @@ export function validateProgram(program: Program): void {
     if (!Number.isInteger(binding.size) || binding.size < 0 || binding.size > maximumSize) {
       invalid(`binding ${i} (${binding.name})`, `size ${binding.size} is not 0 to 2^31-1`);
     }
+    if (binding.access === "stamp" && (binding.dtype !== "int32" || binding.size !== 1)) {
+      invalid(`binding ${i} (${binding.name})`, "is a stamp, but not one int32");
+    }
+  }
+  const stamps = bindings.filter(({ access }) => access === "stamp").length;
+  if (stamps > 1 || (stamps === 0 && bindings.some(({ access }) => access === "lasts"))) {
+    invalid("bindings", `has ${stamps} stamps`);
   }
   for (const [i, tensor] of tensors.entries()) checkTensor(program, tensor, `tensor ${i}`);
   for (const [i, call] of calls.entries()) {
@@ -191,7 +206,7 @@ function checkWrites(program: Program, call: Call, fail: Fail): void {
   for (const [i, output] of call.outputs.entries()) {
     const { place, dtype } = program.tensors[output]!;
     if (place.kind === "constant") fail(`output ${i} is a constant`);
-    if (place.kind === "binding" && program.bindings[place.index]!.access === "read") {
+    if (place.kind === "binding" && isReadOnly(program.bindings[place.index]!.access)) {
       fail(`output ${i} is the read-only binding ${program.bindings[place.index]!.name}`);
     }
     const target = extent(program, output);

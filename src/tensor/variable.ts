@@ -20,6 +20,9 @@ export interface VariableUpdate {
 
 let nextVariable = 1;
 
+/** Counts changes of any variable's value. */
+let changes = 0;
+
 /** A tensor whose value can be replaced. Make one with `variable()`. */
 export class Variable extends Tensor {
   readonly name: string;
@@ -32,6 +35,8 @@ export class Variable extends Tensor {
   #initial: Tensor | null;
   /** True once the present value was handed out, so an update in place must copy first. */
   #lent = false;
+  /** What `changes` was when the value last changed. */
+  #changed = 0;
   /** The runs in progress that update the value where it is; several take turns. */
   readonly #updates: VariableUpdate[] = [];
 
@@ -59,6 +64,17 @@ export class Variable extends Tensor {
   set #value(value: Tensor) {
     this.#held = value;
     this.#initial = null;
+    this.#changed = ++changes;
+  }
+
+  /**
+   * @internal A number that is another whenever the value may be: what was made of the value while it was the same still
+   * holds. It only grows, and differs from that of every later change of any variable. While a run updates the value it
+   * is new each time.
+   */
+  get changed(): number {
+    if (this.#updates.length > 0) this.#changed = ++changes;
+    return this.#changed;
   }
 
   override get isPlaceholder(): boolean {
@@ -133,7 +149,9 @@ export class Variable extends Tensor {
       this.#value = this.#copy();
       this.#lent = false;
     }
-    return this.#value.values!;
+    const { values } = this.#value;
+    this.#changed = ++changes;
+    return values!;
   }
 
   /** @internal The run in progress that updates this variable, if any. */
@@ -149,6 +167,7 @@ export class Variable extends Tensor {
   /** @internal Removes what `beginUpdate` entered. */
   endUpdate(update: VariableUpdate): void {
     this.#updates.splice(this.#updates.indexOf(update), 1);
+    this.#changed = ++changes;
   }
 
   /** @internal Throws while a run in progress updates this variable. */

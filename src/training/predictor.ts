@@ -60,12 +60,12 @@ export class ExecutableCache {
     if (found) this.#entries.delete(key);
     else {
       found = make();
-      this.#bytes += found.program.arenaBytes;
-      for (const [oldest, { program }] of this.#entries) {
+      this.#bytes += found.heldBytes;
+      for (const [oldest, { heldBytes }] of this.#entries) {
         const { size } = this.#entries;
         if (size < this.#limit || (size < manySmall && this.#bytes <= smallBytes)) break;
         this.#entries.delete(oldest);
-        this.#bytes -= program.arenaBytes;
+        this.#bytes -= heldBytes;
       }
     }
     this.#entries.set(key, found);

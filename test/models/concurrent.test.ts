@@ -106,6 +106,7 @@ describe.each(backends)("while fit runs (%s)", (backend) => {
   });
 
   test("predictions come from the weights of a whole step", async () => {
+    const first = onlyValue([made.predictSync(x)]);
     for (let i = 0; i < 10; i++) {
       const sync = onlyValue([made.predictSync(x)]);
       expect(Number.isInteger(sync / size)).toBe(true);
@@ -113,6 +114,7 @@ describe.each(backends)("while fit runs (%s)", (backend) => {
       expect(later).toBeGreaterThanOrEqual(sync);
       await pause(3);
     }
+    expect(onlyValue([made.predictSync(x)])).toBeGreaterThan(first);
   });
 
   test("changing weights is an error, before any of them is changed", async () => {

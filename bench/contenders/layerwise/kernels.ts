@@ -41,8 +41,11 @@ function convolutionRequest(spec: ConvolutionSpec): TraceRequest {
   // A convolution is linear in x and in the filter: at a literal one, it is no more than a name here.
   const of = (a: lw.Tensor, b: lw.Tensor): lw.Tensor => lw.conv2d(a, b, options);
   switch (spec.kernel) {
-    case "conv2d":
-      return { name: spec.kernel, inputs: [x, filter], body: ([a, b]) => [of(a!, b!)] };
+    case "conv2d": {
+      // A network's own, which stays from call to call: the peer has it in its own layout beforehand.
+      const own = lw.variable(lw.zeros(filter.shape));
+      return { name: spec.kernel, inputs: [x], body: ([a]) => [of(a!, own)] };
+    }
     case "conv2dInputGradient":
       return {
         name: spec.kernel,

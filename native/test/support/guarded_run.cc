@@ -23,7 +23,7 @@ struct Memory {
     for (size_t b = 0; b < values.size(); b++) {
       bindings.emplace_back(values[b].size(), guard);
       if (!values[b].empty()) memcpy(bindings[b].data(), values[b].data(), values[b].size());
-      if (program.bindings()[b].access == Access::kRead) bindings[b].makeReadOnly();
+      if (isReadOnly(program.bindings()[b].access)) bindings[b].makeReadOnly();
     }
     int64_t most = 0;
     for (const Call& call : program.calls()) most = std::max(most, call.scratchBytes);

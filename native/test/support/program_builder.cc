@@ -32,6 +32,7 @@ int ProgramBuilder::tensor(DType dtype, Place place, int64_t value, const Dims& 
   tensors_.insert(tensors_.end(), {dtype, (int32_t)place, (int32_t)value, (int32_t)(value >> 32),
                                    (int32_t)dims.size()});
   for (int64_t dim : dims) tensors_.push_back((int32_t)dim);
+  bindingOf_.push_back(place == Place::kBinding ? (int)value : -1);
   return tensorCount_++;
 }
 
@@ -78,6 +79,7 @@ void ProgramBuilder::call(KernelId kernel, const std::vector<int>& inputs,
     }
     append(encoded, tile->results);
   }
+  if (hasEpilogue(kernel) && inputs.size() > 1) secondOperands_.push_back(inputs[1]);
   calls_.push_back(kernel);
   append(calls_, inputs);
   append(calls_, outputs);
@@ -88,6 +90,18 @@ void ProgramBuilder::call(KernelId kernel, const std::vector<int>& inputs,
   calls_.insert(calls_.end(), encoded.begin(), encoded.end());
   floats_.insert(floats_.end(), own.begin(), own.end());
   callCount_++;
+}
+
+bool ProgramBuilder::letOperandsLast() {
+  bool any = false;
+  for (int tensor : secondOperands_) {
+    const int binding = bindingOf_[(size_t)tensor];
+    if (binding < 0 || bindings_[3 * (size_t)binding + 2] != (int32_t)Access::kRead) continue;
+    bindings_[3 * (size_t)binding + 2] = (int32_t)Access::kLasts;
+    any = true;
+  }
+  if (any) bind(kInt32, {1}, Access::kStamp);
+  return any;
 }
 
 Encoded ProgramBuilder::encode() const {

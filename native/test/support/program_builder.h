@@ -56,12 +56,18 @@ class ProgramBuilder {
             const std::vector<int64_t>& ints = {}, const std::vector<double>& floats = {},
             const Tile* tile = nullptr);
 
+  // Lets every read-only binding that is the second operand of a product last, and adds a stamp, the last binding.
+  // False, with nothing done, if there is none.
+  bool letOperandsLast();
+
   Encoded encode() const;
 
  private:
   int tensor(DType dtype, Place place, int64_t value, const Dims& dims);
 
   std::vector<int32_t> tensors_, bindings_, calls_;
+  std::vector<int> bindingOf_;      // by tensor, −1 for none
+  std::vector<int> secondOperands_;  // tensors
   int tensorCount_ = 0, bindingCount_ = 0, callCount_ = 0;
   int64_t arenaBytes_ = 0;
   std::vector<double> floats_;

@@ -17,6 +17,7 @@ class Generator : RandomTiles {
   Encoded make() {
     const int64_t calls = 1 + (r_.chance(0.6) ? 0 : r_.below(5));
     for (int64_t c = 0; c < calls; c++) one((KernelId)r_.below(kKernelCount));
+    if (r_.chance(0.3)) b_.letOperandsLast();
     return b_.encode();
   }
 

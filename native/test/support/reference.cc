@@ -26,6 +26,19 @@ std::vector<Bytes> KernelTest::run(const ProgramBuilder& builder,
       EXPECT_EQ(difference(*program, first, outcome), "") << "1 and " << threads << " threads";
     }
   }
+  ProgramBuilder lasting = builder;
+  if (!lasting.letOperandsLast()) return first.bindings;
+  const std::shared_ptr<Program> keeping = loaded(GetParam(), lasting);
+  if (!keeping) return first.bindings;
+  std::vector<Bytes> stamped = bindings;
+  stamped.emplace_back(4, (uint8_t)0);
+  for (int threads : {1, 3}) {
+    Outcome outcome = runGuarded(*keeping, stamped, threads, Parts::kInThreads, threads == 1 ? Guard::kBefore : Guard::kBehind);
+    EXPECT_EQ(outcome.error, "");
+    EXPECT_EQ(outcome.violation, "");
+    outcome.bindings.pop_back();
+    EXPECT_EQ(difference(*program, first, outcome), "") << "an operand that lasts, " << threads << " threads";
+  }
   return first.bindings;
 }
 

@@ -23,8 +23,8 @@ std::vector<T> valuesOf(const Bytes& bytes) {
 // A suite whose tests run once per instruction set of this CPU.
 class KernelTest : public testing::TestWithParam<const KernelTable*> {
  protected:
-  // Runs with 1, 2 and 3 threads and guards behind and before every tensor; all must give the same
-  // bits.
+  // Runs with 1, 2 and 3 threads and guards behind and before every tensor, and with second operands of products that
+  // last; all must give the same bits.
   std::vector<Bytes> run(const ProgramBuilder& builder, const std::vector<Bytes>& bindings);
   // The same for a run that must end in a data error.
   std::string failure(const ProgramBuilder& builder, const std::vector<Bytes>& bindings);
