@@ -90,7 +90,11 @@ function withInstruction(index: number, change: Partial<TileProgram["instruction
   return withTile({ instructions: changed });
 }
 
+const stamp = { name: "stamp", dtype: "int32", size: 1, access: "stamp" } as const;
+const lasting = (i: number) => ({ ...program.bindings[i]!, access: "lasts" as const });
+
 test("a good Program passes", () => {
+  validateProgram({ ...program, bindings: [lasting(0), ...program.bindings.slice(1), stamp] });
   validateProgram(program);
   // In place on tile input 1, which is contiguous over the domain.
   validateProgram(withTensor(4, { place: { kind: "arena", offset: 0 } }));
@@ -151,6 +155,31 @@ describe("the validator names call, kernel and fault", () => {
         calls: [{ ...program.calls[1]!, outputs: [8] }],
       },
       "output 0 is the read-only binding x",
+    ],
+    [
+      "write to a binding that lasts",
+      {
+        ...program,
+        bindings: [lasting(0), ...program.bindings.slice(1), stamp],
+        tensors: [...program.tensors, { dtype: "float32", shape: [], ...binding(0) }],
+        calls: [{ ...program.calls[1]!, outputs: [8] }],
+      },
+      "output 0 is the read-only binding x",
+    ],
+    [
+      "a binding that lasts without a stamp",
+      { ...program, bindings: [lasting(0), ...program.bindings.slice(1)] },
+      "bindings: has 0 stamps",
+    ],
+    [
+      "two stamps",
+      { ...program, bindings: [...program.bindings, stamp, stamp] },
+      "bindings: has 2 stamps",
+    ],
+    [
+      "a stamp of two numbers",
+      { ...program, bindings: [...program.bindings, { ...stamp, size: 2 }] },
+      "binding 3 (stamp): is a stamp, but not one int32",
     ],
     [
       "output over operand A",
