@@ -148,7 +148,8 @@ void run_transformImagesGradient(const Call& call, const Run& run, int, int64_t 
     float* to = dx + image * s.h * s.w * s.c + channels.begin;
     for (int64_t p = 0; p < s.h * s.w; p++) memset(to + p * s.c, 0, c * 4);
     const float* from = dy + image * s.oh * s.ow * s.c + channels.begin;
-    for (int64_t oh = 0; oh < s.oh; oh++) {
+    // Rows without pixels may be any number.
+    for (int64_t oh = 0; oh < s.oh && s.ow > 0; oh++) {
       for (int64_t ow = 0; ow < s.ow; ow++, from += s.c) {
         Corners corners;
         cornersOf(corners, s, t, oh, ow);

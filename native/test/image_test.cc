@@ -99,6 +99,17 @@ TEST_P(ImageTest, ReadsAndGivesBack) {
   }
 }
 
+// Without pixels there is nothing to walk over, however many rows there are.
+TEST_P(ImageTest, GivesZerosForRowsWithoutPixels) {
+  ProgramBuilder builder;
+  const int dy = builder.bind(kFloat32, {0}, Access::kRead);
+  const int transforms = builder.bind(kFloat32, {1, 8}, Access::kRead);
+  const int dx = builder.bind(kFloat32, {2 * 3 * 4}, Access::kWrite);
+  builder.call(k_transformImagesGradient, {dy, transforms}, {dx}, {2, 3, 4, 1, INT32_MAX, 0, 1, 1, 0});
+  const std::vector<Bytes> bindings = {{}, bytesOf(std::vector<float>(8)), Bytes(96, (uint8_t)0x7f)};
+  expectEqual(run(builder, bindings)[2], std::vector<float>(24));
+}
+
 TEST_P(ImageTest, RefusesOtherNumbersOfTransforms) {
   ProgramBuilder builder;
   const int in = builder.bind(kFloat32, {3, 4}, Access::kRead);

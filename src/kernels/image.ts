@@ -82,7 +82,8 @@ function eachPixel(
   for (let n = 0; n < s.n; n++) {
     const t = (i: number): number => transforms[(s.transforms === 1 ? 0 : n * 8) + i]!;
     const [a0, a1, a2, b0, b1, b2, c0, c1] = [t(0), t(1), t(2), t(3), t(4), t(5), t(6), t(7)];
-    for (let oh = 0; oh < s.outHeight; oh++) {
+    // Rows without pixels may be any number.
+    for (let oh = 0; oh < s.outHeight && s.outWidth > 0; oh++) {
       for (let ow = 0; ow < s.outWidth; ow++, to += s.channels) {
         const k = c0 * ow + c1 * oh + 1;
         const x = (a0 * ow + a1 * oh + a2) / k;
