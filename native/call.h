@@ -134,7 +134,7 @@ struct Call {
   int64_t work;          // rough cost in nanoseconds on one thread
   int64_t scratchBytes;  // per thread
   int64_t sharedBytes;   // for all threads together, kept between phases
-  int32_t keeps;         // so many of the first phases only make of input 1 what `shared` holds: if it lasts, once
+  int32_t keeps;         // so many of the first phases only prepare input 1, in `shared`: skipped while that is kept
   int64_t custom[16];    // the kernel's own precomputed numbers
 
   int64_t keptAt;        // where the loader put `shared` of a call that keeps

@@ -117,6 +117,8 @@ class Runner {
       job.error = "Program run: memory for its arena could not be allocated";
       return true;
     }
+    // Others had their turns since the last step, and may have changed what lasts: the stamp is from before.
+    if (job.done > 0) state->keeps = false;
     std::vector<void*> bases(job.windows.size());
     bool over = false;
     pool.acquire();

@@ -33,10 +33,11 @@ constexpr PlaneTile kPlaneTiles[kPlaneColumns][kPlaneVectors] = {
 // Patches are turned for so many columns. Over strides they then beat rows that are read in place, if a row of taps is a
 // run of so many floats (Zen 3; 7×7 taps of three channels 1.1 to 1.2 times; 3×3 of three would be a quarter slower).
 #if defined(__AVX512F__)
-constexpr int64_t kTurnColumns = INT64_MAX, kTurnRun = 0;
+constexpr int64_t kTurnColumns = INT64_MAX;
 #else
-constexpr int64_t kTurnColumns = 64, kTurnRun = 20;
+constexpr int64_t kTurnColumns = 64;
 #endif
+constexpr int64_t kTurnRun = 20;
 constexpr int64_t kBlockRows = 34 * kRows;  // × kBlockK floats of patches: in L2
 // Floats of a block of the result in scratch.
 constexpr int64_t kScratchFloats = 96 * 1024;

@@ -189,7 +189,7 @@ LW_INLINE void packStrip(const float* a, int64_t lda, int64_t kc, int64_t mr, fl
     for (int i = 0; i + 4 <= kRows; i += 4) {
       turn4(rows[i] + k, rows[i + 1] + k, rows[i + 2] + k, rows[i + 3] + k, dst + i, kRows);
     }
-    if (kRows % 4 == 2) turn2(rows[kRows - 2] + k, rows[kRows - 1] + k, dst + kRows - 2, kRows);
+    if constexpr (kRows % 4 == 2) turn2(rows[kRows - 2] + k, rows[kRows - 1] + k, dst + kRows - 2, kRows);
   }
   for (; k < kc; k++, dst += kRows) {
 #pragma GCC unroll 16

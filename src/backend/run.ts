@@ -417,7 +417,7 @@ export class Executable {
   /** Another number than before if a variable that lasts has changed. */
   #stamp(): number {
     let last = 0;
-    for (const variable of this.#lasting) last = Math.max(last, variable.changed);
+    for (const variable of this.#lasting) last = Math.max(last, variable.lastChange());
     return last | 0;
   }
 

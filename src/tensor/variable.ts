@@ -72,7 +72,7 @@ export class Variable extends Tensor {
    * holds. It only grows, and differs from that of every later change of any variable. While a run updates the value it
    * is new each time.
    */
-  get changed(): number {
+  lastChange(): number {
     if (this.#updates.length > 0) this.#changed = ++changes;
     return this.#changed;
   }

@@ -18,11 +18,11 @@ const [size, rows] = [256, 64];
 const x = fill([rows, size], 1);
 const pause = (milliseconds: number) => new Promise((r) => setTimeout(r, milliseconds));
 
-/** Two kernels whose elements are all exactly the number of finished steps. */
+/** Two kernels and biases whose elements are all exactly the number of finished steps. */
 function counting(): Model {
   const inputs = input({ shape: [size] });
   const unit = (name: string) =>
-    dense({ units: size, useBias: false, kernelInitializer: "zeros", name }).apply(inputs);
+    dense({ units: size, kernelInitializer: "zeros", name }).apply(inputs);
   const made = model({
     inputs,
     outputs: concatenate().apply([unit("a"), unit("b")]) as ReturnType<typeof unit>,
@@ -109,12 +109,31 @@ describe.each(backends)("while fit runs (%s)", (backend) => {
     const first = onlyValue([made.predictSync(x)]);
     for (let i = 0; i < 10; i++) {
       const sync = onlyValue([made.predictSync(x)]);
-      expect(Number.isInteger(sync / size)).toBe(true);
+      expect(Number.isInteger(sync / (size + 1))).toBe(true);
       const later = onlyValue([await made.predict(x)]);
       expect(later).toBeGreaterThanOrEqual(sync);
       await pause(3);
     }
     expect(onlyValue([made.predictSync(x)])).toBeGreaterThan(first);
+  });
+
+  test("predictions of many batches come from whole steps too, batch by batch", async () => {
+    const batches = 12;
+    const many = fill([rows * batches, size], 1);
+    await many.data();
+    for (let i = 0; i < 3; i++) {
+      const values = (await made.predict(many, { batchSize: rows })).dataSync();
+      let last = 0;
+      for (let b = 0; b < batches; b++) {
+        const batch = values.subarray(b * rows * 2 * size, (b + 1) * rows * 2 * size);
+        const [value, ...others] = new Set(batch);
+        expect(others).toEqual([]);
+        // As many steps in each kernel's column as in its bias.
+        expect(value! % (size + 1)).toBe(0);
+        expect(value).toBeGreaterThanOrEqual(last);
+        last = value!;
+      }
+    }
   });
 
   test("changing weights is an error, before any of them is changed", async () => {
