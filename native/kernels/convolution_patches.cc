@@ -79,7 +79,8 @@ struct Problem {
   // Whether strips are cut row by row, from padded source rows.
   bool byRows() const {
     const int64_t shortest = columns <= kFewColumns ? kRowOfFew : kLongRow;
-    if (!backward && g.strideWidth > 1 && turnsPatches() && g.kernelWidth * g.groupChannels() >= kTurnRun) return false;
+    const bool longRuns = g.kernelWidth * g.groupChannels() >= kTurnRun;
+    if (!backward && g.strideWidth > 1 && turnsPatches() && longRuns) return false;
     return scattered() || ((backward ? g.width : g.outWidth) >= shortest && rows() > kBlockRows);
   }
   // Whether vectors hold a row's pixels instead of columns: where they multiply fewer empty lanes, turning the
@@ -323,10 +324,13 @@ void multiplyPatches(const Problem& p, const View& v, const Block& b, int64_t m,
         Ahead ahead = {filter, 0, 0, 0};
         if (filter) {
           packFilter(p.g, p.backward, v, filter, k0, kc, j0, groupWidth, b.panels);
-          // The next group comes from memory while this one is used; backward its runs are long, and the hardware sees them.
+          // The next group comes from memory while this one is used; backward its runs are long, and the hardware
+          // sees them.
           const bool last = j0 + atOnce >= end;
           const int64_t k1 = last ? k0 + kc : k0, j1 = last ? begin : j0 + atOnce;
-          if (!p.backward) ahead = {filter + k1 * p.g.filters + j1, p.g.filters, minOf(kBlockK, terms - k1), minOf(atOnce, end - j1)};
+          if (!p.backward && k1 < terms) {
+            ahead = {filter + k1 * p.g.filters + j1, p.g.filters, minOf(kBlockK, terms - k1), minOf(atOnce, end - j1)};
+          }
         }
         const int64_t perTile = ceilDiv(ahead.rows, ceilDiv(groupWidth, kColumns) * nStrips);
         int64_t asked = 0;

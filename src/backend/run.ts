@@ -253,7 +253,9 @@ export class Executable {
       ),
     ];
     const graph: Graph = buildGraph([...results, ...updated.map((u) => u.tensor)], declared);
-    const lasting = graph.inputs.flatMap(({ kind }, i) => (kind === "argument" ? [] : [i]));
+    const lasting = new Set(
+      graph.inputs.flatMap(({ kind }, i) => (kind === "argument" ? [] : [i])),
+    );
     const updates = updated.map(({ input }, i) => ({
       input,
       value: graph.outputs[results.length + i]!,
@@ -263,7 +265,7 @@ export class Executable {
       graph.outputs.slice(0, results.length),
       updates,
       [...inputs.map((input) => input.name), ...this.variables.map((variable) => variable.name)],
-      new Set(lasting),
+      lasting,
     );
     const { bindings } = this.program;
     this.#stamped = bindings.at(-1)?.access === "stamp";

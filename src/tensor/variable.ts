@@ -149,9 +149,8 @@ export class Variable extends Tensor {
       this.#value = this.#copy();
       this.#lent = false;
     }
-    const { values } = this.#value;
     this.#changed = ++changes;
-    return values!;
+    return this.#value.values!;
   }
 
   /** @internal The run in progress that updates this variable, if any. */
