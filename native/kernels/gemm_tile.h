@@ -32,13 +32,6 @@ constexpr int kRows = 8;  // 16 + 2 + 1 of 32; g++ spills larger tiles
 constexpr int kRows = 6;  // 12 + 2 + 1 of 16
 #endif
 constexpr int kVectors = 2;
-#if defined(__AVX512F__)
-// Steps of k that B, which streams from L2, is prefetched ahead; 4, 8 and 16 measured on a Sapphire
-// Rapids core. Elsewhere B's panel stays in L1 and prefetching it costs 5 to 10 % (Zen 3).
-constexpr int64_t kPrefetchK = 8;
-#else
-constexpr int64_t kPrefetchK = 0;
-#endif
 // Steps of k in one turn of the loop. With AVX2 a step is 24 instructions for 12 fma, of which 4 are the
 // loop's own: 8 % on a core whose front end is shared. A packed A is one stream, and four steps are better still.
 #if defined(__AVX2__) && !defined(__AVX512F__)
@@ -79,9 +72,6 @@ void gemmTile(int64_t kc, const float* __restrict a, int64_t lda, const float* _
   }
   const auto step = [&]() __attribute__((always_inline)) {
     VF bv[NV];
-    if constexpr (kPrefetchK > 0) {
-      for (int j = 0; j < NV * W; j += 16) __builtin_prefetch(b + kPrefetchK * ldb + j);  // a line
-    }
 #pragma GCC unroll 8
     for (int j = 0; j < NV; j++) {
       bv[j] = TAIL && j == NV - 1 ? loadPartial(b + j * W, tail) : load(b + j * W);
