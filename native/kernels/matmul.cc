@@ -17,24 +17,22 @@ extern const TileFunction kTiles[2][2][14][8] = {
 
 namespace {
 
-// Block sizes, measured on a Sapphire Rapids core (AVX-512) and on Zen 3 (the others). C in scratch, of kScratchRows ×
-// kScratchColumns, may leave L2 between blocks of k: that costs less than packing all of B again for every few rows.
+// Block sizes, measured on Zen 4 (AVX-512) and on Zen 3 (the others). C in scratch, of kScratchRows × kScratchColumns, may
+// leave L2 between blocks of k: that costs less than packing all of B again for every few rows.
 // With a single block of k and C in scratch, the epilogue comes after every kHotRows rows, whose C is still
 // in L2, as are the epilogue's inputs: they are prefetched while the rows are multiplied. All of B, at most
 // kHotB floats, passes once for so many rows.
 #if defined(__AVX512F__)
 constexpr int64_t kBlockM = 196;          // × kBlockK floats of packed A: 220 KiB of L2
-constexpr int64_t kBlockN = 1024;
-constexpr int64_t kBlockNEpilogue = 512;
-constexpr int64_t kScratchRows = 256, kScratchColumns = 512, kHotRows = 2 * kRows, kHotB = 1 << 16;
 constexpr int64_t kPackRows = 384, kPackRowsAliased = 128, kAliased = 1024;
 #else
-constexpr int64_t kBlockM = 192;          // × kBlockK floats of packed A: 192 KiB of L2
-constexpr int64_t kBlockN = 1024;
-constexpr int64_t kBlockNEpilogue = 512;  // C must still be in L2 when the epilogue comes
-constexpr int64_t kScratchRows = 1024, kScratchColumns = 512, kHotRows = 96, kHotB = 1 << 17;
+constexpr int64_t kBlockM = 192;
 constexpr int64_t kPackRows = 48, kPackRowsAliased = 3 * kRows, kAliased = 256;
 #endif
+constexpr int64_t kBlockN = 1024;
+constexpr int64_t kBlockNEpilogue = 512;  // C must still be in L2 when the epilogue comes
+constexpr int64_t kScratchRows = 1024, kScratchColumns = 512;
+constexpr int64_t kHotRows = 96 / kRows * kRows, kHotB = 1 << 17;
 // Fewer rows than kPackRows do not pay for packing an untransposed B; where its rows are whole pages
 // apart and evict each other, packing pays sooner.
 constexpr int64_t packRowsFrom(int64_t ldb) {
