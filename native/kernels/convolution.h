@@ -27,7 +27,8 @@ struct Geometry {
   int64_t groupFilters() const { return filters / groups; }
   int64_t terms() const { return kernelHeight * kernelWidth * groupChannels(); }
   // Every channel is a group, of one result or of several.
-  bool depthwise() const { return groups > 1 && groups == channels; }
+  // Without filters there is nothing to copy channel by channel.
+  bool depthwise() const { return groups > 1 && groups == channels && filters > 0; }
   int64_t multiplications() const { return batch * outHeight * outWidth * filters * terms(); }
 };
 
