@@ -94,6 +94,9 @@ struct TileResult {
   int32_t direct;  // one of the following
 };
 
+// The most that a chain of instructions has; chains.h.
+constexpr int kChainOps = 8, kChainOperands = 10;
+
 // A tile program made ready: values in slots, uniform work apart. The domain is seen as `rows` rows of
 // `cols` lanes; slots 0..nInputs-1 are the inputs, the next nResults the outputs' own memory, the rest
 // scratch registers.
@@ -105,6 +108,8 @@ struct TilePlan {
   int64_t domain[3];         // reduce: outer, axis, inner
   int32_t blockTensor;       // epilogue: the output that holds C while it is computed, -1 for none
   int32_t aliased;           // an output shares memory with a tile input
+  int32_t chain;             // `ops` compiled as a whole (chains.h), -1 for none
+  int16_t chainOperands[kChainOperands], chainResults[kChainOps];  // slots
   int32_t light;             // memory sets the pace of a large domain, not the few and simple ops
   const TileInput* inputs;
   const TileResult* results;

@@ -16,6 +16,7 @@
     "kernel_files": [
       "kernels/table.cc",
       "kernels/instructions.cc",
+      "kernels/chains.cc",
       "kernels/map.cc",
       "kernels/reduce.cc",
       "kernels/matmul.cc",

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "chains.h"
 #include "program.h"
 
 namespace layerwise {
@@ -146,6 +147,58 @@ void findPairs(std::vector<Value>& values, int nInputs) {
       if (argument == 1) std::swap(value.args[0], value.args[1]);  // the first is argument 0 now
       first.pairedBy = (int)v;
     }
+  }
+}
+
+// Which arguments (a, b, c) an op of a chain may have, as bits; 0 for what no chain has.
+int argumentsOf(int function) {
+  if (function >= kFirstPair) {
+    const int first = (function - kFirstPair) / kMasks / kSeconds;
+    return first == kFirstSquare || first == kFirstSqrt ? 5 : 7;
+  }
+  const char* lanes = kRows[function / kMasks].lanes;
+  return strcmp(lanes, "F_F") == 0 ? 1 : strcmp(lanes, "F_FF") == 0 ? 3 : 0;
+}
+
+// Finds the chain that the ops are: of each argument it matters whose result it is, or which of the other slots in
+// order of first use.
+void findChain(const std::vector<TileOp>& ops, const std::vector<TileResult>& results, TilePlan* plan) {
+  plan->chain = -1;
+  if (ops.empty() || ops.size() > kChainOps) return;
+  Chain seen{(int)ops.size(), {}};
+  std::vector<int16_t> operands;
+  for (size_t k = 0; k < ops.size(); k++) {
+    const int arguments = argumentsOf(ops[k].function);
+    const int16_t slots[3] = {ops[k].a, ops[k].b, ops[k].c};
+    seen.ops[k].function = ops[k].function;
+    for (int a = 0; a < 3; a++) {
+      ChainArgument& argument = seen.ops[k].args[a];
+      argument = kNothing;
+      if (!(arguments >> a & 1)) continue;
+      for (size_t before = k; before-- > 0 && argument == kNothing;) {
+        if (ops[before].dst == slots[a]) argument = (ChainArgument)before;
+      }
+      if (argument != kNothing) continue;
+      size_t i = 0;
+      while (i < operands.size() && operands[i] != slots[a]) i++;
+      if (i == operands.size()) operands.push_back(slots[a]);
+      argument = (ChainArgument)~i;
+    }
+    for (const TileResult& result : results) {
+      if (result.slot == ops[k].dst) seen.ops[k].stored = true;
+    }
+    plan->chainResults[k] = ops[k].dst;
+  }
+  if (operands.size() > kChainOperands) return;
+  for (size_t i = 0; i < operands.size(); i++) plan->chainOperands[i] = operands[i];
+  for (int c = 0; c < kChainCount && plan->chain < 0; c++) {
+    bool same = kChains[c].nOps == seen.nOps;
+    for (int k = 0; k < seen.nOps && same; k++) {
+      const ChainOp &x = kChains[c].ops[k], &y = seen.ops[k];
+      same = x.function == y.function && x.stored == y.stored && x.args[0] == y.args[0] && x.args[1] == y.args[1] &&
+             x.args[2] == y.args[2];
+    }
+    if (same) plan->chain = c;
   }
 }
 
@@ -535,6 +588,7 @@ std::string TilePlanner::build() {
     }
   }
 
+  findChain(ops, planResults, &plan);
   plan.nInputs = nInputs;
   plan.nResults = nResults;
   plan.nSlots = nSlots;

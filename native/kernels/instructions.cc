@@ -319,27 +319,6 @@ void run_philoxBelow(SIGNATURE) {
   });
 }
 
-template <int First>
-LW_INLINE VF firstOf(VF a, VF b) {
-  if constexpr (First == kFirstAdd) return a + b;
-  else if constexpr (First == kFirstSub) return a - b;
-  else if constexpr (First == kFirstRsub) return b - a;
-  else if constexpr (First == kFirstMul) return a * b;
-  else if constexpr (First == kFirstDiv) return a / b;
-  else if constexpr (First == kFirstSquare) return a * a;
-  else return sqrt(a);
-}
-template <int Second>
-LW_INLINE VF secondOf(VF x, VF c) {
-  if constexpr (Second == kSecondAdd) return x + c;
-  else if constexpr (Second == kSecondSub) return x - c;
-  else if constexpr (Second == kSecondRsub) return c - x;
-  else if constexpr (Second == kSecondMul) return x * c;
-  else if constexpr (Second == kSecondDiv) return x / c;
-  else if constexpr (Second == kSecondRdiv) return c / x;
-  else return (VF)((VI)x & ((VI)c != 0));
-}
-
 template <int First, int Second, int Mask>
 void runPair(SIGNATURE) {
   // A first of one argument has no b.

@@ -1,7 +1,8 @@
 // The tile machine's instructions as functions over whole registers, one table per instruction set.
 #pragma once
 
-#include "../call.h"
+#include "../chains.h"
+#include "../simd/vec.h"
 
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
@@ -12,6 +13,32 @@ using InstructionFunction = void (*)(void* dst, const void* a, const void* b, co
                                      const TileOp& op, int64_t index);
 // By functionOf and functionOfPair; null where there is no such variant.
 extern const InstructionFunction kInstructions[kTileFunctions];
+
+// A whole chain over n lanes: the slots of what it reads, and by instruction of what it stores.
+using ChainFunction = void (*)(void* const* slot, const int16_t* operands, const int16_t* results, int64_t n);
+extern const ChainFunction kChainFunctions[kChainCount];
+
+// The two instructions of a pair.
+template <int First>
+LW_INLINE VF firstOf(VF a, VF b) {
+  if constexpr (First == kFirstAdd) return a + b;
+  else if constexpr (First == kFirstSub) return a - b;
+  else if constexpr (First == kFirstRsub) return b - a;
+  else if constexpr (First == kFirstMul) return a * b;
+  else if constexpr (First == kFirstDiv) return a / b;
+  else if constexpr (First == kFirstSquare) return a * a;
+  else return sqrt(a);
+}
+template <int Second>
+LW_INLINE VF secondOf(VF x, VF c) {
+  if constexpr (Second == kSecondAdd) return x + c;
+  else if constexpr (Second == kSecondSub) return x - c;
+  else if constexpr (Second == kSecondRsub) return c - x;
+  else if constexpr (Second == kSecondMul) return x * c;
+  else if constexpr (Second == kSecondDiv) return x / c;
+  else if constexpr (Second == kSecondRdiv) return c / x;
+  else return (VF)((VI)x & ((VI)c != 0));
+}
 
 }  // namespace LAYERWISE_ISA_NAMESPACE
 }  // namespace layerwise

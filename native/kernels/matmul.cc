@@ -188,6 +188,9 @@ void multiplyByDots(const Shape& s, const float* a, const float* b, float* c, in
   const int64_t count = s.n == 1 ? rows : cols, step = s.n == 1 ? ldc : 1;
   int64_t r = 0;
   for (; r + kDotRows <= count; r += kDotRows) dots<kDotRows>(from + r * s.k, s.k, x, s.k, c + r * step, step);
+  if constexpr (kDotRows > 4) {
+    for (; r + 4 <= count; r += 4) dots<4>(from + r * s.k, s.k, x, s.k, c + r * step, step);
+  }
   for (; r < count; r++) dots<1>(from + r * s.k, s.k, x, s.k, c + r * step, step);
 }
 
@@ -259,9 +262,9 @@ class ListedBlocks {
       const int64_t j = groups.first(g) * kColumns, width = minOf(groups.first(g + 1) * kColumns, cols_) - j;
       float* const b = k_.kept ? k_.kept + j * kc : packed_.b + (keepB_ ? j * kc : 0);
       if (!packedB_ && !finite(j, width, b)) others_ |= (uint64_t)1 << g;
-      soon(j, width);
+      const ZeroGroup group = {b, c + j, kc * kColumns, ldc, k_.add};
       if (others_ >> g & 1) multiplyTiles(a, rows, b, width, c + j, ldc);
-      else multiplyLists(lists, rows, width, kc, {b, c + j, kc * kColumns, ldc, k_.add});
+      else multiplyLists(lists, rows, width, kc, group, [&](int64_t i, int64_t n) { soon(i, n, j, width); });
     }
     packedB_ = true;
     return true;
@@ -320,7 +323,9 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
     const int64_t i0 = rows * block / blocks, mc = rows * (block + 1) / blocks - i0;
     float* const ci = reuseC ? c : c + i0 * ldc;
     const float* const ai = s.ta ? k.a + i0 : k.a + i0 * lda;
-    lists = lists && listed.multiply(ai, mc, ci, ldc, [&](int64_t j, int64_t width) { soon(i0, mc, j, width); });
+    lists = lists && listed.multiply(ai, mc, ci, ldc, [&](int64_t i, int64_t n, int64_t j, int64_t width) {
+      soon(i0 + i, n, j, width);
+    });
     if (lists) {
       how.packB = true;  // tiles that go on find B packed
       done(i0, mc);

@@ -257,6 +257,10 @@ struct TileRun {
       columnsCount = nCols;
     }
     const int64_t n = nRows * nCols;
+    if (plan.chain >= 0) {  // reads and writes all its streams at once, as the hardware foresees
+      kChainFunctions[plan.chain](slot, plan.chainOperands, plan.chainResults, n);
+      return;
+    }
     if (nStreams == 0) {
       for (int32_t o = 0; o < plan.nOps; o++) run(plan.ops[o], n, index);
       return;

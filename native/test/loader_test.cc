@@ -62,6 +62,24 @@ TEST(LoaderTest, NamesWhatIsWrong) {
   }
 }
 
+TEST(LoaderTest, LetsNoCopyWriteTwice) {
+  const auto copied = [](Dims dims, Dims to) {
+    ProgramBuilder builder;
+    std::vector<int64_t> ints = {(int64_t)dims.size(), 0, 400};
+    for (const Dims& part : {dims, Dims(dims.size()), to}) ints.insert(ints.end(), part.begin(), part.end());
+    builder.call(k_copy, {builder.bind(kFloat32, {1}, Access::kRead)}, {builder.bind(kFloat32, {10000})}, ints);
+    return refusal(builder.encode());
+  };
+  EXPECT_EQ(copied({6, 6, 255}, {255, 1530, 1}), "");
+  EXPECT_EQ(copied({4, 8}, {-9, 1}), "");
+  EXPECT_EQ(copied({4, 1, 8}, {2, 0, 16}), "");
+  // Row 1 begins among the columns of row 0: which of them stays would depend on the order.
+  EXPECT_EQ(copied({6, 6, 255}, {16, 255, 1}),
+            "Program call 0 (copy): writes the same elements again along dimension 0");
+  EXPECT_EQ(copied({4, 8}, {-7, 1}), "Program call 0 (copy): writes the same elements again along dimension 0");
+  EXPECT_EQ(copied({3, 5}, {0, 1}), "Program call 0 (copy): writes the same elements again along dimension 0");
+}
+
 TEST(LoaderTest, WantsOneStampForWhatLasts) {
   const auto program = [](const std::vector<Access>& accesses, DType stamp = kInt32, int64_t size = 1) {
     ProgramBuilder builder;

@@ -83,6 +83,21 @@ function range(offset: number, dims: readonly number[], strides: readonly number
   return { first, last };
 }
 
+/**
+ * A dimension along which strides lead to elements that shorter strides reach too, −1 for none: sorted by length,
+ * each has to step over all that the shorter ones reach. What would be written twice would depend on the order.
+ */
+function writtenAgain(dims: readonly number[], strides: readonly number[]): number {
+  const length = (d: number) => Math.abs(strides[d]!);
+  const order = [...dims.keys()].filter((d) => dims[d]! > 1).sort((a, b) => length(a) - length(b));
+  let reached = 0;
+  for (const d of order) {
+    if (length(d) <= reached) return d;
+    reached += length(d) * (dims[d]! - 1);
+  }
+  return -1;
+}
+
 function attributes(ints: readonly number[]) {
   const [rank, srcOffset, dstOffset] = ints as [number, number, number];
   const part = (i: number) => ints.slice(3 + i * rank, 3 + (i + 1) * rank);
@@ -106,6 +121,8 @@ export const copy: Kernel = {
       const source = range(srcOffset, dims, srcStrides);
       const target = range(dstOffset, dims, dstStrides);
       if (source.first < 0 || target.first < 0) fail("strides lead to before the first element");
+      const again = writtenAgain(dims, dstStrides);
+      if (again >= 0) fail(`writes the same elements again along dimension ${again}`);
       sizes = [source.last + 1, target.last + 1];
     }
     const dtypes = inputs[0] ? [inputs[0].dtype] : anyDType;

@@ -119,6 +119,11 @@ describe("the validator names call, kernel and fault", () => {
       withCall(2, { ints: [2, 3, 1] }),
       "takes the integers outer, axis, inner, isMin; got 3",
     ],
+    [
+      "elements written twice",
+      withCall(2, { kernel: "copy", ints: [2, 0, 0, 2, 2, 2, 1, 1, 1] }),
+      "writes the same elements again along dimension 1",
+    ],
     ["too many floats", withCall(2, { floats: [1] }), "takes the floats (none); got 1"],
     ["fraction as size", withCall(2, { ints: [2, 1.5, 2, 0] }), "attribute axis is 1.5"],
     [

@@ -1,0 +1,68 @@
+// Tile programs that are compiled as a whole, instead of running instruction by instruction over blocks: updates of
+// optimizers, whose time is that of memory if the values in between stay in registers. The same roundings in the
+// same order, so the same bits.
+#pragma once
+
+#include "call.h"
+
+namespace layerwise {
+
+// A result of an instruction before (from 0 on), or what lies in memory: ~i for the i-th of it in order of first use.
+using ChainArgument = int8_t;
+constexpr ChainArgument kNothing = 127;
+
+struct ChainOp {
+  int16_t function;  // functionOf or functionOfPair
+  ChainArgument args[3];
+  bool stored;
+};
+
+struct Chain {
+  int nOps;
+  ChainOp ops[kChainOps];
+};
+
+// As src/optimizers/rules.ts has them when instructions are paired.
+constexpr Chain kChains[] = {
+    // Momentum: v = v·μ − g·rate, w += v.
+    {3,
+     {{functionOf(i_mul, 2), {~0, ~1, kNothing}, false},
+      {functionOfPair(kFirstMul, kSecondSub, kPairUniformB), {~2, ~3, 0}, true},
+      {functionOf(i_add, 0), {~4, 1, kNothing}, true}}},
+    // Nesterov's: w += v·μ − g·rate.
+    {4,
+     {{functionOf(i_mul, 2), {~0, ~1, kNothing}, false},
+      {functionOfPair(kFirstMul, kSecondSub, kPairUniformB), {~2, ~3, 0}, true},
+      {functionOfPair(kFirstMul, kSecondSub, kPairUniformB), {1, ~3, 0}, false},
+      {functionOf(i_add, 0), {~4, 2, kNothing}, true}}},
+    // RMSProp: s += (g² − s)·(1 − ρ), w −= g·rate·(1 / √(s + ε)).
+    {6,
+     {{functionOfPair(kFirstSquare, kSecondSub, 0), {~0, kNothing, ~1}, false},
+      {functionOfPair(kFirstMul, kSecondAdd, kPairUniformB), {0, ~2, ~1}, true},
+      {functionOf(i_add, 2), {1, ~3, kNothing}, false},
+      {functionOf(i_rsqrt, 0), {2, kNothing, kNothing}, false},
+      {functionOfPair(kFirstMul, kSecondMul, kPairUniformB), {~0, ~4, 3}, false},
+      {functionOf(i_sub, 0), {~5, 4, kNothing}, true}}},
+    // Adam: m += (g − m)·(1 − β₁), v += (g² − v)·(1 − β₂), w −= m·rate / (√v + ε).
+    {7,
+     {{functionOfPair(kFirstSub, kSecondMul, kPairUniformC), {~0, ~1, ~2}, false},
+      {functionOf(i_add, 0), {~1, 0, kNothing}, true},
+      {functionOfPair(kFirstSquare, kSecondSub, 0), {~0, kNothing, ~3}, false},
+      {functionOfPair(kFirstMul, kSecondAdd, kPairUniformB), {2, ~4, ~3}, true},
+      {functionOfPair(kFirstSqrt, kSecondAdd, kPairUniformC), {3, kNothing, ~5}, false},
+      {functionOfPair(kFirstMul, kSecondDiv, kPairUniformB), {1, ~6, 4}, false},
+      {functionOf(i_sub, 0), {~7, 5, kNothing}, true}}},
+    // AdamW: the same from w·(1 − rate·λ).
+    {8,
+     {{functionOfPair(kFirstMul, kSecondRsub, kPairUniformB), {~0, ~1, ~0}, false},
+      {functionOfPair(kFirstSub, kSecondMul, kPairUniformC), {~2, ~3, ~4}, false},
+      {functionOf(i_add, 0), {~3, 1, kNothing}, true},
+      {functionOfPair(kFirstSquare, kSecondSub, 0), {~2, kNothing, ~5}, false},
+      {functionOfPair(kFirstMul, kSecondAdd, kPairUniformB), {3, ~6, ~5}, true},
+      {functionOfPair(kFirstSqrt, kSecondAdd, kPairUniformC), {4, kNothing, ~7}, false},
+      {functionOfPair(kFirstMul, kSecondDiv, kPairUniformB), {2, ~8, 5}, false},
+      {functionOf(i_sub, 0), {0, 6, kNothing}, true}}},
+};
+constexpr int kChainCount = (int)(sizeof kChains / sizeof *kChains);
+
+}  // namespace layerwise
