@@ -65,6 +65,18 @@ enum FirstId : int32_t { kFirstAdd, kFirstSub, kFirstRsub, kFirstMul, kFirstDiv,
 enum SecondId : int32_t {
   kSecondAdd, kSecondSub, kSecondRsub, kSecondMul, kSecondDiv, kSecondRdiv, kSecondKeep, kSeconds
 };
+// −1 for what can't be the first of a pair.
+constexpr int firstIdOf(int32_t instruction) {
+  switch (instruction) {
+    case i_add: return kFirstAdd;
+    case i_sub: return kFirstSub;
+    case i_mul: return kFirstMul;
+    case i_div: return kFirstDiv;
+    case i_square: return kFirstSquare;
+    case i_sqrt: return kFirstSqrt;
+    default: return -1;
+  }
+}
 enum : int32_t { kUniformFirst = 1, kUniformSecond = 2 };     // of an instruction with two arguments
 enum : int32_t { kUniformChosen = 1, kUniformOther = 2 };     // of select
 enum : int32_t { kPairUniformB = 1, kPairUniformC = 2 };      // of a pair

@@ -6,6 +6,8 @@
       "program_check.cc",
       "program_overlap.cc",
       "tile_plan.cc",
+      "tile_pairs.cc",
+      "tile_chain.cc",
       "executor.cc",
       "runner.cc",
       "thread_pool.cc",

@@ -3,10 +3,9 @@
 #include <string.h>
 
 #include <string>
-#include <utility>
 
-#include "chains.h"
 #include "program.h"
+#include "tile_values.h"
 
 namespace layerwise {
 namespace {
@@ -28,45 +27,6 @@ enum Lane : char { kNone = 0, kFloat = 'f', kInt = 'i' };
 Lane laneOf(DType dtype) { return dtype == kFloat32 ? kFloat : kInt; }
 const char* laneName(Lane lane) { return lane == kFloat ? "float" : "integer"; }
 
-// One value of the tile program in single-assignment form.
-struct Value {
-  int op = -1;  // −1: an input
-  int args[3] = {-1, -1, -1};
-  uint32_t k0 = 0, k1 = 0, k2 = 0;
-  bool uniform = false;
-  bool column = false;  // the same in every row, but not uniform
-  bool needed = false;
-  int uses = 0;      // how often ops and results read it
-  int lastUse = -1;  // index of the last op that reads it; results count as after all ops
-  int slot = -1;
-  int first = -1;    // the value that this one computes on the way, as the first of a pair
-  int pairedBy = -1; // the value that does so for this one, which then has no slot and no op
-  int firstId = -1, secondId = -1;
-  int mask = 0;                   // which arguments are uniform, as the variant wants it
-  int reads[3] = {-1, -1, -1};    // the values that the op reads, of a pair both instructions' together
-};
-
-int firstIdOf(int op) {
-  switch (op) {
-    case i_add: return kFirstAdd;
-    case i_sub: return kFirstSub;
-    case i_mul: return kFirstMul;
-    case i_div: return kFirstDiv;
-    case i_square: return kFirstSquare;
-    case i_sqrt: return kFirstSqrt;
-    default: return -1;
-  }
-}
-// `argument`: which argument of the second the first is.
-int secondIdOf(int op, int argument) {
-  switch (op) {
-    case i_add: return kSecondAdd;
-    case i_sub: return argument == 0 ? kSecondSub : kSecondRsub;
-    case i_mul: return kSecondMul;
-    case i_div: return argument == 0 ? kSecondDiv : kSecondRdiv;
-    default: return -1;
-  }
-}
 bool hasVariants(int op) {
   const char* lanes = kRows[op].lanes;
   return strcmp(lanes, "F_FF") == 0 || strcmp(lanes, "B_FF") == 0 || strcmp(lanes, "X_IXX") == 0;
@@ -82,123 +42,6 @@ bool isSimple(int op) {
       return true;
     default:
       return false;
-  }
-}
-
-// A choice between a value and 0, by lanes that differ: a pair's second, of what its first computes.
-bool keepsFirst(const std::vector<Value>& values, const Value& value) {
-  if (value.op != i_select || values[(size_t)value.args[0]].uniform) return false;
-  const Value& other = values[(size_t)value.args[2]];
-  return other.op == i_constFloat && other.k0 == 0;
-}
-
-// select(c, x, 0) · k becomes select(c, x · k, 0) where k is a positive constant: the same bits, and a pair. It is
-// what dropout's gradient looks like.
-void scaleBeforeKeeping(std::vector<Value>& values, int nInputs) {
-  for (size_t v = (size_t)nInputs; v < values.size(); v++) {
-    Value& value = values[v];
-    for (int argument = 0; value.op == i_mul && argument < 2; argument++) {
-      const int f = value.args[argument], k = value.args[1 - argument];
-      if (f < nInputs || k < nInputs || values[(size_t)k].op != i_constFloat) continue;
-      Value& first = values[(size_t)f];
-      float factor;
-      memcpy(&factor, &values[(size_t)k].k0, 4);
-      if (!value.needed || first.uses != 1 || !keepsFirst(values, first) || !(factor > 0 && factor <= 1e30f)) continue;
-      const int chosen = first.args[1], mask = first.args[0], zero = first.args[2];
-      // It would be computed before k, which may stand behind it.
-      if (values[(size_t)chosen].uniform) continue;
-      first.op = i_mul;
-      first.args[0] = chosen;
-      first.args[1] = k;
-      first.args[2] = -1;
-      first.uniform = false;
-      first.column = values[(size_t)chosen].column;
-      value.op = i_select;
-      value.args[0] = mask;
-      value.args[1] = f;
-      value.args[2] = zero;
-    }
-  }
-}
-
-// Joins instructions into pairs: one pass over the lanes instead of two.
-void findPairs(std::vector<Value>& values, int nInputs) {
-  for (size_t v = (size_t)nInputs; v < values.size(); v++) {
-    Value& value = values[v];
-    if (!value.needed || value.uniform) continue;
-    const bool keeps = keepsFirst(values, value);
-    for (int argument = 0; argument < 2 && value.first < 0; argument++) {
-      const int f = value.args[argument];
-      const int secondId = keeps && argument == 1 ? kSecondKeep : secondIdOf(value.op, argument);
-      if (f < nInputs || secondId < 0) continue;
-      Value& first = values[(size_t)f];
-      const int firstId = firstIdOf(first.op);
-      if (firstId < 0 || first.uses != 1 || first.uniform || first.first >= 0 ||
-          first.column != value.column) {
-        continue;
-      }
-      // The argument that may be uniform comes second.
-      const bool swap = first.args[1] >= 0 && values[(size_t)first.args[0]].uniform;
-      if (swap && firstId == kFirstDiv) continue;
-      value.first = f;
-      value.firstId = swap && firstId == kFirstSub ? kFirstRsub : firstId;
-      value.secondId = secondId;
-      if (swap) std::swap(first.args[0], first.args[1]);
-      if (argument == 1) std::swap(value.args[0], value.args[1]);  // the first is argument 0 now
-      first.pairedBy = (int)v;
-    }
-  }
-}
-
-// Which arguments (a, b, c) an op of a chain may have, as bits; 0 for what no chain has.
-int argumentsOf(int function) {
-  if (function >= kFirstPair) {
-    const int first = (function - kFirstPair) / kMasks / kSeconds;
-    return first == kFirstSquare || first == kFirstSqrt ? 5 : 7;
-  }
-  const char* lanes = kRows[function / kMasks].lanes;
-  return strcmp(lanes, "F_F") == 0 ? 1 : strcmp(lanes, "F_FF") == 0 ? 3 : 0;
-}
-
-// Finds the chain that the ops are: of each argument it matters whose result it is, or which of the other slots in
-// order of first use.
-void findChain(const std::vector<TileOp>& ops, const std::vector<TileResult>& results, TilePlan* plan) {
-  plan->chain = -1;
-  if (ops.empty() || ops.size() > kChainOps) return;
-  Chain seen{(int)ops.size(), {}};
-  std::vector<int16_t> operands;
-  for (size_t k = 0; k < ops.size(); k++) {
-    const int arguments = argumentsOf(ops[k].function);
-    const int16_t slots[3] = {ops[k].a, ops[k].b, ops[k].c};
-    seen.ops[k].function = ops[k].function;
-    for (int a = 0; a < 3; a++) {
-      ChainArgument& argument = seen.ops[k].args[a];
-      argument = kNothing;
-      if (!(arguments >> a & 1)) continue;
-      for (size_t before = k; before-- > 0 && argument == kNothing;) {
-        if (ops[before].dst == slots[a]) argument = (ChainArgument)before;
-      }
-      if (argument != kNothing) continue;
-      size_t i = 0;
-      while (i < operands.size() && operands[i] != slots[a]) i++;
-      if (i == operands.size()) operands.push_back(slots[a]);
-      argument = (ChainArgument)~i;
-    }
-    for (const TileResult& result : results) {
-      if (result.slot == ops[k].dst) seen.ops[k].stored = true;
-    }
-    plan->chainResults[k] = ops[k].dst;
-  }
-  if (operands.size() > kChainOperands) return;
-  for (size_t i = 0; i < operands.size(); i++) plan->chainOperands[i] = operands[i];
-  for (int c = 0; c < kChainCount && plan->chain < 0; c++) {
-    bool same = kChains[c].nOps == seen.nOps;
-    for (int k = 0; k < seen.nOps && same; k++) {
-      const ChainOp &x = kChains[c].ops[k], &y = seen.ops[k];
-      same = x.function == y.function && x.stored == y.stored && x.args[0] == y.args[0] && x.args[1] == y.args[1] &&
-             x.args[2] == y.args[2];
-    }
-    if (same) plan->chain = c;
   }
 }
 

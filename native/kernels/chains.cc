@@ -15,12 +15,9 @@ LW_INLINE VF valueOf(VF a, VF b, VF c) {
     constexpr int pair = (Function - kFirstPair) / kMasks;
     return secondOf<pair % kSeconds>(firstOf<pair / kSeconds>(a, b), c);
   } else {
-    constexpr int instruction = Function / kMasks;
-    static_assert(instruction == i_add || instruction == i_sub || instruction == i_mul || instruction == i_rsqrt,
-                  "an instruction that no chain had so far");
-    if constexpr (instruction == i_add) return a + b;
-    else if constexpr (instruction == i_sub) return a - b;
-    else if constexpr (instruction == i_mul) return a * b;
+    constexpr int instruction = Function / kMasks, first = firstIdOf(instruction);
+    static_assert(first >= 0 || instruction == i_rsqrt, "an instruction that no chain had so far");
+    if constexpr (first >= 0) return firstOf<first>(a, b);
     else return set1(1.0f) / sqrt(a);
   }
 }

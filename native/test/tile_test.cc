@@ -68,14 +68,15 @@ TEST_P(TileTest, ComputesEveryLengthOfATail) {
 // Chains give the bits of their instructions one by one, in place and at every length.
 struct Update {
   const char* name;
-  int inputs;                  // of which the last of `states` are written in place
+  int inputs;
   std::vector<int> scalars;    // inputs with one element
   std::vector<Instruction> steps;
-  std::vector<int> results, states;
+  std::vector<int> results;    // registers
+  std::vector<int> states;     // the inputs that they are written over
 };
 
 TEST_P(TileTest, RunsChainsLikeTheirInstructions) {
-  // Registers: 0 the gradient, then as named.
+  // Register 0 is the gradient, those after it as named.
   const std::vector<Update> updates = {
       // v, rate, w, μ
       {"momentum", 5, {2, 4}, {{i_mul, 5, {0, 2}}, {i_mul, 6, {1, 4}}, {i_sub, 6, {6, 5}}, {i_add, 7, {3, 6}}},
@@ -127,7 +128,7 @@ TEST_P(TileTest, RunsChainsLikeTheirInstructions) {
         EXPECT_EQ(program->calls()[0].tile->chain, (int)chain);
       }
       const auto got = run(builder, before);
-      // One instruction after the other, each with its own rounding; as many registers as results may need.
+      // One instruction after the other, each with its own rounding.
       std::vector<std::vector<float>> registers(16, std::vector<float>((size_t)n));
       for (int64_t i = 0; i < n; i++) {
         for (int k = 0; k < update.inputs; k++) registers[(size_t)k][(size_t)i] = x[(size_t)k][isScalar(k) ? 0 : (size_t)i];

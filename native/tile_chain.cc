@@ -1,0 +1,63 @@
+// Finds out whether a tile program's ops are a chain: by which function each runs, whose result or which other slot it
+// reads, and what is stored.
+#include "chains.h"
+#include "tile_values.h"
+
+namespace layerwise {
+namespace {
+
+constexpr int16_t kUnknown = -1;
+
+// The last op before `op` that writes a slot, −1 for none.
+int writerOf(const std::vector<TileOp>& ops, int op, int16_t slot) {
+  int writer = op - 1;
+  while (writer >= 0 && ops[(size_t)writer].dst != slot) writer--;
+  return writer;
+}
+
+bool isResult(const std::vector<TileResult>& results, int16_t slot) {
+  for (const TileResult& result : results) {
+    if (result.slot == slot) return true;
+  }
+  return false;
+}
+
+// Whether the ops are this chain; `operands` gets the slots of what it reads.
+bool matches(const Chain& chain, const std::vector<TileOp>& ops, const std::vector<TileResult>& results,
+             int16_t operands[kChainOperands]) {
+  if ((int)ops.size() != chain.nOps) return false;
+  for (int i = 0; i < kChainOperands; i++) operands[i] = kUnknown;
+  for (int k = 0; k < chain.nOps; k++) {
+    const TileOp& op = ops[(size_t)k];
+    const ChainOp& wanted = chain.ops[k];
+    if (op.function != wanted.function || isResult(results, op.dst) != wanted.stored) return false;
+    const int16_t slots[3] = {op.a, op.b, op.c};
+    for (int a = 0; a < 3; a++) {
+      const ChainArgument argument = wanted.args[a];
+      if (argument == kNothing) continue;
+      const int writer = writerOf(ops, k, slots[a]);
+      if (argument >= 0 ? writer != argument : writer >= 0) return false;
+      if (argument >= 0) continue;
+      int16_t& operand = operands[~argument];
+      if (operand == kUnknown) operand = slots[a];
+      if (operand != slots[a]) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+void findChain(const std::vector<TileOp>& ops, const std::vector<TileResult>& results, TilePlan* plan) {
+  plan->chain = -1;
+  for (int c = 0; c < kChainCount; c++) {
+    int16_t operands[kChainOperands];
+    if (!matches(kChains[c], ops, results, operands)) continue;
+    plan->chain = c;
+    for (int i = 0; i < kChainOperands; i++) plan->chainOperands[i] = operands[i] == kUnknown ? 0 : operands[i];
+    for (size_t k = 0; k < ops.size(); k++) plan->chainResults[k] = ops[k].dst;
+    return;
+  }
+}
+
+}  // namespace layerwise
