@@ -120,7 +120,8 @@ struct TilePlan {
   int64_t domain[3];         // reduce: outer, axis, inner
   int32_t blockTensor;       // epilogue: the output that holds C while it is computed, -1 for none
   int32_t aliased;           // an output shares memory with a tile input
-  int32_t chain;             // `ops` compiled as a whole (chains.h), -1 for none
+  int32_t chain;             // `ops` from chainFrom on compiled as a whole (chains.h), -1 for none
+  int32_t chainFrom;
   int16_t chainOperands[kChainOperands], chainResults[kChainOps];  // slots
   int32_t light;             // memory sets the pace of a large domain, not the few and simple ops
   const TileInput* inputs;

@@ -1,6 +1,7 @@
 // Tile programs that are compiled as a whole, instead of running instruction by instruction over blocks: updates of
-// optimizers, whose time is that of memory if the values in between stay in registers. The same roundings in the
-// same order, so the same bits.
+// optimizers, normalising, dropout and their gradients, whose time is that of memory if the values in between stay in
+// registers. The same roundings in the same order, so the same bits. Instructions that draw random bits may stand
+// before a chain and run as usual.
 #pragma once
 
 #include "call.h"
@@ -14,7 +15,7 @@ constexpr ChainArgument kNothing = 127;
 struct ChainOp {
   int16_t function;  // functionOf or functionOfPair
   ChainArgument args[3];
-  bool stored;
+  bool stored;  // a result of the tile program
 };
 
 struct Chain {
@@ -22,7 +23,10 @@ struct Chain {
   ChainOp ops[kChainOps];
 };
 
-// As src/optimizers/rules.ts has them when instructions are paired.
+constexpr ChainOp kNormalised = {functionOfPair(kFirstSub, kSecondMul, 0), {~0, ~1, ~2}, false};
+constexpr int16_t kKeepScaled = functionOfPair(kFirstMul, kSecondKeep, kPairUniformB);
+
+// As the compiler pairs what src/optimizers/rules.ts and the layers of src/layers/ emit.
 constexpr Chain kChains[] = {
     // Momentum: v = v·μ − g·rate, w += v.
     {3,
@@ -62,6 +66,45 @@ constexpr Chain kChains[] = {
       {functionOfPair(kFirstSqrt, kSecondAdd, kPairUniformC), {4, kNothing, ~7}, false},
       {functionOfPair(kFirstMul, kSecondDiv, kPairUniformB), {2, ~8, 5}, false},
       {functionOf(i_sub, 0), {0, 6, kNothing}, true}}},
+    // Relu.
+    {1, {{functionOf(i_relu, 0), {~0, kNothing, kNothing}, true}}},
+    // Batch normalisation: (x − mean)·scale + offset.
+    {2, {kNormalised, {functionOf(i_add, 0), {0, ~3, kNothing}, true}}},
+    // With relu.
+    {3,
+     {kNormalised,
+      {functionOf(i_add, 0), {0, ~3, kNothing}, false},
+      {functionOf(i_relu, 0), {1, kNothing, kNothing}, true}}},
+    // And where its gradient passes.
+    {4,
+     {kNormalised,
+      {functionOf(i_add, 0), {0, ~3, kNothing}, false},
+      {functionOf(i_relu, 0), {1, kNothing, kNothing}, true},
+      {functionOf(i_less, 1), {~4, 2, kNothing}, true}}},
+    // After a residual was added.
+    {4,
+     {kNormalised,
+      {functionOfPair(kFirstAdd, kSecondAdd, 0), {0, ~3, ~4}, false},
+      {functionOf(i_relu, 0), {1, kNothing, kNothing}, true},
+      {functionOf(i_less, 1), {~5, 2, kNothing}, true}}},
+    // With relu and dropout.
+    {5,
+     {kNormalised,
+      {functionOf(i_add, 0), {0, ~3, kNothing}, false},
+      {functionOf(i_relu, 0), {1, kNothing, kNothing}, false},
+      {kKeepScaled, {2, ~4, ~5}, true},
+      {functionOf(i_less, 1), {~6, 2, kNothing}, true}}},
+    // The gradient of batch normalisation: dy·scale − offset − (x − mean)·slope.
+    {3,
+     {{functionOfPair(kFirstMul, kSecondSub, 0), {~0, ~1, ~2}, false},
+      {functionOfPair(kFirstSub, kSecondMul, 0), {~3, ~4, ~5}, false},
+      {functionOf(i_sub, 0), {0, 1, kNothing}, true}}},
+    // Of dy that was scaled before.
+    {2, {kNormalised, {functionOfPair(kFirstSub, kSecondSub, 0), {~3, ~4, 0}, true}}},
+    // Dropout.
+    {1, {{kKeepScaled, {~0, ~1, ~2}, true}}},
+    // Of two tensors by the same mask: forward and backward at once.
+    {2, {{kKeepScaled, {~0, ~1, ~2}, true}, {kKeepScaled, {~3, ~1, ~2}, true}}},
 };
 constexpr int kChainCount = (int)(sizeof kChains / sizeof *kChains);
 

@@ -1,5 +1,5 @@
-// Finds out whether a tile program's ops are a chain: by which function each runs, whose result or which other slot it
-// reads, and what is stored.
+// Finds out whether a tile program's ops are a chain, after those that draw random bits: by which function each runs,
+// whose result or which other slot it reads, and what is stored.
 #include "chains.h"
 #include "tile_values.h"
 
@@ -15,27 +15,30 @@ int writerOf(const std::vector<TileOp>& ops, int op, int16_t slot) {
   return writer;
 }
 
-bool isResult(const std::vector<TileResult>& results, int16_t slot) {
+// Whether what the op writes is a result, and not another's slot before that has it.
+bool isResult(const std::vector<TileOp>& ops, int op, const std::vector<TileResult>& results) {
+  const int16_t slot = ops[(size_t)op].dst;
+  if (writerOf(ops, (int)ops.size(), slot) != op) return false;
   for (const TileResult& result : results) {
     if (result.slot == slot) return true;
   }
   return false;
 }
 
-// Whether the ops are this chain; `operands` gets the slots of what it reads.
-bool matches(const Chain& chain, const std::vector<TileOp>& ops, const std::vector<TileResult>& results,
+// Whether the ops from `from` on are this chain; `operands` gets the slots of what it reads.
+bool matches(const Chain& chain, const std::vector<TileOp>& ops, int from, const std::vector<TileResult>& results,
              int16_t operands[kChainOperands]) {
-  if ((int)ops.size() != chain.nOps) return false;
+  if ((int)ops.size() != from + chain.nOps) return false;
   for (int i = 0; i < kChainOperands; i++) operands[i] = kUnknown;
   for (int k = 0; k < chain.nOps; k++) {
-    const TileOp& op = ops[(size_t)k];
+    const TileOp& op = ops[(size_t)(from + k)];
     const ChainOp& wanted = chain.ops[k];
-    if (op.function != wanted.function || isResult(results, op.dst) != wanted.stored) return false;
+    if (op.function != wanted.function || isResult(ops, from + k, results) != wanted.stored) return false;
     const int16_t slots[3] = {op.a, op.b, op.c};
     for (int a = 0; a < 3; a++) {
       const ChainArgument argument = wanted.args[a];
       if (argument == kNothing) continue;
-      const int writer = writerOf(ops, k, slots[a]);
+      const int writer = writerOf(ops, from + k, slots[a]) - from;
       if (argument >= 0 ? writer != argument : writer >= 0) return false;
       if (argument >= 0) continue;
       int16_t& operand = operands[~argument];
@@ -50,12 +53,15 @@ bool matches(const Chain& chain, const std::vector<TileOp>& ops, const std::vect
 
 void findChain(const std::vector<TileOp>& ops, const std::vector<TileResult>& results, TilePlan* plan) {
   plan->chain = -1;
+  int from = 0;
+  while (from < (int)ops.size() && ops[(size_t)from].function == functionOf(i_philoxBelow, 0)) from++;
+  plan->chainFrom = from;
   for (int c = 0; c < kChainCount; c++) {
     int16_t operands[kChainOperands];
-    if (!matches(kChains[c], ops, results, operands)) continue;
+    if (!matches(kChains[c], ops, from, results, operands)) continue;
     plan->chain = c;
     for (int i = 0; i < kChainOperands; i++) plan->chainOperands[i] = operands[i] == kUnknown ? 0 : operands[i];
-    for (size_t k = 0; k < ops.size(); k++) plan->chainResults[k] = ops[k].dst;
+    for (size_t k = (size_t)from; k < ops.size(); k++) plan->chainResults[k - (size_t)from] = ops[k].dst;
     return;
   }
 }

@@ -403,8 +403,9 @@ std::string TilePlanner::build() {
     }
   }
   plan.aliased = aliased;
+  findChain(ops, planResults, &plan);
   constexpr size_t kFewOps = 4;
-  plan.light = ops.size() <= kFewOps;
+  plan.light = plan.chain >= 0 || ops.size() <= kFewOps;
   for (size_t v = (size_t)nInputs; v < values.size(); v++) {
     if (values[v].needed && !values[v].uniform && !values[v].column && !isSimple(values[v].op)) plan.light = 0;
   }
@@ -431,7 +432,6 @@ std::string TilePlanner::build() {
     }
   }
 
-  findChain(ops, planResults, &plan);
   plan.nInputs = nInputs;
   plan.nResults = nResults;
   plan.nSlots = nSlots;

@@ -3,11 +3,43 @@
 
 #include <utility>
 
+#include "../simd/math.h"
 #include "instructions.h"
 
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
 namespace {
+
+LW_INLINE void storeFewAround(float* p, VF v, int64_t n) {
+  float lanes[W];
+  store(lanes, v);
+  for (int64_t i = 0; i < n; i++) storeOneAround(p + i, lanes[i]);
+}
+
+// The instructions of chains as functions of vectors; what is no float stays in its bits.
+template <int Instruction>
+LW_INLINE VF instructionOf(VF a, VF b);
+#define VALUE_1(name, expression) \
+  template <>                     \
+  LW_MEMBER VF instructionOf<i_##name>(VF a, VF) { return (VF)(expression); }
+#define VALUE_2(name, expression) \
+  template <>                     \
+  LW_MEMBER VF instructionOf<i_##name>(VF a, VF b) { return (VF)(expression); }
+#define VALUE_F_F VALUE_1
+#define VALUE_F_FF VALUE_2
+#define VALUE_B_FF VALUE_2
+#define VALUE_B_F(name, expression)
+#define VALUE_I_I(name, expression)
+#define VALUE_F_I(name, expression)
+#define VALUE_I_II(name, expression)
+#define VALUE_X_IXX(name, expression)
+#define VALUE_F_K(name, expression)
+#define VALUE_I_K(name, expression)
+#define VALUE_I_P(name, expression)
+#define VALUE_B_T(name, expression)
+#define INSTRUCTION(name, lanes, expression) VALUE_##lanes(name, expression)
+#include "../elementwise.def"
+#undef INSTRUCTION
 
 template <int Function>
 LW_INLINE VF valueOf(VF a, VF b, VF c) {
@@ -15,10 +47,7 @@ LW_INLINE VF valueOf(VF a, VF b, VF c) {
     constexpr int pair = (Function - kFirstPair) / kMasks;
     return secondOf<pair % kSeconds>(firstOf<pair / kSeconds>(a, b), c);
   } else {
-    constexpr int instruction = Function / kMasks, first = firstIdOf(instruction);
-    static_assert(first >= 0 || instruction == i_rsqrt, "an instruction that no chain had so far");
-    if constexpr (first >= 0) return firstOf<first>(a, b);
-    else return set1(1.0f) / sqrt(a);
+    return instructionOf<Function / kMasks>(a, b);
   }
 }
 
@@ -62,33 +91,53 @@ struct ChainRun {
     else return load(from[~arg] + i);
   }
   template <int K, bool PART>
-  LW_MEMBER void step(VF* values, int64_t i, int64_t rest) const {
+  LW_MEMBER void step(VF* values, int64_t i, int64_t rest, uint32_t around) const {
     constexpr ChainOp op = kChain.ops[K];
     values[K] = valueOf<op.function>(argument<K, 0, PART>(values, i, rest), argument<K, 1, PART>(values, i, rest),
                                      argument<K, 2, PART>(values, i, rest));
-    if constexpr (op.stored && PART) storePartial(to[K] + i, values[K], rest);
-    else if constexpr (op.stored) store(to[K] + i, values[K]);
+    if constexpr (op.stored) {
+      const bool past = around >> K & 1;
+      if constexpr (PART) {
+        if (past) storeFewAround(to[K] + i, values[K], rest);
+        else storePartial(to[K] + i, values[K], rest);
+      } else {
+        if (past) storeAround(to[K] + i, values[K]);
+        else store(to[K] + i, values[K]);
+      }
+    }
   }
   template <bool PART, size_t... K>
-  LW_MEMBER void steps(int64_t i, int64_t rest, std::index_sequence<K...>) const {
+  LW_MEMBER void steps(int64_t i, int64_t rest, uint32_t around, std::index_sequence<K...>) const {
     VF values[kChainOps];
-    (step<K, PART>(values, i, rest), ...);
+    (step<K, PART>(values, i, rest, around), ...);
   }
 };
 
 template <int Id>
-void runChain(void* const* slot, const int16_t* operands, const int16_t* results, int64_t n) {
+void runChain(void* const* slot, const int16_t* operands, const int16_t* results, int64_t n, uint32_t around,
+              int64_t head) {
   constexpr auto all = std::make_index_sequence<kChains[Id].nOps>();
   const ChainRun<Id> chain(slot, operands, results);
   int64_t i = 0;
-  for (; i + W <= n; i += W) chain.template steps<false>(i, W, all);
-  if (i < n) chain.template steps<true>(i, n - i, all);
+  if (around) {
+    if (head > n) head = n;
+    if (head > 0) chain.template steps<true>(0, head, around, all);
+    i = head;
+    for (; i + W <= n; i += W) chain.template steps<false>(i, W, around, all);
+  }
+  for (; i + W <= n; i += W) chain.template steps<false>(i, W, 0, all);
+  if (i < n) chain.template steps<true>(i, n - i, around, all);
 }
 
 }  // namespace
 
-static_assert(kChainCount == 5, "a function for each chain");
-const ChainFunction kChainFunctions[kChainCount] = {runChain<0>, runChain<1>, runChain<2>, runChain<3>, runChain<4>};
+#define EIGHT_CHAINS(first)                                                                          \
+  runChain<first>, runChain<first + 1>, runChain<first + 2>, runChain<first + 3>, runChain<first + 4>, \
+      runChain<first + 5>, runChain<first + 6>, runChain<first + 7>
+static_assert(kChainCount == 15, "a function for each chain");
+const ChainFunction kChainFunctions[kChainCount] = {
+    EIGHT_CHAINS(0), runChain<8>, runChain<9>, runChain<10>, runChain<11>, runChain<12>, runChain<13>, runChain<14>,
+};
 
 }  // namespace LAYERWISE_ISA_NAMESPACE
 }  // namespace layerwise

@@ -228,6 +228,63 @@ void reduceRows(const Call& call, const Run& run, const Sink& sink, int64_t part
   }
 }
 
+// What batch normalisation's gradient sums: g·(x − mean), and g itself. Both read whole rows where they lie.
+struct Centred {
+  const float *x, *mean, *g;
+  bool alone;  // only the products
+
+  static bool is(const Call& call) {
+    const TilePlan& tile = *call.tile;
+    if (tile.nOps != 1 || tile.nColumnOps > 0 || call.nOutputs > 2) return false;
+    const TileOp& op = tile.ops[0];
+    if (op.function != functionOfPair(kFirstSub, kSecondMul, 0)) return false;
+    const auto reads = [&](int16_t slot, int32_t kind) {
+      if (slot >= tile.nInputs) return false;
+      const TileInput& in = tile.inputs[slot];
+      return in.kind == kind && !in.copyIn && in.dtype == kFloat32;
+    };
+    if (!reads(op.a, kLinear) || !reads(op.b, kPeriodic) || !reads(op.c, kLinear)) return false;
+    for (int32_t r = 0; r < call.nOutputs; r++) {
+      const int32_t slot = tile.results[r].slot;
+      if (call.ints[r] != kSum || slot != (r + 1 == call.nOutputs ? op.dst : op.c)) return false;
+    }
+    return true;
+  }
+  Centred(const Call& call, const Run& run) : alone(call.nOutputs == 1) {
+    const TilePlan& tile = *call.tile;
+    const auto input = [&](int16_t slot) { return (const float*)run.ptr[tile.inputs[slot].tensor]; };
+    x = input(tile.ops[0].a);
+    mean = input(tile.ops[0].b);
+    g = input(tile.ops[0].c);
+  }
+  // sums += Σ g, products += Σ g·(x − mean) over `rows` rows of n columns, from element `at` and column `column` on.
+  void add(float* sums, float* products, int64_t at, int64_t column, int64_t stride, int64_t rows, int64_t n) const {
+    int64_t r = 0;
+    for (; r + 4 <= rows; r += 4) addRows<4>(sums, products, at + r * stride, column, stride, n);
+    for (; r < rows; r++) addRows<1>(sums, products, at + r * stride, column, stride, n);
+  }
+  template <int R>
+  void addRows(float* sums, float* products, int64_t at, int64_t column, int64_t stride, int64_t n) const {
+    const auto columns = [&](int64_t i, auto read) {
+      const VF m = read(mean + column + i);
+      VF sum, product;
+#pragma GCC unroll 4
+      for (int r = 0; r < R; r++) {
+        const int64_t from = at + r * stride + i;
+        const VF v = read(g + from), p = (read(x + from) - m) * v;
+        sum = r == 0 ? v : sum + v;
+        product = r == 0 ? p : product + p;
+      }
+      if (!alone) store(sums + i, load(sums + i) + sum);
+      store(products + i, load(products + i) + product);
+    };
+    int64_t i = 0;
+    for (; i + W <= n; i += W) columns(i, [](const float* p) { return load(p); });
+    const int64_t rest = n - i;  // the sums have room for a vector
+    if (rest > 0) columns(i, [rest](const float* p) { return loadPartial(p, rest); });
+  }
+};
+
 constexpr int64_t kPlainRows = 32;
 // Whether all results are inputs as they lie in memory.
 bool readsTensor(const TilePlan& tile) {
@@ -251,8 +308,8 @@ void reduceColumns(const Call& call, const Run& run, const Sink& sink, int64_t p
   else columns = split(inner, kColumnGrain, part, parts);
   if (units.begin >= units.end || columns.begin >= columns.end) return;
   const bool whole = columns.begin == 0 && columns.end == inner;
-  // Columns of a tensor itself need no tile: many rows at once, so that they stream.
-  const bool plain = readsTensor(tile);
+  // Columns of tensors themselves need no tile: many rows at once, so that they stream.
+  const bool centred = Centred::is(call), plain = centred || readsTensor(tile);
   const int64_t rowsAtOnce = plain ? kPlainRows : whole ? perBlock : 1;
   const bool manyRows = !plain && rowsAtOnce > 1;
   const int64_t lanes = manyRows ? rowsAtOnce * inner
@@ -284,6 +341,10 @@ void reduceColumns(const Call& call, const Run& run, const Sink& sink, int64_t p
         for (int64_t c = 0; c < n; c += block) {
           const int64_t width = minOf(block, n - c), at = row * inner + first + c;
           // What comes next: the row's next columns, or the next row.
+          if (centred) {
+            Centred(call, run).add(columnsOf(0).lanes, columnsOf(call.nOutputs - 1).lanes, at, first + c, inner, count, width);
+            continue;
+          }
           if (!plain) t.evaluate(row, count, first + c, width, at, c + width < n ? width : count * inner - c);
           for (int32_t r = 0; r < call.nOutputs; r++) {
             Columns state = columnsOf(r);

@@ -76,15 +76,6 @@ constexpr int64_t kPrefetchFrom = 1 << 15;
 // the copy costs more than the lines, so only light tiles do.)
 constexpr int64_t kAroundFrom = 1 << 22;
 
-LW_INLINE void storeOneAround(float* p, float x) {
-#if defined(__x86_64__)
-  int32_t bits;
-  memcpy(&bits, &x, 4);
-  _mm_stream_si32((int*)p, bits);
-#else
-  *p = x;
-#endif
-}
 // Copies n floats to `to`, around the caches; the ends too, as an ordinary store would fetch the line whose rest
 // goes around.
 LW_INLINE void copyAround(float* to, const float* from, int64_t n) {
@@ -106,7 +97,9 @@ struct TileRun {
   static constexpr int kMaxStreams = 12;
   const char* streams[kMaxStreams];
   int32_t nStreams;
-  uint32_t around;  // results that are stored around the caches, as bits
+  uint32_t around;      // results that are stored around the caches, as bits
+  uint32_t chainAround; // in this block those by the chain itself: its instructions, as bits
+  int64_t chainHead;    // and how many lanes before them are stored as usual
 
   // `scratch` has plan.scratchBytes. `lanes` is the most that one block will have; multiRow says whether
   // blocks may have more than one row.
@@ -135,7 +128,8 @@ struct TileRun {
       for (int32_t o = 0; o < p.nColumnOps; o++) run(p.columnOps[o], lanes, 0);
     }
     nStreams = 0;
-    around = 0;
+    around = chainAround = 0;
+    chainHead = 0;
     if (p.rows * p.cols < kPrefetchFrom) return;
     for (int32_t i = 0; i < p.nInputs && nStreams < kMaxStreams; i++) {
       const TileInput& in = p.inputs[i];
@@ -240,6 +234,24 @@ struct TileRun {
     }
   }
 
+  // Lets the chain store around the caches by itself what becomes aligned to vectors after the same number of lanes.
+  LW_MEMBER void aimAround(int64_t index) {
+    chainAround = 0;
+    for (int32_t r = 0; r < plan.nResults; r++) {
+      if (!(around >> r & 1)) continue;
+      const TileResult& result = plan.results[r];
+      char* const to = (char*)ptr[result.tensor] + index * 4;
+      const int64_t head = -((intptr_t)to >> 2) & (W - 1);
+      const bool direct = chainAround == 0 || head == chainHead;
+      slot[result.slot] = direct ? to : (char*)(registers + result.slot * kTileStride);
+      if (!direct) continue;
+      chainHead = head;
+      for (int32_t k = 0; k < plan.nOps - plan.chainFrom; k++) {
+        if (plan.chainResults[k] == result.slot) chainAround |= 1u << k;
+      }
+    }
+  }
+
   // Evaluates the block; results that aren't direct stay in their slots. Outputs are at `index`, the
   // linear position in the domain; the next block will be `step` further.
   LW_MEMBER void evaluate(int64_t row, int64_t nRows, int64_t col, int64_t nCols, int64_t index,
@@ -258,10 +270,12 @@ struct TileRun {
     }
     const int64_t n = nRows * nCols;
     if (plan.chain >= 0) {  // reads and writes all its streams at once, as the hardware foresees
-      kChainFunctions[plan.chain](slot, plan.chainOperands, plan.chainResults, n);
+      for (int32_t o = 0; o < plan.chainFrom; o++) run(plan.ops[o], n, index);
+      if (around) aimAround(index);
+      kChainFunctions[plan.chain](slot, plan.chainOperands, plan.chainResults, n, chainAround, chainHead);
       return;
     }
-    if (nStreams == 0) {
+    if (nStreams == 0 || plan.nOps == 1) {  // what one op reads in order, the hardware foresees too
       for (int32_t o = 0; o < plan.nOps; o++) run(plan.ops[o], n, index);
       return;
     }
@@ -281,6 +295,7 @@ struct TileRun {
     for (int32_t r = 0; r < plan.nResults; r++) {
       const TileResult& result = plan.results[r];
       if (around >> r & 1) {
+        if (slot[result.slot] != (void*)(registers + result.slot * kTileStride)) continue;
         copyAround((float*)ptr[result.tensor] + index, (const float*)slot[result.slot], n);
       } else if (!result.direct) {
         storeLanes(ptr[result.tensor], result.dtype, index, slot[result.slot], n);

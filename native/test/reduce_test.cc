@@ -66,6 +66,52 @@ TEST_P(ReduceTest, ReducesSquares) {
   }
 }
 
+TEST_P(ReduceTest, SumsProductsWithCentredValues) {
+  // Σ g and Σ g·(x − mean), as the gradient of batch normalisation has them; without the first too.
+  Random random(5);
+  for (const Dims& d : kShapes) {
+    const int64_t outer = d[0], axis = d[1], inner = d[2];
+    const std::vector<float> x = random.floats(sizeOf(d)), mean = random.floats(inner), g = random.floats(sizeOf(d));
+    std::vector<double> sum, product, size;
+    for (int64_t o = 0; o < outer; o++) {
+      for (int64_t i = 0; i < inner; i++) {
+        double s = 0, p = 0;
+        for (int64_t a = 0; a < axis; a++) {
+          const size_t at = (size_t)((o * axis + a) * inner + i);
+          s += g[at];
+          p += ((double)x[at] - mean[(size_t)i]) * g[at];
+        }
+        sum.push_back(s);
+        product.push_back(p);
+      }
+    }
+    for (bool both : {true, false}) {
+      ProgramBuilder builder;
+      const int X = builder.bind(kFloat32, d, Access::kRead), M = builder.bind(kFloat32, {inner}, Access::kRead);
+      const int G = builder.bind(kFloat32, d, Access::kRead);
+      std::vector<int> outputs, results;
+      std::vector<int64_t> ints;
+      std::vector<Bytes> bindings = {bytesOf(x), bytesOf(mean), bytesOf(g)};
+      for (int reg : both ? std::vector<int>{2, 4} : std::vector<int>{4}) {
+        outputs.push_back(builder.bind(kFloat32, {outer, inner}, Access::kWrite));
+        bindings.emplace_back((size_t)(outer * inner * 4));
+        ints.push_back(0);
+        results.push_back(reg);
+      }
+      const Dims whole = {axis * inner, inner, 1};
+      const Tile tile{d, {whole, {0, 0, 1}, whole}, {{i_sub, 3, {0, 1}}, {i_mul, 4, {3, 2}}}, results};
+      builder.call(k_reduce, {X, M, G}, outputs, ints, std::vector<double>(ints.size(), 1), &tile);
+      SCOPED_TRACE(testing::Message() << outer << "x" << axis << "x" << inner << (both ? ", both" : ""));
+      const auto got = run(builder, bindings);
+      // Terms below 2, at most 256 of them in float32 lanes, each with three roundings.
+      const double bound = (double)(std::min<int64_t>(axis, 256) + 3) * 2 * kHalfUlp * (double)axis;
+      if (both) expectNear(got[3], sum, [&](size_t) { return bound; });
+      expectNear(got[both ? 4 : 3], product, [&](size_t) { return bound; });
+      if (HasFailure()) return;
+    }
+  }
+}
+
 TEST_P(ReduceTest, AddsIntegersExactly) {
   Random random(2);
   for (const Dims& d : kShapes) {

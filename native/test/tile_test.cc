@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 
-#include "../chains.h"
 #include "support/random.h"
 #include "support/reference.h"
 
@@ -61,98 +60,6 @@ TEST_P(TileTest, ComputesEveryLengthOfATail) {
       expectNear(run(builder, {bytesOf(x), Bytes((size_t)n * 4)})[1], want,
                  [&](size_t i) { return row.ulps * 2 * kHalfUlp * std::abs(want[i]) + 1e-37; });
       if (HasFatalFailure()) return;
-    }
-  }
-}
-
-// Chains give the bits of their instructions one by one, in place and at every length.
-struct Update {
-  const char* name;
-  int inputs;
-  std::vector<int> scalars;    // inputs with one element
-  std::vector<Instruction> steps;
-  std::vector<int> results;    // registers
-  std::vector<int> states;     // the inputs that they are written over
-};
-
-TEST_P(TileTest, RunsChainsLikeTheirInstructions) {
-  // Register 0 is the gradient, those after it as named.
-  const std::vector<Update> updates = {
-      // v, rate, w, μ
-      {"momentum", 5, {2, 4}, {{i_mul, 5, {0, 2}}, {i_mul, 6, {1, 4}}, {i_sub, 6, {6, 5}}, {i_add, 7, {3, 6}}},
-       {6, 7}, {1, 3}},
-      {"nesterov", 5, {2, 4}, {{i_mul, 5, {0, 2}}, {i_mul, 6, {1, 4}}, {i_sub, 6, {6, 5}}, {i_mul, 7, {6, 4}},
-       {i_sub, 7, {7, 5}}, {i_add, 8, {3, 7}}}, {6, 8}, {1, 3}},
-      // s, 1 − ρ, ε, rate, w
-      {"rmsprop", 6, {2, 3, 4}, {{i_square, 6, {0}}, {i_sub, 6, {6, 1}}, {i_mul, 6, {6, 2}}, {i_add, 7, {6, 1}},
-       {i_add, 8, {7, 3}}, {i_rsqrt, 8, {8}}, {i_mul, 9, {0, 4}}, {i_mul, 9, {9, 8}}, {i_sub, 9, {5, 9}}},
-       {7, 9}, {1, 5}},
-      // m, 1 − β₁, v, 1 − β₂, ε, rate, w
-      {"adam", 8, {2, 4, 5, 6}, {{i_sub, 8, {0, 1}}, {i_mul, 8, {8, 2}}, {i_add, 8, {1, 8}}, {i_square, 9, {0}},
-       {i_sub, 9, {9, 3}}, {i_mul, 9, {9, 4}}, {i_add, 9, {9, 3}}, {i_sqrt, 10, {9}}, {i_add, 10, {10, 5}},
-       {i_mul, 11, {8, 6}}, {i_div, 11, {11, 10}}, {i_sub, 11, {7, 11}}}, {8, 9, 11}, {1, 3, 7}},
-      // the same, and rate·λ
-      {"adamw", 9, {2, 4, 5, 6, 8}, {{i_mul, 9, {7, 8}}, {i_sub, 9, {7, 9}}, {i_sub, 10, {0, 1}}, {i_mul, 10, {10, 2}},
-       {i_add, 10, {1, 10}}, {i_square, 11, {0}}, {i_sub, 11, {11, 3}}, {i_mul, 11, {11, 4}}, {i_add, 11, {11, 3}},
-       {i_sqrt, 12, {11}}, {i_add, 12, {12, 5}}, {i_mul, 13, {10, 6}}, {i_div, 13, {13, 12}}, {i_sub, 13, {9, 13}}},
-       {10, 11, 13}, {1, 3, 7}},
-  };
-  ASSERT_EQ((int)updates.size(), kChainCount);
-  Random random(7);
-  for (size_t chain = 0; chain < updates.size(); chain++) {
-    const Update& update = updates[chain];
-    for (int64_t n : {0, 1, 3, 15, 16, 17, 100, 511, 512, 513, 1100}) {
-      SCOPED_TRACE(testing::Message() << update.name << " of " << n);
-      const auto isScalar = [&](int i) {
-        return std::find(update.scalars.begin(), update.scalars.end(), i) != update.scalars.end();
-      };
-      std::vector<Bytes> before;
-      std::vector<std::vector<float>> x;
-      ProgramBuilder builder;
-      std::vector<int> ids, outputs;
-      Tile tile{{n}, {}, update.steps, update.results};
-      for (int i = 0; i < update.inputs; i++) {
-        const int64_t size = isScalar(i) ? 1 : n;
-        x.push_back(random.floats(size, isScalar(i) || i == 3 || i == 1 ? 0.01f : -1, 1));
-        before.push_back(bytesOf(x.back()));
-        ids.push_back(builder.bind(kFloat32, {size}));
-        tile.strides.push_back({isScalar(i) ? 0 : 1});
-      }
-      for (int state : update.states) outputs.push_back(ids[(size_t)state]);
-      builder.call(k_map, ids, outputs, {}, {}, &tile);
-      std::string error;
-      const auto program = load(GetParam(), builder.encode(), &error);
-      ASSERT_TRUE(program) << error;
-      // One element makes everything uniform, and none leaves nothing to run.
-      if (n > 1) {
-        EXPECT_EQ(program->calls()[0].tile->chain, (int)chain);
-      }
-      const auto got = run(builder, before);
-      // One instruction after the other, each with its own rounding.
-      std::vector<std::vector<float>> registers(16, std::vector<float>((size_t)n));
-      for (int64_t i = 0; i < n; i++) {
-        for (int k = 0; k < update.inputs; k++) registers[(size_t)k][(size_t)i] = x[(size_t)k][isScalar(k) ? 0 : (size_t)i];
-        for (const Instruction& step : update.steps) {
-          const volatile float a = registers[(size_t)step.args[0]][(size_t)i];
-          const volatile float b = step.args.size() > 1 ? registers[(size_t)step.args[1]][(size_t)i] : 0;
-          volatile float y = 0;
-          switch (step.op) {
-            case i_add: y = a + b; break;
-            case i_sub: y = a - b; break;
-            case i_mul: y = a * b; break;
-            case i_div: y = a / b; break;
-            case i_square: y = a * a; break;
-            case i_sqrt: y = std::sqrt(a); break;
-            case i_rsqrt: { const volatile float root = std::sqrt(a); y = 1 / root; break; }
-            default: FAIL();
-          }
-          registers[(size_t)step.dst][(size_t)i] = y;
-        }
-      }
-      for (size_t r = 0; r < update.results.size(); r++) {
-        EXPECT_EQ(got[(size_t)update.states[r]], bytesOf(registers[(size_t)update.results[r]])) << "result " << r;
-      }
-      if (HasFailure()) return;
     }
   }
 }
