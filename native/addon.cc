@@ -547,6 +547,17 @@ napi_value resume(napi_env env, napi_callback_info) {
   return undefined(env);
 }
 
+// Where in a cache line the memory of an ArrayBuffer begins.
+napi_value lineOffset(napi_env env, napi_callback_info callbackInfo) {
+  napi_value args[1];
+  void* data = nullptr;
+  size_t length = 0;
+  if (arguments(env, callbackInfo, args) < 1 || napi_get_arraybuffer_info(env, args[0], &data, &length) != napi_ok) {
+    return throwType(env, "lineOffset: expected an ArrayBuffer");
+  }
+  return toNumber(env, (double)((uintptr_t)data % 64));
+}
+
 napi_value peak(napi_env env, napi_callback_info callbackInfo) {
   napi_value args[2];
   double milliseconds = 0;
@@ -662,6 +673,7 @@ Napi::Object init(Napi::Env napiEnv, Napi::Object exports) {
       {"run", run},                 {"loop", loop},
       {"pause", pause},             {"resume", resume},
       {"peak", peak},               {"bandwidth", bandwidth},
+      {"lineOffset", lineOffset},
   };
   for (const auto& f : functions) {
     napi_value function;

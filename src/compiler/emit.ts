@@ -230,7 +230,7 @@ class Emitter {
     array[0] = literal!;
     while (this.#constants.length % 64 !== 0) this.#constants.push(0);
     const offset = this.#constants.length;
-    this.#constants.push(...new Uint8Array(array.buffer, 0, bytesPerElement[dtype]));
+    this.#constants.push(...new Uint8Array(array.buffer, array.byteOffset, bytesPerElement[dtype]));
     return { kind: "constant", offset };
   }
 

@@ -110,7 +110,10 @@ export class Tensor implements TensorSpec {
     return this.values === undefined && this.node === undefined && this.literal === undefined;
   }
 
-  /** The values as a typed array, computed off the event loop. Treat it as read-only. */
+  /**
+   * The values as a typed array, computed off the event loop. Treat it as read-only. A large one may begin inside its
+   * `buffer`: its `byteOffset` counts.
+   */
   async data(): Promise<TypedArray> {
     const tensor = this.current();
     if (tensor.values === undefined && tensor.literal === undefined) {

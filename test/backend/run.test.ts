@@ -1,8 +1,10 @@
 /** Running: compiled functions, variables updated in place, loops, caches, failures. */
 import { expect, test, vi } from "vitest";
+import type { NativeBackend } from "../../src/backend/native.js";
 import { evaluate, trace } from "../../src/backend/run.js";
 import { backend } from "../../src/backend/select.js";
 import * as lw from "../../src/index.js";
+import { allocate } from "../../src/tensor/dtype.js";
 import { expectSoundMemory } from "../compiler/checks.js";
 import { expectClose, expectSameBits } from "../helpers/allClose.js";
 import { onEachBackend } from "../helpers/backends.js";
@@ -446,6 +448,21 @@ test.runIf(lw.backendInfo().backend === "native")(
     expect((error as Error).stack).toContain("whoAsks");
   },
 );
+
+test.runIf(lw.backendInfo().backend === "native")("large arrays begin with a cache line", () => {
+  const { addon } = backend() as NativeBackend;
+  const lineOf = (array: lw.TypedArray) =>
+    (addon.lineOffset(array.buffer as ArrayBuffer) + array.byteOffset) % 64;
+  for (const size of [1024, 1025, 100_000, 3_000_000]) {
+    for (let i = 0; i < 4; i++) {
+      const array = allocate("float32", size);
+      expect([lineOf(array), array.length]).toEqual([0, size]);
+      expect(lineOf(lw.fill([size], 1).add(i).dataSync())).toBe(0);
+    }
+  }
+  expect(allocate("uint8", 4095).byteOffset).toBe(0);
+  expect(() => addon.lineOffset(new Uint8Array(3) as unknown as ArrayBuffer)).toThrow("lineOffset");
+});
 
 onEachBackend("a training step by hand", () => {
   test("descends, and equals the same steps op by op", () => {
