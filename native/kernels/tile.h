@@ -237,17 +237,17 @@ struct TileRun {
   // Lets the chain store around the caches by itself what becomes aligned to vectors after the same number of lanes.
   LW_MEMBER void aimAround(int64_t index) {
     chainAround = 0;
-    for (int32_t r = 0; r < plan.nResults; r++) {
-      if (!(around >> r & 1)) continue;
-      const TileResult& result = plan.results[r];
-      char* const to = (char*)ptr[result.tensor] + index * 4;
-      const int64_t head = -((intptr_t)to >> 2) & (W - 1);
-      const bool direct = chainAround == 0 || head == chainHead;
-      slot[result.slot] = direct ? to : (char*)(registers + result.slot * kTileStride);
-      if (!direct) continue;
-      chainHead = head;
-      for (int32_t k = 0; k < plan.nOps - plan.chainFrom; k++) {
-        if (plan.chainResults[k] == result.slot) chainAround |= 1u << k;
+    for (int32_t k = 0; k < plan.nOps - plan.chainFrom; k++) {
+      for (int32_t r = 0; r < plan.nResults; r++) {
+        const TileResult& result = plan.results[r];
+        if (!(around >> r & 1) || plan.chainResults[k] != result.slot) continue;
+        char* const to = (char*)ptr[result.tensor] + index * 4;
+        const int64_t head = -((intptr_t)to >> 2) & (W - 1);
+        const bool direct = chainAround == 0 || head == chainHead;
+        slot[result.slot] = direct ? to : (char*)(registers + result.slot * kTileStride);
+        if (!direct) continue;
+        chainHead = head;
+        chainAround |= 1u << k;
       }
     }
   }

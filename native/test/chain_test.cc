@@ -159,7 +159,8 @@ const std::vector<Layer> kLayers = {
 
 using RunPrograms = std::function<std::vector<Bytes>(const ProgramBuilder&, const std::vector<Bytes>&)>;
 
-void expectLayer(const KernelTable* table, const RunPrograms& run, size_t which, int64_t rows, int64_t cols) {
+void expectLayer(const KernelTable* table, const RunPrograms& run, size_t which, int64_t rows, int64_t cols,
+                 DType maskType = kBool) {
   const Layer& layer = kLayers[which];
   SCOPED_TRACE(testing::Message() << layer.name << " of " << rows << "x" << cols);
   Random random((uint64_t)(rows * 31 + cols));
@@ -176,10 +177,11 @@ void expectLayer(const KernelTable* table, const RunPrograms& run, size_t which,
     ids.push_back(builder.bind(i < kSeed ? kFloat32 : kInt32, {size}, Access::kRead));
     tile.strides.push_back({part == kWhole ? cols : 0, part == kOne ? 0 : 1});
   }
-  const auto isBool = [](int reg) { return reg == 12 || reg == kMask; };
+  const auto typeOf = [&](int reg) { return reg == 12 ? kBool : reg == kMask ? maskType : kFloat32; };
+  const auto bytesAt = [&](int reg) { return typeOf(reg) == kBool ? 1 : 4; };
   for (int reg : layer.results) {
-    outputs.push_back(builder.bind(isBool(reg) ? kBool : kFloat32, {rows, cols}, Access::kWrite));
-    before.push_back(Bytes((size_t)(rows * cols * (isBool(reg) ? 1 : 4))));
+    outputs.push_back(builder.bind(typeOf(reg), {rows, cols}, Access::kWrite));
+    before.push_back(Bytes((size_t)(rows * cols * bytesAt(reg))));
   }
   builder.call(k_map, ids, outputs, {}, {}, &tile);
   std::string error;
@@ -187,7 +189,15 @@ void expectLayer(const KernelTable* table, const RunPrograms& run, size_t which,
   ASSERT_TRUE(program) << error;
   EXPECT_EQ(program->calls()[0].tile->chain, kUpdates + (int)which);
   const auto got = run(builder, before);
-  const auto resultAt = [&](size_t r) { return (const uint8_t*)got[kFirstRegister + r].data(); };
+  const auto resultAt = [&](size_t r, int64_t i) {
+    const uint8_t* const at = (const uint8_t*)got[kFirstRegister + r].data() + i * bytesAt(layer.results[r]);
+    if (typeOf(layer.results[r]) == kBool) return (float)*at;
+    float value;
+    memcpy(&value, at, 4);
+    int32_t whole;
+    memcpy(&whole, at, 4);
+    return typeOf(layer.results[r]) == kInt32 ? (float)whole : value;
+  };
   for (int64_t i = 0; i < rows * cols; i++) {
     float registers[16] = {};
     for (int k = 0; k < kSeed; k++) {
@@ -196,7 +206,7 @@ void expectLayer(const KernelTable* table, const RunPrograms& run, size_t which,
     }
     // What was drawn is taken from the result; TileTest has what it must be.
     for (size_t r = 0; r < layer.results.size(); r++) {
-      if (layer.results[r] == kMask) registers[kMask] = resultAt(r)[i];
+      if (layer.results[r] == kMask) registers[kMask] = resultAt(r, i);
     }
     for (const Instruction& step : layer.steps) {
       float args[3] = {};
@@ -205,9 +215,7 @@ void expectLayer(const KernelTable* table, const RunPrograms& run, size_t which,
     }
     for (size_t r = 0; r < layer.results.size(); r++) {
       const float want = registers[layer.results[r]];
-      float value;
-      if (isBool(layer.results[r])) value = resultAt(r)[i];
-      else memcpy(&value, resultAt(r) + i * 4, 4);
+      const float value = resultAt(r, i);
       ASSERT_EQ(memcmp(&value, &want, 4), 0) << "result " << r << " at " << i << ": " << value << ", not " << want;
     }
   }
@@ -230,6 +238,15 @@ TEST_P(ChainTest, StoresLargeResultsAroundTheCaches) {
   for (size_t which : {1, 3, 9}) {
     expectLayer(GetParam(), [&](const auto& builder, const auto& before) { return run(builder, before); }, which, 2049,
                 2051);
+    if (HasFailure()) return;
+  }
+}
+
+// A result that the instruction before the chain makes, and that is stored around the caches as well.
+TEST_P(ChainTest, StoresWhatStandsBeforeTheChain) {
+  for (size_t which : {5, 8}) {
+    expectLayer(GetParam(), [&](const auto& builder, const auto& before) { return run(builder, before); }, which, 2049,
+                2051, kInt32);
     if (HasFailure()) return;
   }
 }
