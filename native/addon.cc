@@ -6,19 +6,14 @@
 // before anything they refer to goes away.
 #include <napi.h>
 
-#include <string.h>
-
-#include <algorithm>
-#include <atomic>
-#include <chrono>
 #include <map>
-#include <thread>
 
 #if !defined(_WIN32)
 #include <dlfcn.h>
 #endif
 
-#include "arena.h"
+#include "addon_values.h"
+#include "bandwidth.h"
 #include "cpu.h"
 #include "dispatch.h"
 #include "program.h"
@@ -55,65 +50,6 @@ struct NodeJob : Job {
   napi_ref kept = nullptr;  // [callback, handle, bindings, progress]
 };
 
-napi_value throwError(napi_env env, const std::string& message) {
-  napi_throw_error(env, nullptr, message.c_str());
-  return nullptr;
-}
-napi_value throwType(napi_env env, const std::string& message) {
-  napi_throw_type_error(env, nullptr, message.c_str());
-  return nullptr;
-}
-
-napi_value toText(napi_env env, const std::string& text) {
-  napi_value v = nullptr;
-  napi_create_string_utf8(env, text.c_str(), text.size(), &v);
-  return v;
-}
-napi_value toNumber(napi_env env, double x) {
-  napi_value v = nullptr;
-  napi_create_double(env, x, &v);
-  return v;
-}
-napi_value undefined(napi_env env) {
-  napi_value v = nullptr;
-  napi_get_undefined(env, &v);
-  return v;
-}
-
-std::string fromText(napi_env env, napi_value value) {
-  size_t length = 0;
-  if (napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok) return "";
-  std::string text(length, 0);
-  napi_get_value_string_utf8(env, value, &text[0], length + 1, &length);
-  return text;
-}
-
-struct View {
-  napi_typedarray_type type;
-  size_t length;
-  void* data;
-};
-bool viewOf(napi_env env, napi_value value, View* view) {
-  bool is = false;
-  if (napi_is_typedarray(env, value, &is) != napi_ok || !is) return false;
-  return napi_get_typedarray_info(env, value, &view->type, &view->length, &view->data, nullptr,
-                                  nullptr) == napi_ok;
-}
-
-const char* arrayName(DType dtype) {
-  return dtype == kFloat32 ? "Float32Array" : dtype == kInt32 ? "Int32Array" : "Uint8Array";
-}
-bool matches(napi_typedarray_type type, DType dtype) {
-  switch (dtype) {
-    case kFloat32:
-      return type == napi_float32_array;
-    case kInt32:
-      return type == napi_int32_array;
-    default:
-      return type == napi_uint8_array;
-  }
-}
-
 Handle* handleOf(napi_env env, napi_value value) {
   bool tagged = false;
   void* data = nullptr;
@@ -126,67 +62,6 @@ Handle* handleOf(napi_env env, napi_value value) {
     return nullptr;
   }
   return static_cast<Handle*>(data);
-}
-
-// Checks bindings against the Program; `reach(b)` is how many elements binding b must have, `exact`
-// whether it may not have more. Pointers to `bases`.
-template <class Reach>
-bool readBindings(napi_env env, const Program& program, napi_value array, bool exact, Reach reach,
-                  void** bases) {
-  const std::vector<ProgramBinding>& bindings = program.bindings();
-  bool is = false;
-  uint32_t count = 0;
-  napi_is_array(env, array, &is);
-  if (is) napi_get_array_length(env, array, &count);
-  if (!is || count != bindings.size()) {
-    throwType(env, "bindings: expected an array of " + std::to_string(bindings.size()) +
-                       " typed arrays, got " + (is ? std::to_string(count) : "something else"));
-    return false;
-  }
-  for (uint32_t b = 0; b < count; b++) {
-    napi_value item;
-    View view;
-    if (napi_get_element(env, array, b, &item) != napi_ok) return false;
-    const int64_t wanted = reach(b);
-    if (!viewOf(env, item, &view) || !matches(view.type, bindings[b].dtype)) {
-      throwType(env, "binding " + std::to_string(b) + ": expected a " + arrayName(bindings[b].dtype) +
-                         " of " + std::to_string(wanted) + " elements, got something else");
-      return false;
-    }
-    if (exact ? (int64_t)view.length != wanted : (int64_t)view.length < wanted) {
-      throwType(env, "binding " + std::to_string(b) + ": expected " + (exact ? "" : "at least ") +
-                         std::to_string(wanted) + " elements, got " + std::to_string(view.length));
-      return false;
-    }
-    if (view.data && (uintptr_t)view.data % (uintptr_t)bindings[b].elementBytes() != 0) {
-      throwType(env, "binding " + std::to_string(b) + " is not aligned to its elements");
-      return false;
-    }
-    bases[b] = view.data;
-  }
-  return true;
-}
-
-// Small arrays of pointers without the heap.
-struct Bases {
-  void* few[32];
-  std::vector<void*> many;
-  void** data;
-  explicit Bases(size_t n) {
-    if (n <= 32) {
-      data = few;
-    } else {
-      many.resize(n);
-      data = many.data();
-    }
-  }
-};
-
-template <size_t N>
-size_t arguments(napi_env env, napi_callback_info info, napi_value (&values)[N]) {
-  size_t count = N;
-  napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
-  return count;
 }
 
 napi_value names(napi_env env, int32_t count, const char* (*nameOf)(int32_t)) {
@@ -572,41 +447,6 @@ napi_value peak(napi_env env, napi_callback_info callbackInfo) {
   }
   return throwError(env, "instruction set \"" + name + "\" is not available here; available: " +
                              availableNames());
-}
-
-// Runs `sweep` on all threads at once for the given time; GB/s of all together, 0 without the memory.
-double sweepRate(Sweep sweep, bool aroundCaches, int threads, double milliseconds) {
-  // Per array 128 MiB in all, far more than a cache holds, but no thread less than 16 MiB.
-  constexpr int64_t kAllFloats = int64_t{32} << 20, kLeastFloats = int64_t{4} << 20;
-  const int64_t n = std::max(kLeastFloats, kAllFloats / threads / 128 * 128);
-  std::vector<Arena> arenas((size_t)threads);
-  for (Arena& arena : arenas) {
-    if (!arena.allocate((size_t)(4 * n * 4))) return 0;
-  }
-  std::vector<double> rates((size_t)threads, 0.0);
-  std::vector<std::thread> workers;
-  std::atomic<int> ready{0};
-  for (int w = 0; w < threads; w++) {
-    workers.emplace_back([&, w] {
-      float* data = reinterpret_cast<float*>(arenas[(size_t)w].data());
-      memset(data, 0, (size_t)(4 * n * 4));
-      ready++;
-      while (ready < threads) std::this_thread::yield();
-      const auto start = std::chrono::steady_clock::now();
-      double bytes = 0, passed = 0;
-      do {
-        bytes += currentTable()->sweep(sweep, aroundCaches, data, n);
-        passed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-      } while (passed * 1e3 < milliseconds);
-      rates[(size_t)w] = bytes / passed * 1e-9;
-    });
-  }
-  double total = 0;
-  for (int w = 0; w < threads; w++) {
-    workers[(size_t)w].join();
-    total += rates[(size_t)w];
-  }
-  return total;
 }
 
 napi_value bandwidth(napi_env env, napi_callback_info callbackInfo) {

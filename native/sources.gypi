@@ -12,6 +12,7 @@
       "runner.cc",
       "thread_pool.cc",
       "arena.cc",
+      "bandwidth.cc",
       "cpu.cc",
       "dispatch.cc",
     ],

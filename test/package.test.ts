@@ -72,6 +72,7 @@ describe("the published package", () => {
       expect.arrayContaining([
         ...sources,
         "native/addon.cc",
+        "native/addon_values.h",
         "native/CMakeLists.txt",
         "native/sources.gypi",
       ]),
