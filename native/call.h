@@ -65,18 +65,6 @@ enum FirstId : int32_t { kFirstAdd, kFirstSub, kFirstRsub, kFirstMul, kFirstDiv,
 enum SecondId : int32_t {
   kSecondAdd, kSecondSub, kSecondRsub, kSecondMul, kSecondDiv, kSecondRdiv, kSecondKeep, kSeconds
 };
-// −1 for what can't be the first of a pair.
-constexpr int firstIdOf(int32_t instruction) {
-  switch (instruction) {
-    case i_add: return kFirstAdd;
-    case i_sub: return kFirstSub;
-    case i_mul: return kFirstMul;
-    case i_div: return kFirstDiv;
-    case i_square: return kFirstSquare;
-    case i_sqrt: return kFirstSqrt;
-    default: return -1;
-  }
-}
 enum : int32_t { kUniformFirst = 1, kUniformSecond = 2 };     // of an instruction with two arguments
 enum : int32_t { kUniformChosen = 1, kUniformOther = 2 };     // of select
 enum : int32_t { kPairUniformB = 1, kPairUniformC = 2 };      // of a pair
@@ -121,7 +109,7 @@ struct TilePlan {
   int32_t blockTensor;       // epilogue: the output that holds C while it is computed, -1 for none
   int32_t aliased;           // an output shares memory with a tile input
   int32_t chain;             // `ops` from chainFrom on compiled as a whole (chains.h), -1 for none
-  int32_t chainFrom;
+  int32_t chainFrom;         // those before it draw random bits
   int16_t chainOperands[kChainOperands], chainResults[kChainOps];  // slots
   int32_t light;             // memory sets the pace of a large domain, not the few and simple ops
   const TileInput* inputs;

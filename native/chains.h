@@ -24,18 +24,19 @@ struct Chain {
 };
 
 constexpr ChainOp kNormalised = {functionOfPair(kFirstSub, kSecondMul, 0), {~0, ~1, ~2}, false};
+constexpr ChainOp kShifted = {functionOf(i_add, 0), {0, ~3, kNothing}, false};
 constexpr int16_t kKeepScaled = functionOfPair(kFirstMul, kSecondKeep, kPairUniformB);
 
 // As the compiler pairs what src/optimizers/rules.ts and the layers of src/layers/ emit.
 constexpr Chain kChains[] = {
     // Momentum: v = v·μ − g·rate, w += v.
     {3,
-     {{functionOf(i_mul, 2), {~0, ~1, kNothing}, false},
+     {{functionOf(i_mul, kUniformSecond), {~0, ~1, kNothing}, false},
       {functionOfPair(kFirstMul, kSecondSub, kPairUniformB), {~2, ~3, 0}, true},
       {functionOf(i_add, 0), {~4, 1, kNothing}, true}}},
     // Nesterov's: w += v·μ − g·rate.
     {4,
-     {{functionOf(i_mul, 2), {~0, ~1, kNothing}, false},
+     {{functionOf(i_mul, kUniformSecond), {~0, ~1, kNothing}, false},
       {functionOfPair(kFirstMul, kSecondSub, kPairUniformB), {~2, ~3, 0}, true},
       {functionOfPair(kFirstMul, kSecondSub, kPairUniformB), {1, ~3, 0}, false},
       {functionOf(i_add, 0), {~4, 2, kNothing}, true}}},
@@ -43,7 +44,7 @@ constexpr Chain kChains[] = {
     {6,
      {{functionOfPair(kFirstSquare, kSecondSub, 0), {~0, kNothing, ~1}, false},
       {functionOfPair(kFirstMul, kSecondAdd, kPairUniformB), {0, ~2, ~1}, true},
-      {functionOf(i_add, 2), {1, ~3, kNothing}, false},
+      {functionOf(i_add, kUniformSecond), {1, ~3, kNothing}, false},
       {functionOf(i_rsqrt, 0), {2, kNothing, kNothing}, false},
       {functionOfPair(kFirstMul, kSecondMul, kPairUniformB), {~0, ~4, 3}, false},
       {functionOf(i_sub, 0), {~5, 4, kNothing}, true}}},
@@ -73,27 +74,27 @@ constexpr Chain kChains[] = {
     // With relu.
     {3,
      {kNormalised,
-      {functionOf(i_add, 0), {0, ~3, kNothing}, false},
+      kShifted,
       {functionOf(i_relu, 0), {1, kNothing, kNothing}, true}}},
     // And where its gradient passes.
     {4,
      {kNormalised,
-      {functionOf(i_add, 0), {0, ~3, kNothing}, false},
+      kShifted,
       {functionOf(i_relu, 0), {1, kNothing, kNothing}, true},
-      {functionOf(i_less, 1), {~4, 2, kNothing}, true}}},
+      {functionOf(i_less, kUniformFirst), {~4, 2, kNothing}, true}}},
     // After a residual was added.
     {4,
      {kNormalised,
       {functionOfPair(kFirstAdd, kSecondAdd, 0), {0, ~3, ~4}, false},
       {functionOf(i_relu, 0), {1, kNothing, kNothing}, true},
-      {functionOf(i_less, 1), {~5, 2, kNothing}, true}}},
+      {functionOf(i_less, kUniformFirst), {~5, 2, kNothing}, true}}},
     // With relu and dropout.
     {5,
      {kNormalised,
-      {functionOf(i_add, 0), {0, ~3, kNothing}, false},
+      kShifted,
       {functionOf(i_relu, 0), {1, kNothing, kNothing}, false},
       {kKeepScaled, {2, ~4, ~5}, true},
-      {functionOf(i_less, 1), {~6, 2, kNothing}, true}}},
+      {functionOf(i_less, kUniformFirst), {~6, 2, kNothing}, true}}},
     // The gradient of batch normalisation: dy·scale − offset − (x − mean)·slope.
     {3,
      {{functionOfPair(kFirstMul, kSecondSub, 0), {~0, ~1, ~2}, false},

@@ -15,7 +15,7 @@ int writerOf(const std::vector<TileOp>& ops, int op, int16_t slot) {
   return writer;
 }
 
-// Whether what the op writes is a result, and not another's slot before that has it.
+// Whether what the op writes is a result: the last thing written to a result's slot, which others use before.
 bool isResult(const std::vector<TileOp>& ops, int op, const std::vector<TileResult>& results) {
   const int16_t slot = ops[(size_t)op].dst;
   if (writerOf(ops, (int)ops.size(), slot) != op) return false;

@@ -8,6 +8,19 @@
 namespace layerwise {
 namespace {
 
+// −1 for what can't be the first of a pair.
+int firstIdOf(int32_t instruction) {
+  switch (instruction) {
+    case i_add: return kFirstAdd;
+    case i_sub: return kFirstSub;
+    case i_mul: return kFirstMul;
+    case i_div: return kFirstDiv;
+    case i_square: return kFirstSquare;
+    case i_sqrt: return kFirstSqrt;
+    default: return -1;
+  }
+}
+
 // `argument`: which argument of the second the first is.
 int secondIdOf(int op, int argument) {
   switch (op) {

@@ -114,30 +114,28 @@ struct ChainRun {
 };
 
 template <int Id>
-void runChain(void* const* slot, const int16_t* operands, const int16_t* results, int64_t n, uint32_t around,
-              int64_t head) {
+void runChain(void* const* slot, const int16_t* operands, const int16_t* results, int64_t n, ChainAround around) {
   constexpr auto all = std::make_index_sequence<kChains[Id].nOps>();
   const ChainRun<Id> chain(slot, operands, results);
   int64_t i = 0;
-  if (around) {
-    if (head > n) head = n;
-    if (head > 0) chain.template steps<true>(0, head, around, all);
-    i = head;
-    for (; i + W <= n; i += W) chain.template steps<false>(i, W, around, all);
+  if (around.ops) {
+    i = around.head < n ? around.head : n;
+    if (i > 0) chain.template steps<true>(0, i, around.ops, all);
+    for (; i + W <= n; i += W) chain.template steps<false>(i, W, around.ops, all);
+  } else {
+    for (; i + W <= n; i += W) chain.template steps<false>(i, W, 0, all);
   }
-  for (; i + W <= n; i += W) chain.template steps<false>(i, W, 0, all);
-  if (i < n) chain.template steps<true>(i, n - i, around, all);
+  if (i < n) chain.template steps<true>(i, n - i, around.ops, all);
+}
+
+template <size_t... Ids>
+constexpr ChainFunctions functionsOf(std::index_sequence<Ids...>) {
+  return {{runChain<Ids>...}};
 }
 
 }  // namespace
 
-#define EIGHT_CHAINS(first)                                                                          \
-  runChain<first>, runChain<first + 1>, runChain<first + 2>, runChain<first + 3>, runChain<first + 4>, \
-      runChain<first + 5>, runChain<first + 6>, runChain<first + 7>
-static_assert(kChainCount == 15, "a function for each chain");
-const ChainFunction kChainFunctions[kChainCount] = {
-    EIGHT_CHAINS(0), runChain<8>, runChain<9>, runChain<10>, runChain<11>, runChain<12>, runChain<13>, runChain<14>,
-};
+const ChainFunctions kChainFunctions = functionsOf(std::make_index_sequence<kChainCount>());
 
 }  // namespace LAYERWISE_ISA_NAMESPACE
 }  // namespace layerwise

@@ -14,22 +14,19 @@ using InstructionFunction = void (*)(void* dst, const void* a, const void* b, co
 // By functionOf and functionOfPair; null where there is no such variant.
 extern const InstructionFunction kInstructions[kTileFunctions];
 
-// A whole chain over n lanes: the slots of what it reads, and by instruction of what it stores. Those in the set
-// `around` are stored around the caches; their slots are aligned to vectors after `head` lanes.
+// Which of a chain's results are stored around the caches: its instructions as bits, and after how many lanes their slots
+// are aligned to vectors.
+struct ChainAround {
+  uint32_t ops;
+  int64_t head;
+};
+// A whole chain over n lanes: the slots of what it reads, and by instruction of what it stores.
 using ChainFunction = void (*)(void* const* slot, const int16_t* operands, const int16_t* results, int64_t n,
-                               uint32_t around, int64_t head);
-extern const ChainFunction kChainFunctions[kChainCount];
-
-// Less than a vector around the caches: an ordinary store would fetch the line whose rest goes around.
-LW_INLINE void storeOneAround(float* p, float x) {
-#if defined(__x86_64__)
-  int32_t bits;
-  memcpy(&bits, &x, 4);
-  _mm_stream_si32((int*)p, bits);
-#else
-  *p = x;
-#endif
-}
+                               ChainAround around);
+struct ChainFunctions {
+  ChainFunction of[kChainCount];
+};
+extern const ChainFunctions kChainFunctions;
 
 // The two instructions of a pair.
 template <int First>

@@ -230,10 +230,11 @@ void reduceRows(const Call& call, const Run& run, const Sink& sink, int64_t part
 
 // What batch normalisation's gradient sums: g·(x − mean), and g itself. Both read whole rows where they lie.
 struct Centred {
-  const float *x, *mean, *g;
+  const float *x = nullptr, *mean = nullptr, *g = nullptr;
   bool alone;  // only the products
+  bool is;     // whether the call is such a sum; else nothing else is set
 
-  static bool is(const Call& call) {
+  static bool matches(const Call& call) {
     const TilePlan& tile = *call.tile;
     if (tile.nOps != 1 || tile.nColumnOps > 0 || call.nOutputs > 2) return false;
     const TileOp& op = tile.ops[0];
@@ -250,7 +251,8 @@ struct Centred {
     }
     return true;
   }
-  Centred(const Call& call, const Run& run) : alone(call.nOutputs == 1) {
+  Centred(const Call& call, const Run& run) : alone(call.nOutputs == 1), is(matches(call)) {
+    if (!is) return;
     const TilePlan& tile = *call.tile;
     const auto input = [&](int16_t slot) { return (const float*)run.ptr[tile.inputs[slot].tensor]; };
     x = input(tile.ops[0].a);
@@ -309,7 +311,8 @@ void reduceColumns(const Call& call, const Run& run, const Sink& sink, int64_t p
   if (units.begin >= units.end || columns.begin >= columns.end) return;
   const bool whole = columns.begin == 0 && columns.end == inner;
   // Columns of tensors themselves need no tile: many rows at once, so that they stream.
-  const bool centred = Centred::is(call), plain = centred || readsTensor(tile);
+  const Centred centred(call, run);
+  const bool plain = centred.is || readsTensor(tile);
   const int64_t rowsAtOnce = plain ? kPlainRows : whole ? perBlock : 1;
   const bool manyRows = !plain && rowsAtOnce > 1;
   const int64_t lanes = manyRows ? rowsAtOnce * inner
@@ -340,11 +343,11 @@ void reduceColumns(const Call& call, const Run& run, const Sink& sink, int64_t p
         const bool flush = sinceFlush == 256 || a == end;
         for (int64_t c = 0; c < n; c += block) {
           const int64_t width = minOf(block, n - c), at = row * inner + first + c;
-          // What comes next: the row's next columns, or the next row.
-          if (centred) {
-            Centred(call, run).add(columnsOf(0).lanes, columnsOf(call.nOutputs - 1).lanes, at, first + c, inner, count, width);
+          if (centred.is) {  // one block: all columns of the panel
+            centred.add(columnsOf(0).lanes, columnsOf(call.nOutputs - 1).lanes, at, first, inner, count, n);
             continue;
           }
+          // What comes next: the row's next columns, or the next row.
           if (!plain) t.evaluate(row, count, first + c, width, at, c + width < n ? width : count * inner - c);
           for (int32_t r = 0; r < call.nOutputs; r++) {
             Columns state = columnsOf(r);

@@ -97,9 +97,7 @@ struct TileRun {
   static constexpr int kMaxStreams = 12;
   const char* streams[kMaxStreams];
   int32_t nStreams;
-  uint32_t around;      // results that are stored around the caches, as bits
-  uint32_t chainAround; // in this block those by the chain itself: its instructions, as bits
-  int64_t chainHead;    // and how many lanes before them are stored as usual
+  uint32_t around;  // results that are stored around the caches, as bits
 
   // `scratch` has plan.scratchBytes. `lanes` is the most that one block will have; multiRow says whether
   // blocks may have more than one row.
@@ -128,8 +126,7 @@ struct TileRun {
       for (int32_t o = 0; o < p.nColumnOps; o++) run(p.columnOps[o], lanes, 0);
     }
     nStreams = 0;
-    around = chainAround = 0;
-    chainHead = 0;
+    around = 0;
     if (p.rows * p.cols < kPrefetchFrom) return;
     for (int32_t i = 0; i < p.nInputs && nStreams < kMaxStreams; i++) {
       const TileInput& in = p.inputs[i];
@@ -234,22 +231,22 @@ struct TileRun {
     }
   }
 
-  // Lets the chain store around the caches by itself what becomes aligned to vectors after the same number of lanes.
-  LW_MEMBER void aimAround(int64_t index) {
-    chainAround = 0;
+  // Lets the chain store around the caches by itself: what becomes aligned to vectors after the same number of lanes. The
+  // slots of the rest stay registers, which are copied.
+  LW_MEMBER ChainAround aimAround(int64_t index) {
+    ChainAround aimed = {0, 0};
     for (int32_t k = 0; k < plan.nOps - plan.chainFrom; k++) {
       for (int32_t r = 0; r < plan.nResults; r++) {
         const TileResult& result = plan.results[r];
         if (!(around >> r & 1) || plan.chainResults[k] != result.slot) continue;
         char* const to = (char*)ptr[result.tensor] + index * 4;
         const int64_t head = -((intptr_t)to >> 2) & (W - 1);
-        const bool direct = chainAround == 0 || head == chainHead;
+        const bool direct = aimed.ops == 0 || head == aimed.head;
         slot[result.slot] = direct ? to : (char*)(registers + result.slot * kTileStride);
-        if (!direct) continue;
-        chainHead = head;
-        chainAround |= 1u << k;
+        if (direct) aimed = {aimed.ops | 1u << k, head};
       }
     }
+    return aimed;
   }
 
   // Evaluates the block; results that aren't direct stay in their slots. Outputs are at `index`, the
@@ -271,8 +268,8 @@ struct TileRun {
     const int64_t n = nRows * nCols;
     if (plan.chain >= 0) {  // reads and writes all its streams at once, as the hardware foresees
       for (int32_t o = 0; o < plan.chainFrom; o++) run(plan.ops[o], n, index);
-      if (around) aimAround(index);
-      kChainFunctions[plan.chain](slot, plan.chainOperands, plan.chainResults, n, chainAround, chainHead);
+      const ChainAround aimed = around ? aimAround(index) : ChainAround{0, 0};
+      kChainFunctions.of[plan.chain](slot, plan.chainOperands, plan.chainResults, n, aimed);
       return;
     }
     if (nStreams == 0 || plan.nOps == 1) {  // what one op reads in order, the hardware foresees too
@@ -295,7 +292,7 @@ struct TileRun {
     for (int32_t r = 0; r < plan.nResults; r++) {
       const TileResult& result = plan.results[r];
       if (around >> r & 1) {
-        if (slot[result.slot] != (void*)(registers + result.slot * kTileStride)) continue;
+        if (slot[result.slot] != (void*)(registers + result.slot * kTileStride)) continue;  // the chain has stored it
         copyAround((float*)ptr[result.tensor] + index, (const float*)slot[result.slot], n);
       } else if (!result.direct) {
         storeLanes(ptr[result.tensor], result.dtype, index, slot[result.slot], n);

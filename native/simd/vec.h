@@ -63,6 +63,16 @@ LW_INLINE void storeAround(float* p, VF v) {
   store(p, v);
 #endif
 }
+// Less than a vector around the caches: an ordinary store would fetch the line whose rest goes around.
+LW_INLINE void storeOneAround(float* p, float x) {
+#if defined(__x86_64__)
+  int32_t bits;
+  memcpy(&bits, &x, 4);
+  _mm_stream_si32((int*)p, bits);
+#else
+  *p = x;
+#endif
+}
 LW_INLINE void storesDone() {
 #if defined(__x86_64__)
   _mm_sfence();
