@@ -32,7 +32,7 @@ const constructors = {
 } as const;
 
 const cacheLine = 64;
-/** Smaller arrays are read so quickly that finding out where they lie would cost more. */
+/** Smaller arrays stay plain, so that a small prediction calls the addon no more often. */
 const alignedFrom = 4096;
 
 let lineOffset: ((buffer: ArrayBuffer) => number) | undefined;
@@ -43,8 +43,8 @@ export function alignAllocations(offset: (buffer: ArrayBuffer) => number): void 
 }
 
 /**
- * A new zeroed typed array of `size` elements. Large ones may begin inside their buffer, for native kernels: a vector
- * of 64 bytes that lies across two cache lines is read in twice the time, and V8 aligns to 16 bytes.
+ * A new zeroed typed array of `size` elements. Large ones may begin inside their buffer, for native kernels: V8
+ * aligns to 16 bytes, and a vector of 64 bytes would lie across two cache lines.
  */
 export function allocate<D extends DType>(dtype: D, size: number): DataTypeMap[D] {
   const bytes = size * bytesPerElement[dtype];

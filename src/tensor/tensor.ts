@@ -123,7 +123,7 @@ export class Tensor implements TensorSpec {
     return tensor.knownValues();
   }
 
-  /** The values as a typed array, at once. Treat it as read-only. */
+  /** What `data()` gives, at once. */
   dataSync(): TypedArray {
     const tensor = this.current();
     if (tensor.values === undefined && tensor.literal === undefined) {
