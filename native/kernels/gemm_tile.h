@@ -212,7 +212,8 @@ constexpr int64_t kGroup = 4;
 // no difference.
 constexpr int64_t kPackAhead = W == 16 ? 16 : 0;
 
-// Packs kc rows of P panels that lie side by side. With CHECK, `zeros` adds up 0·x of all: 0 where they are numbers.
+// Packs kc rows of P panels that lie side by side. With CHECK, `zeros` adds up 0·x of all: 0 where they are numbers. A
+// sum for each vector of a row: one for all would make each row wait for the one before.
 template <int P, bool CHECK>
 LW_INLINE void packPanels(const float* src, int64_t ldb, int64_t kc, float* dst, VF* zeros) {
   for (int64_t k = 0; k < kc; k++, src += ldb, dst += kColumns) {
@@ -223,7 +224,7 @@ LW_INLINE void packPanels(const float* src, int64_t ldb, int64_t kc, float* dst,
         const float* const from = src + p * kColumns + v * W;
         const VF x = load(from);
         if constexpr (kPackAhead > 0) __builtin_prefetch(from + kPackAhead * ldb);
-        if constexpr (CHECK) zeros[p] = fma(x, zero(), zeros[p]);
+        if constexpr (CHECK) zeros[p * kVectors + v] = fma(x, zero(), zeros[p * kVectors + v]);
         store(dst + p * kc * kColumns + v * W, x);
       }
     }
@@ -234,11 +235,14 @@ LW_INLINE void packPanels(const float* src, int64_t ldb, int64_t kc, float* dst,
 // kColumns floats, zero-padded. With CHECK it says whether all are numbers: 0 times them adds up to 0 then.
 template <bool CHECK = false>
 LW_INLINE bool packRows(const float* b, int64_t ldb, int64_t kc, int64_t n, float* dst) {
-  VF zeros[kGroup];
+  VF zeros[kGroup * kVectors];
   for (VF& sum : zeros) sum = zero();
   int64_t j = 0;
   for (; j + kGroup * kColumns <= n; j += kGroup * kColumns, dst += kGroup * kc * kColumns) {
     packPanels<kGroup, CHECK>(b + j, ldb, kc, dst, zeros);
+  }
+  for (; j + 2 * kColumns <= n; j += 2 * kColumns, dst += 2 * kc * kColumns) {
+    packPanels<2, CHECK>(b + j, ldb, kc, dst, zeros);
   }
   for (; j + kColumns <= n; j += kColumns, dst += kc * kColumns) {
     packPanels<1, CHECK>(b + j, ldb, kc, dst, zeros);
@@ -256,7 +260,7 @@ LW_INLINE bool packRows(const float* b, int64_t ldb, int64_t kc, int64_t n, floa
     }
   }
   if constexpr (!CHECK) return true;
-  for (int64_t p = 1; p < kGroup; p++) zeros[0] = zeros[0] + zeros[p];
+  for (int64_t i = 1; i < kGroup * kVectors; i++) zeros[0] = zeros[0] + zeros[i];
   return !anyLane((VI)(zeros[0] != zero()));
 }
 

@@ -16,7 +16,7 @@ namespace LAYERWISE_ISA_NAMESPACE {
 
 // Chains of 64 columns, so many that their latency is hidden: a term costs a broadcast and one fma with an operand in
 // memory for each vector, so nearly all that a core can load. More columns would mean shorter steps, and each step
-// costs a row a load and a store of its sums and a mispredicted end of its list: 40 KiB of B, part of which comes from
+// costs a row a load and a store of its sums and the end of a list: 40 KiB of B, part of which comes from
 // L2, beat the 26 that stay in L1 (1.1 times the Boltzmann machine's step on Zen 4, 1.04 times with AVX2 there).
 constexpr int kZeroPanels = W == 16 ? 2 : 4;
 constexpr int64_t kZeroK = 10240 / (kZeroPanels * kColumns) / W * W;
@@ -24,6 +24,9 @@ constexpr int64_t kZeroSteps = (kBlockK + kZeroK - 1) / kZeroK;
 // Near-equal steps.
 LW_INLINE int64_t zeroSteps(int64_t kc) { return ceilDiv(kc, kZeroK); }
 LW_INLINE int64_t zeroStepLength(int64_t kc) { return ceilDiv(ceilDiv(kc, zeroSteps(kc)), W) * W; }
+// With fewer terms in a row's step, beginning and ending it costs more than it takes to have B from L2 (1.1 times the
+// product of a matrix with 4 % of terms).
+constexpr int64_t kZeroLeastTerms = W == 16 ? 14 : 8;
 // Rows of A in a block, columns of C, terms from which on lists can pay.
 constexpr int64_t kZeroRows = 128, kZeroLeastRows = 16, kZeroLeastColumns = 4 * kColumns, kZeroLeastK = 32;
 // Lists of a row: room for one vector more than a block of k.
@@ -48,6 +51,7 @@ struct ZeroLists {
   // For a transposed A: terms of one k and their rows, [kZeroRows + 16], and how many each row has so far.
   float* found;
   uint16_t *rowsFound, *counts;
+  int64_t total, steps, atOnce;  // terms; steps of k, and how many are taken at once
 
   static constexpr int64_t kRoom = kZeroRows + 16;
   static constexpr int64_t kBytes = kZeroRows * (kZeroStride * 6 + (kZeroSteps + 1) * 2 +
@@ -65,11 +69,14 @@ struct ZeroLists {
   // Lists rows of A (element (i, k) at a[i·lda + k], or, transposed, at a[k·lda + i]); false if there are too many
   // terms.
   bool list(const float* a, int64_t lda, bool transposed, int64_t rows, int64_t kc) {
-    ones = true;
-    const Listing listing = transposed ? listColumns<false>(a, lda, rows, kc) : listRows<false>(a, lda, rows, kc);
-    if (listing != kNotOnes) return listing == kListed;
-    ones = false;
-    return (transposed ? listColumns<true>(a, lda, rows, kc) : listRows<true>(a, lda, rows, kc)) == kListed;
+    Listing listing = transposed ? listColumns<false>(a, lda, rows, kc) : listRows<false>(a, lda, rows, kc);
+    ones = listing != kNotOnes;
+    if (!ones) listing = transposed ? listColumns<true>(a, lda, rows, kc) : listRows<true>(a, lda, rows, kc);
+    if (listing != kListed) return false;
+    steps = zeroSteps(kc);
+    // Steps of few terms are taken at once.
+    atOnce = total < kZeroLeastTerms * rows * steps ? steps : 1;
+    return true;
   }
 
  private:
@@ -78,7 +85,7 @@ struct ZeroLists {
   template <bool VALUES>
   Listing listRows(const float* a, int64_t lda, int64_t rows, int64_t kc) {
     const int64_t most = (int64_t)(kZeroShare * (double)(rows * kc)), length = zeroStepLength(kc);
-    int64_t total = 0;
+    total = 0;
     for (int64_t i = 0; i < rows; i++) {
       const float* const row = a + i * lda;
       float* const v = values + i * kZeroStride;
@@ -106,7 +113,8 @@ struct ZeroLists {
   template <bool VALUES>
   Listing listColumns(const float* a, int64_t lda, int64_t rows, int64_t kc) {
     const int64_t most = (int64_t)(kZeroShare * (double)(rows * kc)), length = zeroStepLength(kc);
-    int64_t total = 0, step = 0;
+    int64_t step = 0;
+    total = 0;
     for (int64_t i = 0; i < rows; i++) ends[i * (kZeroSteps + 1)] = counts[i] = 0;
     for (int64_t k0 = 0; k0 < kc; k0 += length) {
       for (int64_t k = k0; k < minOf(kc, k0 + length); k++) {
@@ -147,21 +155,21 @@ struct ZeroGroup {
   bool add;            // to what C holds
 };
 
-// The terms of one step for NP panels: kept in `lists.sums`, or, with LAST, put to C.
+// The terms of some steps for NP panels: kept in `lists.sums`, or, with LAST, put to C.
 template <int NP, bool LAST, bool ONES>
-void zeroTile(const ZeroLists& lists, Range rows, int64_t step, const ZeroGroup& group) {
+void zeroTile(const ZeroLists& lists, Range rows, Range steps, const ZeroGroup& group) {
   for (int64_t i = rows.begin; i < rows.end; i++) {
-    const uint16_t* const end = lists.ends + i * (kZeroSteps + 1) + step;
-    const float* value = lists.values + i * kZeroStride + end[0];
-    const uint16_t* at = lists.at + i * kZeroStride + end[0];
-    const uint16_t* const last = at + (end[1] - end[0]);
+    const uint16_t* const ends = lists.ends + i * (kZeroSteps + 1);
+    const float* value = lists.values + i * kZeroStride + ends[steps.begin];
+    const uint16_t* at = lists.at + i * kZeroStride + ends[steps.begin];
+    const uint16_t* const last = lists.at + i * kZeroStride + ends[steps.end];
     float* const sums = lists.sums + i * kZeroPanels * kColumns;
     VF acc[NP][kVectors];
 #pragma GCC unroll 8
     for (int p = 0; p < NP; p++) {
 #pragma GCC unroll 2
       for (int v = 0; v < kVectors; v++) {
-        acc[p][v] = step == 0 ? zero() : load(sums + p * kColumns + v * W);
+        acc[p][v] = steps.begin == 0 ? zero() : load(sums + p * kColumns + v * W);
       }
     }
     for (; at < last; at++, value++) {
@@ -190,7 +198,7 @@ void zeroTile(const ZeroLists& lists, Range rows, int64_t step, const ZeroGroup&
     }
   }
 }
-using ZeroTile = void (*)(const ZeroLists&, Range, int64_t, const ZeroGroup&);
+using ZeroTile = void (*)(const ZeroLists&, Range, Range, const ZeroGroup&);
 // By whether all terms are ones, whether it is the last step, panels − 1.
 static_assert(kZeroPanels <= 4, "a tile for each number of panels");
 constexpr int panelsOfTile(int panels) { return panels < kZeroPanels ? panels : kZeroPanels; }  // none without use
@@ -231,17 +239,17 @@ struct ZeroGroups {
 template <class Soon>
 LW_INLINE void multiplyLists(const ZeroLists& lists, int64_t rows, int64_t width, int64_t kc, const ZeroGroup& group,
                              Soon soon) {
-  const int64_t steps = zeroSteps(kc), np = ceilDiv(width, kColumns);
+  const int64_t np = ceilDiv(width, kColumns);
   const bool whole = width == np * kColumns;  // panels of C; else the last lanes do not exist
-  for (int64_t step = 0; step < steps; step++) {
-    const bool last = step == steps - 1;
+  for (int64_t step = 0; step < lists.steps; step += lists.atOnce) {
+    const bool last = step + lists.atOnce == lists.steps;
     const ZeroTile tile = kZeroTiles[lists.ones][whole && last][np - 1];
     // What is asked for comes while rows are multiplied, so not for all of them at once.
-    const int64_t atOnce = last ? 8 : rows;
-    for (int64_t i = 0; i < rows; i += atOnce) {
-      const int64_t n = minOf(atOnce, rows - i);
+    const int64_t rowsAtOnce = last ? 8 : rows;
+    for (int64_t i = 0; i < rows; i += rowsAtOnce) {
+      const int64_t n = minOf(rowsAtOnce, rows - i);
       if (last) soon(i, n);
-      tile(lists, {i, i + n}, step, group);
+      tile(lists, {i, i + n}, {step, step + lists.atOnce}, group);
     }
   }
   for (int64_t i = 0; i < rows && !whole; i++) {

@@ -33,6 +33,7 @@ constexpr int64_t kBlockN = 1024;
 constexpr int64_t kBlockNEpilogue = 512;  // C must still be in L2 when the epilogue comes
 constexpr int64_t kScratchRows = 1024, kScratchColumns = 512;
 constexpr int64_t kHotRows = 96 / kRows * kRows, kHotB = 1 << 17;
+constexpr int64_t kHotListedRows = 112;  // where lists make no strips: 7 whole vectors of a transposed A
 // Fewer rows than kPackRows do not pay for packing an untransposed B; where its rows are whole pages
 // apart and evict each other, packing pays sooner.
 constexpr int64_t packRowsFrom(int64_t ldb) {
@@ -87,8 +88,9 @@ struct Piece {
 struct Grid {
   int64_t down, across;
 };
-// Every piece reads, and mostly packs, its rows of A and its columns of B: about a cycle an element, where a
-// vector of products takes half a cycle. A strip of less than four rows takes as long as one of four.
+// Every piece reads, and mostly packs, its rows of A and its columns of B: about a cycle an element, two where packing
+// turns them, where a vector of products takes half a cycle. A strip of less than four rows takes as long as one of
+// four.
 Grid gridOf(const Shape& s, int64_t parts) {
   const int64_t panels = maxOf(1, ceilDiv(s.n, kColumns));
   Grid best = {1, 1};
@@ -96,7 +98,7 @@ Grid gridOf(const Shape& s, int64_t parts) {
   for (int64_t down = 1; down <= minOf(parts, s.m); down++) {
     const int64_t across = minOf(panels, parts / down);
     const int64_t rows = ceilDiv(s.m, down), cols = ceilDiv(panels, across) * kColumns;
-    const int64_t cost = maxOf(rows, 4) * cols / (2 * W) + rows + cols;
+    const int64_t cost = maxOf(rows, 4) * cols / (2 * W) + rows * (s.ta ? 1 : 2) + cols * (s.tb ? 2 : 1);
     if (cost < least) {
       least = cost;
       best = {down, across};
@@ -212,13 +214,18 @@ struct KBlock {
 
 // Whether a packed panel, which is still in L1, holds numbers only.
 LW_INLINE bool allFinite(const float* panel, int64_t kc) {
-  VF zeros[kVectors];
+  constexpr int kAtOnce = 4 * kVectors;
+  VF zeros[kAtOnce];
   for (VF& sum : zeros) sum = zero();
-  for (int64_t k = 0; k < kc; k++) {
-#pragma GCC unroll 2
-    for (int v = 0; v < kVectors; v++) zeros[v] = fma(load(panel + k * kColumns + v * W), zero(), zeros[v]);
+  const int64_t floats = kc * kColumns;
+  int64_t i = 0;
+  for (; i + kAtOnce * W <= floats; i += kAtOnce * W) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kAtOnce; v++) zeros[v] = fma(load(panel + i + v * W), zero(), zeros[v]);
   }
-  return !anyLane((VI)(zeros[0] + zeros[1] != zero()));
+  for (; i < floats; i += W) zeros[0] = fma(load(panel + i), zero(), zeros[0]);
+  for (int v = 1; v < kAtOnce; v++) zeros[0] = zeros[0] + zeros[v];
+  return !anyLane((VI)(zeros[0] != zero()));
 }
 
 // Packs columns of a block of B, and says whether they hold numbers only: 0 times anything else is no zero.
@@ -300,7 +307,7 @@ class ListedBlocks {
   uint64_t others_ = 0;  // a bit a group
 };
 static_assert(kBlockN <= 64 * kZeroPanels * kColumns, "a bit for each group");
-static_assert(kHotRows <= kZeroRows, "lists for each row of a block");
+static_assert(kHotListedRows <= kZeroRows, "lists for each row of a block");
 
 // C (rows×cols at c) = or += A·B over one block of k. `done(row, rows)` is called for rows that are
 // finished, `soon(row, rows, column, columns)` before each tile. With `reuseC` every block of rows is
@@ -312,7 +319,7 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
   const int64_t lda = s.lda(), ldb = s.ldb(), kc = k.length, panel = how.panel;
   bool lists = packed.lists && zerosCanPay(rows, cols, kc) &&
                (s.ta ? hasZeros(k.a, lda, kc, rows) : hasZeros(k.a, lda, rows, kc));
-  if (lists) how.rowBlock = reuseC ? kHotRows : kZeroRows;
+  if (lists) how.rowBlock = reuseC ? kHotListedRows : kZeroRows;
   const int64_t blocks = ceilDiv(rows, how.rowBlock), sizeA = stripFloats(kc);
   // Later blocks of rows find B packed; with one block only a group of panels is kept.
   const bool keepB = blocks > 1;
@@ -479,9 +486,9 @@ void plan_gemm(Call& call) {
   const bool mayPackB = !call.keeps && (s.tb || s.m >= packRowsFrom(s.n) || zeros);
   call.custom[1] = take(mayPackB ? kc * width * 4 : 0);
   const int64_t mostRows = maxOf(maxOf(kBlockM, zeros ? kZeroRows : 0), s.tb && !s.ta ? kPanelRows : 0);
-  const int64_t rowBlock = minOf(hot ? kHotRows : mostRows, s.m);
+  const int64_t rowBlock = minOf(hot ? maxOf(kHotRows, zeros ? kHotListedRows : 0) : mostRows, s.m);
   call.custom[4] = take((ceilDiv(rowBlock, kRows) + 1) * stripFloats(kc) * 4);
-  const int64_t rowsOfC = minOf(hot ? kHotRows : kScratchRows, s.m);
+  const int64_t rowsOfC = minOf(hot ? maxOf(kHotRows, zeros ? kHotListedRows : 0) : kScratchRows, s.m);
   call.custom[2] = take(call.custom[0] < 0 ? rowsOfC * call.custom[3] * 4 : 0);
   call.custom[6] = zeros ? take(ZeroLists::kBytes) : -1;
   call.scratchBytes = take.bytes;
