@@ -135,11 +135,20 @@ TEST_P(GemmTest, RunsItsEpilogue) {
                                            {1, 3, 5, 700},
                                            {1, 40, 1, 100},
                                            {1, 390, 33, 5},
+                                           {1, 300, 131, 70},
+                                           {1, 300, 131, 280, true, false},
                                            {1, 13, 64, 64, true, false},
                                            {2, 1, 40, 80, false, true},
                                            {1, 0, 4, 4}}) {
     for (bool withC : {true, false}) {
       Case c(s, random);
+      // Many rows: the first are listed, for their zeros, and the others are not.
+      for (int64_t i = 0; i < (s.m == 300 ? 250 : 0); i++) {
+        for (int64_t k = 0; k < s.k; k++) {
+          if (random.chance(0.95)) c.a[(size_t)(s.ta ? k * s.m + i : i * s.k + k)] = 0;
+        }
+      }
+      c.bindings[0] = bytesOf(c.a);
       const int64_t rows = s.batch * s.m;
       const std::vector<float> bias = random.floats(s.n), scale = random.floats(rows);
       const std::vector<float> residual = random.floats(rows * s.n);
@@ -220,10 +229,12 @@ TEST_P(GemmTest, LeavesOutZerosWithoutATrace) {
                                                {2, 130, 200, 40, false, false, false, true}}) {
     for (int form = 0; form < 4; form++) {
       for (const auto& [share, terms] : std::vector<std::pair<double, Terms>>{{0.0, kAny},
+                                                                              {0.04, kAny},
                                                                               {0.1, kAny},
                                                                               {0.35, kAny},
                                                                               {0.6, kAny},
                                                                               {0.7, kAny},
+                                                                              {0.03, kOnes},
                                                                               {0.15, kOnes},
                                                                               {0.5, kOnes},
                                                                               {0.3, kOnesButLast}}) {
