@@ -14,6 +14,7 @@
 
 #include "addon_values.h"
 #include "bandwidth.h"
+#include "chains.h"
 #include "cpu.h"
 #include "dispatch.h"
 #include "program.h"
@@ -77,13 +78,17 @@ napi_value instructionNames(napi_env env, napi_callback_info) {
   return names(env, kInstructionCount, instructionName);
 }
 
-napi_value tableNames(napi_env env, const std::vector<const KernelTable*>& tables) {
+napi_value list(napi_env env, const std::vector<const char*>& texts) {
   napi_value array;
-  napi_create_array_with_length(env, tables.size(), &array);
-  for (size_t i = 0; i < tables.size(); i++) {
-    napi_set_element(env, array, (uint32_t)i, toText(env, tables[i]->name));
-  }
+  napi_create_array_with_length(env, texts.size(), &array);
+  for (size_t i = 0; i < texts.size(); i++) napi_set_element(env, array, (uint32_t)i, toText(env, texts[i]));
   return array;
+}
+
+napi_value tableNames(napi_env env, const std::vector<const KernelTable*>& tables) {
+  std::vector<const char*> names;
+  for (const KernelTable* table : tables) names.push_back(table->name);
+  return list(env, names);
 }
 
 napi_value info(napi_env env, napi_callback_info) {
@@ -173,6 +178,19 @@ napi_value load(napi_env env, napi_callback_info callbackInfo) {
   int64_t total;
   napi_adjust_external_memory(env, handle->reported, &total);
   return object;
+}
+
+// The names of the chains that a Program's tile programs are run as, in order of its calls.
+napi_value chains(napi_env env, napi_callback_info callbackInfo) {
+  napi_value args[1];
+  if (arguments(env, callbackInfo, args) < 1) return throwType(env, "chains: expected (handle)");
+  const Handle* handle = handleOf(env, args[0]);
+  if (!handle) return nullptr;
+  std::vector<const char*> names;
+  for (const Call& call : handle->program->calls()) {
+    if (call.tile && call.tile->chain >= 0) names.push_back(kChains[call.tile->chain].name);
+  }
+  return list(env, names);
 }
 
 napi_value runSync(napi_env env, napi_callback_info callbackInfo) {
@@ -509,11 +527,11 @@ Napi::Object init(Napi::Env napiEnv, Napi::Object exports) {
       {"kernelNames", kernelNames}, {"instructionNames", instructionNames},
       {"info", info},               {"setIsa", setIsa},
       {"setThreads", setThreads},   {"load", load},
-      {"runSync", runSync},         {"bind", bind},
-      {"run", run},                 {"loop", loop},
-      {"pause", pause},             {"resume", resume},
-      {"peak", peak},               {"bandwidth", bandwidth},
-      {"lineOffset", lineOffset},
+      {"chains", chains},           {"runSync", runSync},
+      {"bind", bind},               {"run", run},
+      {"loop", loop},               {"pause", pause},
+      {"resume", resume},           {"peak", peak},
+      {"bandwidth", bandwidth},     {"lineOffset", lineOffset},
   };
   for (const auto& f : functions) {
     napi_value function;

@@ -19,6 +19,7 @@ struct ChainOp {
 };
 
 struct Chain {
+  const char* name;
   int nOps;
   ChainOp ops[kChainOps];
 };
@@ -30,18 +31,18 @@ constexpr int16_t kKeepScaled = functionOfPair(kFirstMul, kSecondKeep, kPairUnif
 // As the compiler pairs what src/optimizers/rules.ts and the layers of src/layers/ emit.
 constexpr Chain kChains[] = {
     // Momentum: v = v·μ − g·rate, w += v.
-    {3,
+    {"momentum", 3,
      {{functionOf(i_mul, kUniformSecond), {~0, ~1, kNothing}, false},
       {functionOfPair(kFirstMul, kSecondSub, kPairUniformB), {~2, ~3, 0}, true},
       {functionOf(i_add, 0), {~4, 1, kNothing}, true}}},
     // Nesterov's: w += v·μ − g·rate.
-    {4,
+    {"nesterov", 4,
      {{functionOf(i_mul, kUniformSecond), {~0, ~1, kNothing}, false},
       {functionOfPair(kFirstMul, kSecondSub, kPairUniformB), {~2, ~3, 0}, true},
       {functionOfPair(kFirstMul, kSecondSub, kPairUniformB), {1, ~3, 0}, false},
       {functionOf(i_add, 0), {~4, 2, kNothing}, true}}},
     // RMSProp: s += (g² − s)·(1 − ρ), w −= g·rate·(1 / √(s + ε)).
-    {6,
+    {"rmsprop", 6,
      {{functionOfPair(kFirstSquare, kSecondSub, 0), {~0, kNothing, ~1}, false},
       {functionOfPair(kFirstMul, kSecondAdd, kPairUniformB), {0, ~2, ~1}, true},
       {functionOf(i_add, kUniformSecond), {1, ~3, kNothing}, false},
@@ -49,7 +50,7 @@ constexpr Chain kChains[] = {
       {functionOfPair(kFirstMul, kSecondMul, kPairUniformB), {~0, ~4, 3}, false},
       {functionOf(i_sub, 0), {~5, 4, kNothing}, true}}},
     // Adam: m += (g − m)·(1 − β₁), v += (g² − v)·(1 − β₂), w −= m·rate / (√v + ε).
-    {7,
+    {"adam", 7,
      {{functionOfPair(kFirstSub, kSecondMul, kPairUniformC), {~0, ~1, ~2}, false},
       {functionOf(i_add, 0), {~1, 0, kNothing}, true},
       {functionOfPair(kFirstSquare, kSecondSub, 0), {~0, kNothing, ~3}, false},
@@ -58,7 +59,7 @@ constexpr Chain kChains[] = {
       {functionOfPair(kFirstMul, kSecondDiv, kPairUniformB), {1, ~6, 4}, false},
       {functionOf(i_sub, 0), {~7, 5, kNothing}, true}}},
     // AdamW: the same from w·(1 − rate·λ).
-    {8,
+    {"adamw", 8,
      {{functionOfPair(kFirstMul, kSecondRsub, kPairUniformB), {~0, ~1, ~0}, false},
       {functionOfPair(kFirstSub, kSecondMul, kPairUniformC), {~2, ~3, ~4}, false},
       {functionOf(i_add, 0), {~3, 1, kNothing}, true},
@@ -68,44 +69,44 @@ constexpr Chain kChains[] = {
       {functionOfPair(kFirstMul, kSecondDiv, kPairUniformB), {2, ~8, 5}, false},
       {functionOf(i_sub, 0), {0, 6, kNothing}, true}}},
     // Relu.
-    {1, {{functionOf(i_relu, 0), {~0, kNothing, kNothing}, true}}},
+    {"relu", 1, {{functionOf(i_relu, 0), {~0, kNothing, kNothing}, true}}},
     // Batch normalisation: (x − mean)·scale + offset.
-    {2, {kNormalised, {functionOf(i_add, 0), {0, ~3, kNothing}, true}}},
-    // With relu.
-    {3,
-     {kNormalised,
-      kShifted,
-      {functionOf(i_relu, 0), {1, kNothing, kNothing}, true}}},
-    // And where its gradient passes.
-    {4,
+    {"batchNormalization", 2, {kNormalised, {functionOf(i_add, 0), {0, ~3, kNothing}, true}}},
+    // With relu, and where its gradient passes.
+    {"batchNormalization, relu, mask", 4,
      {kNormalised,
       kShifted,
       {functionOf(i_relu, 0), {1, kNothing, kNothing}, true},
       {functionOf(i_less, kUniformFirst), {~4, 2, kNothing}, true}}},
     // After a residual was added.
-    {4,
+    {"batchNormalization, residual, relu, mask", 4,
      {kNormalised,
       {functionOfPair(kFirstAdd, kSecondAdd, 0), {0, ~3, ~4}, false},
       {functionOf(i_relu, 0), {1, kNothing, kNothing}, true},
       {functionOf(i_less, kUniformFirst), {~5, 2, kNothing}, true}}},
     // With relu and dropout.
-    {5,
+    {"batchNormalization, relu, dropout, mask", 5,
      {kNormalised,
       kShifted,
       {functionOf(i_relu, 0), {1, kNothing, kNothing}, false},
       {kKeepScaled, {2, ~4, ~5}, true},
       {functionOf(i_less, kUniformFirst), {~6, 2, kNothing}, true}}},
+    // Batch normalisation in prediction, with relu: x·scale + offset.
+    {"scale and offset, relu", 2,
+     {{functionOfPair(kFirstMul, kSecondAdd, 0), {~0, ~1, ~2}, false},
+      {functionOf(i_relu, 0), {0, kNothing, kNothing}, true}}},
     // The gradient of batch normalisation: dy·scale − offset − (x − mean)·slope.
-    {3,
+    {"batchNormalization gradient", 3,
      {{functionOfPair(kFirstMul, kSecondSub, 0), {~0, ~1, ~2}, false},
       {functionOfPair(kFirstSub, kSecondMul, 0), {~3, ~4, ~5}, false},
       {functionOf(i_sub, 0), {0, 1, kNothing}, true}}},
     // Of dy that was scaled before.
-    {2, {kNormalised, {functionOfPair(kFirstSub, kSecondSub, 0), {~3, ~4, 0}, true}}},
+    {"batchNormalization gradient, scaled", 2,
+     {kNormalised, {functionOfPair(kFirstSub, kSecondSub, 0), {~3, ~4, 0}, true}}},
     // Dropout.
-    {1, {{kKeepScaled, {~0, ~1, ~2}, true}}},
+    {"dropout", 1, {{kKeepScaled, {~0, ~1, ~2}, true}}},
     // Of two tensors by the same mask: forward and backward at once.
-    {2, {{kKeepScaled, {~0, ~1, ~2}, true}, {kKeepScaled, {~3, ~1, ~2}, true}}},
+    {"dropout, twice", 2, {{kKeepScaled, {~0, ~1, ~2}, true}, {kKeepScaled, {~3, ~1, ~2}, true}}},
 };
 constexpr int kChainCount = (int)(sizeof kChains / sizeof *kChains);
 

@@ -39,6 +39,8 @@ export interface Addon {
   setIsa(name: string): void;
   setThreads(count: number): void;
   load(words: Int32Array, floats: Float64Array, constants: Uint8Array): Handle;
+  /** Names of the compiled loops (native/chains.h) that its elementwise programs run as. */
+  chains(handle: Handle): string[];
   runSync(handle: Handle, bindings: readonly TypedArray[]): void;
   /** A function that does `runSync`; no array may be detached or resized while it is in use. */
   bind(handle: Handle, bindings: readonly TypedArray[]): () => void;
