@@ -366,29 +366,21 @@ function slotsOf(symbols: readonly SymbolicTensor[]) {
   return symbols.map(({ name, shape, dtype }) => ({ name, shape, dtype }));
 }
 
-/** A network and those inside, with an output of each: each way to wire layers has outputs of its own. */
-function wiringOf(network: Network<ModelOutput>): (readonly [Network<ModelOutput>, unknown])[] {
-  const inside = network.layers.filter((layer) => layer instanceof Network);
-  return [[network, network.outputs[0]], ...inside.flatMap(wiringOf)];
-}
-
 /** A model as training sees it. */
 class ModelNetwork implements ServedNetwork {
   readonly inputSlots;
   readonly outputSlots;
-  readonly #wiring;
+  readonly #output;
 
   constructor(readonly model: Network<ModelOutput>) {
     this.inputSlots = slotsOf(model.inputs);
     this.outputSlots = slotsOf(model.outputs);
-    this.#wiring = wiringOf(model);
+    this.#output = model.outputs[0];
   }
 
-  /** False once layers were added or taken off, here or in a model inside. */
+  /** False once layers were added or taken off: each wiring has outputs of its own. What is inside a model stays. */
   get isCurrent(): boolean {
-    return this.#wiring.every(
-      ([network, output]) => network.built && network.outputs[0] === output,
-    );
+    return this.model.built && this.model.outputs[0] === this.#output;
   }
 
   get name(): string {

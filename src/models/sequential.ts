@@ -54,7 +54,11 @@ export class Sequential extends Model {
     return made;
   }
 
-  /** Adds a layer on top. */
+  /**
+   * Adds a layer on top.
+   *
+   * @throws StateError while it trains, or once it is a layer of another model.
+   */
   add(layer: Layer): void {
     if (!(layer instanceof Layer)) {
       throw new ArgumentError(
@@ -70,7 +74,7 @@ export class Sequential extends Model {
         `${this.where}: ${layer.where} is in it already; a layer that is used twice needs lw.model`,
       );
     }
-    this.checkIdle("add()");
+    this.#checkFree("add()");
     if (layer instanceof InputLayer) {
       if (this.#stack.length > 0 || this.#input) {
         throw new ArgumentError(`${this.where}: an input layer can only come first`);
@@ -91,15 +95,32 @@ export class Sequential extends Model {
     this.#wire();
   }
 
-  /** Takes the last layer off; an error when there is none. */
+  /**
+   * Takes the last layer off.
+   *
+   * @throws StateError when there is none, and where {@link Sequential.add} would.
+   */
   pop(): Layer {
-    this.checkIdle("pop()");
+    this.#checkFree("pop()");
     const layer = this.#stack.pop();
     if (!layer) throw new StateError(`${this.where}: pop() of a model without layers`);
-    if (this.#values.length > 0) this.#values.pop();
+    const value = this.#values.pop();
+    // It is free to be used, or changed, elsewhere.
+    const index = layer.connections.findIndex(({ outputs }) => outputs[0] === value);
+    if (index >= 0) layer.connections.splice(index, 1);
     if (this.#stack.length === 0 && !this.#input) this.#values = [];
     this.#wire();
     return layer;
+  }
+
+  /** Throws if the stack may not change now. */
+  #checkFree(what: string): void {
+    this.checkIdle(what);
+    if (this.connections.length === 0) return;
+    throw new StateError(
+      `${what} of ${this.where}: it is a layer of another model, which was built for the layers it has; ` +
+        "change it before, or make a new one of its layers",
+    );
   }
 
   /** Makes the weights for inputs of this shape (with the batch dimension, null for any). */

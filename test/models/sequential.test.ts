@@ -103,6 +103,21 @@ describe("a stack", () => {
 });
 
 describe("a nested stack", () => {
+  test("stays as it is once another model is built with it", () => {
+    const inner = sequential([dense({ units: 3, inputShape: [2] })]);
+    inner.add(dense({ units: 4 }));
+    const outer = sequential([inner, dense({ units: 1 })]);
+    for (const change of [() => inner.add(dense({ units: 5 })), () => inner.pop()]) {
+      expect(change).toThrow(StateError);
+      expect(change).toThrow(`of model "${inner.name}": it is a layer of another model`);
+    }
+    expect([inner.layers.length, outer.countParams()]).toEqual([2, 9 + 16 + 5]);
+    outer.pop();
+    outer.pop();
+    inner.add(dense({ units: 5 }));
+    expect(sequential([inner]).outputs[0]?.shape).toEqual([null, 5]);
+  });
+
   test("trains with the model around it, and its weights are shared", async () => {
     const inner = sequential([dense({ units: 8, activation: "tanh", inputShape: [2] })]);
     const outer = sequential([inner, dense({ units: 1, activation: "sigmoid" })]);

@@ -247,17 +247,6 @@ describe("refusing", () => {
     }
   });
 
-  test("what comes after a model inside was changed", async () => {
-    const inner = blobNetwork();
-    const outer = sequential([inner, dense({ units: 2 })]);
-    const server = outer.server();
-    const sample = rows(blobs(1))[0]!;
-    await server.predict(sample);
-    inner.add(dense({ units: 3 }));
-    await expect(server.predict(sample)).rejects.toThrow(/make another with model\.server\(\)/);
-    await server.close();
-  });
-
   test("what comes while maxQueue samples wait", async () => {
     const server = blobNetwork().server({ maxBatch: 2, maxQueue: 3 });
     const samples = rows(blobs(5));
