@@ -46,7 +46,7 @@ LW_INLINE VF exp(VF x) {
   // Times 2ⁿ: shifted left, all but n has left the word. Where n does not fit, x decides below; so it does where
   // it is NaN, whose low bits would change the exponent.
   y = (VF)((VI)y + ((VI)t << 23));
-  y = x <= 88.7228394f ? y : x + infinity();
+  y = x < 88.7228394f ? y : x + infinity();
   return (VF)((VI)y & ~(VI)(x < -87.3365479f));
 }
 
