@@ -27,80 +27,92 @@ function draws(seed: number, step: number, op: number, count: number): number[] 
 }
 
 onEachBackend("contrastive divergence", () => {
-  test("makes the updates that a loop in float64 makes of the same random numbers", async () => {
-    const [visible, hidden, batch] = [7, 5, 4];
-    const seed = 11;
-    const [rate, decay, momentum] = [0.1, 0.01, 0.5];
-    const x = uniform(3, 2 * batch * visible, 0, 1);
-    const machine = randomMachine({ visible, hidden }, 0.5);
-    const { w, b, c } = numbersOf(machine);
-    machine.compile({
-      steps: 2,
-      weightDecay: decay,
-      optimizer: lw.optimizers.sgd({ learningRate: rate, momentum }),
-    });
-    const { history } = await machine.fit(x, {
-      epochs: 1,
-      batchSize: batch,
-      shuffle: false,
-      seed,
-      verbose: 0,
-    });
+  test.each([
+    ["probabilities", (value: number) => value],
+    ["binary states", Math.round],
+  ])(
+    "makes of %s the updates that a loop in float64 makes of the same random numbers",
+    async (_, state) => {
+      const [visible, hidden, batch] = [7, 5, 4];
+      const seed = 11;
+      const [rate, decay, momentum] = [0.1, 0.01, 0.5];
+      const x = uniform(3, 2 * batch * visible, 0, 1).map(state);
+      const machine = randomMachine({ visible, hidden }, 0.5);
+      const { w, b, c } = numbersOf(machine);
+      machine.compile({
+        steps: 2,
+        weightDecay: decay,
+        optimizer: lw.optimizers.sgd({ learningRate: rate, momentum }),
+      });
+      const { history } = await machine.fit(x, {
+        epochs: 1,
+        batchSize: batch,
+        shuffle: false,
+        seed,
+        verbose: 0,
+      });
 
-    const velocity = { w: w.map((row) => row.map(() => 0)), b: b.map(() => 0), c: c.map(() => 0) };
-    const up = (v: number[]) =>
-      c.map((bias, j) => sigmoid(v.reduce((sum, s, i) => sum + s * w[i]![j]!, bias)));
-    const down = (h: number[]) =>
-      b.map((bias, i) => sigmoid(h.reduce((sum, s, j) => sum + s * w[i]![j]!, bias)));
-    let errors = 0;
-    for (let step = 0; step < 2; step++) {
-      const gradient = {
+      const velocity = {
         w: w.map((row) => row.map(() => 0)),
         b: b.map(() => 0),
         c: c.map(() => 0),
       };
-      // Draws in the order in which the step makes them: h, v, h, v.
-      const u = [hidden, visible, hidden, visible].map((n, op) => draws(seed, step, op, batch * n));
-      for (let row = 0; row < batch; row++) {
-        const on = (p: number[], op: number): number[] =>
-          p.map((value, i) => (u[op]![row * p.length + i]! < value ? 1 : 0));
-        const at = (step * batch + row) * visible;
-        const v0 = [...x.subarray(at, at + visible)];
-        const p0 = up(v0);
-        const means = down(on(p0, 0));
-        errors += v0.reduce((sum, value, i) => sum + (value - means[i]!) ** 2, 0) / (2 * batch);
-        const v = on(down(on(up(on(means, 1)), 2)), 3);
-        const p = up(v);
+      const up = (v: number[]) =>
+        c.map((bias, j) => sigmoid(v.reduce((sum, s, i) => sum + s * w[i]![j]!, bias)));
+      const down = (h: number[]) =>
+        b.map((bias, i) => sigmoid(h.reduce((sum, s, j) => sum + s * w[i]![j]!, bias)));
+      let errors = 0;
+      for (let step = 0; step < 2; step++) {
+        const gradient = {
+          w: w.map((row) => row.map(() => 0)),
+          b: b.map(() => 0),
+          c: c.map(() => 0),
+        };
+        // Draws in the order in which the step makes them: h, v, h, v.
+        const u = [hidden, visible, hidden, visible].map((n, op) =>
+          draws(seed, step, op, batch * n),
+        );
+        for (let row = 0; row < batch; row++) {
+          const on = (p: number[], op: number): number[] =>
+            p.map((value, i) => (u[op]![row * p.length + i]! < value ? 1 : 0));
+          const at = (step * batch + row) * visible;
+          const v0 = [...x.subarray(at, at + visible)];
+          const p0 = up(v0);
+          const means = down(on(p0, 0));
+          errors += v0.reduce((sum, value, i) => sum + (value - means[i]!) ** 2, 0) / (2 * batch);
+          const v = on(down(on(up(on(means, 1)), 2)), 3);
+          const p = up(v);
+          for (let i = 0; i < visible; i++) {
+            gradient.b[i]! += (v[i]! - v0[i]!) / batch;
+            for (let j = 0; j < hidden; j++) {
+              gradient.w[i]![j]! += (v[i]! * p[j]! - v0[i]! * p0[j]!) / batch;
+            }
+          }
+          for (let j = 0; j < hidden; j++) gradient.c[j]! += (p[j]! - p0[j]!) / batch;
+        }
+        const move = (value: number, old: number, g: number): [number, number] => {
+          const next = momentum * old - rate * g;
+          return [value + next, next];
+        };
         for (let i = 0; i < visible; i++) {
-          gradient.b[i]! += (v[i]! - v0[i]!) / batch;
+          [b[i], velocity.b[i]] = move(b[i]!, velocity.b[i]!, gradient.b[i]!);
           for (let j = 0; j < hidden; j++) {
-            gradient.w[i]![j]! += (v[i]! * p[j]! - v0[i]! * p0[j]!) / batch;
+            const g = gradient.w[i]![j]! + decay * w[i]![j]!;
+            [w[i]![j], velocity.w[i]![j]] = move(w[i]![j]!, velocity.w[i]![j]!, g);
           }
         }
-        for (let j = 0; j < hidden; j++) gradient.c[j]! += (p[j]! - p0[j]!) / batch;
-      }
-      const move = (value: number, old: number, g: number): [number, number] => {
-        const next = momentum * old - rate * g;
-        return [value + next, next];
-      };
-      for (let i = 0; i < visible; i++) {
-        [b[i], velocity.b[i]] = move(b[i]!, velocity.b[i]!, gradient.b[i]!);
         for (let j = 0; j < hidden; j++) {
-          const g = gradient.w[i]![j]! + decay * w[i]![j]!;
-          [w[i]![j], velocity.w[i]![j]] = move(w[i]![j]!, velocity.w[i]![j]!, g);
+          [c[j], velocity.c[j]] = move(c[j]!, velocity.c[j]!, gradient.c[j]!);
         }
       }
-      for (let j = 0; j < hidden; j++) {
-        [c[j], velocity.c[j]] = move(c[j]!, velocity.c[j]!, gradient.c[j]!);
-      }
-    }
-    // Sums of a few float32 products.
-    const tolerance = { rtol: 1e-5, atol: 1e-6 };
-    expectClose(machine.kernel.read().dataSync(), w.flat(), tolerance, "kernel");
-    expectClose(machine.visibleBias.read().dataSync(), b, tolerance, "visible bias");
-    expectClose(machine.hiddenBias.read().dataSync(), c, tolerance, "hidden bias");
-    expect(history.reconstructionError![0]).toBeCloseTo(errors, 4);
-  });
+      // Sums of a few float32 products.
+      const tolerance = { rtol: 1e-5, atol: 1e-6 };
+      expectClose(machine.kernel.read().dataSync(), w.flat(), tolerance, "kernel");
+      expectClose(machine.visibleBias.read().dataSync(), b, tolerance, "visible bias");
+      expectClose(machine.hiddenBias.read().dataSync(), c, tolerance, "hidden bias");
+      expect(history.reconstructionError![0]).toBeCloseTo(errors, 4);
+    },
+  );
 
   test("with means in place of samples is deterministic but for the first hidden states", async () => {
     const x = uniform(3, 8 * 5, 0, 1);
