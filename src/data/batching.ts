@@ -12,7 +12,7 @@ import {
   ShapeError,
   show,
 } from "../errors.js";
-import { allocate, type TypedArray } from "../tensor/dtype.js";
+import { allocate, fromNumbers, type TypedArray } from "../tensor/dtype.js";
 import { showShape, sizeOf, stridesOf } from "../tensor/shape.js";
 import { leaf, Tensor } from "../tensor/tensor.js";
 import { type Cursor, type End, elementError, end, type Maybe, more, pull } from "./cursor.js";
@@ -233,9 +233,14 @@ export class Padding {
     const shapes: (readonly (number | null)[] | null)[] = [];
     const isShape = (given: unknown): given is readonly (number | null)[] =>
       Array.isArray(given) && given.every((d) => d === null || typeof d === "number");
-    spread(this.#where, "paddingValues", plan, paddingValues ?? 0, (given) => {
+    spread(this.#where, "paddingValues", plan, paddingValues ?? 0, (given, leaf) => {
       if (typeof given !== "number") return false;
       checkNumber(this.#where, "paddingValues", given);
+      // Refuses what the dtype can't hold; a field without dimensions is never filled up.
+      if (leaf.kind === "field" && leaf.spec.shape.length > 0) {
+        const field = `\`paddingValues\`${leaf.path === "" ? "" : ` for field ${leaf.path}`}`;
+        fromNumbers(`${this.#where}: ${field}`, [given], leaf.spec.dtype);
+      }
       values.push(given);
       return true;
     });

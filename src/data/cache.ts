@@ -204,13 +204,17 @@ class CacheReader<T> implements Cursor<T> {
 /** The key that marks a tensor: structured clone knows no classes of ours. */
 const tensorKey = "layerwise:tensor";
 
+/** True for arrays of nothing but numbers: they are written as they are. */
+const isRow = (value: readonly unknown[]): boolean =>
+  value.every((item) => typeof item === "number");
+
 function pack(value: unknown): unknown {
   if (value instanceof Tensor) {
     // A view of a large array would be written with all of it.
     return { [tensorKey]: value.dtype, shape: [...value.shape], values: value.dataSync().slice() };
   }
   if (Array.isArray(value)) {
-    return typeof value[0] === "number" ? value : value.map(pack);
+    return isRow(value) ? value : value.map(pack);
   }
   if (ArrayBuffer.isView(value)) return (value as TypedArray).slice();
   if (typeof value === "object" && value !== null) {
@@ -220,7 +224,7 @@ function pack(value: unknown): unknown {
 }
 
 function unpack(value: unknown): unknown {
-  if (Array.isArray(value)) return typeof value[0] === "number" ? value : value.map(unpack);
+  if (Array.isArray(value)) return isRow(value) ? value : value.map(unpack);
   if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return value;
   const record = value as Readonly<Record<string, unknown>>;
   const dtype = record[tensorKey] as DType | undefined;

@@ -9,7 +9,7 @@ import {
   nearest,
   show,
 } from "../errors.js";
-import { type CsvGrammar, CsvParser, type CsvRecord } from "./csvparse.js";
+import { type CsvGrammar, CsvParser, type CsvRecord, lineEnd } from "./csvparse.js";
 import type { Dataset } from "./dataset.js";
 import { blocks, sourceName, type TextSource, textChunks } from "./text.js";
 
@@ -27,7 +27,7 @@ export interface CsvColumn {
   readonly type?: CsvColumnType | undefined;
   /** The values of a `category`. */
   readonly categories?: readonly string[] | undefined;
-  /** What a missing value is taken for. */
+  /** What a missing value is taken for: a value of the type; of a `category` its text or position. */
   readonly default?: number | string | boolean | undefined;
 }
 
@@ -196,7 +196,39 @@ function checkColumn(where: string, name: string, given: CsvColumn | CsvColumnTy
       `${at}: a category column needs its \`categories\`, the values in order`,
     );
   }
-  return { ...column, type };
+  if (type === undefined) return column;
+  return { ...column, type, default: defaultOf(at, type, column) };
+}
+
+/** What a `default` has to be, by the type of its column. */
+const defaults: Readonly<
+  Record<CsvColumnType, { wanted: string; fits: (value: unknown, categories: number) => boolean }>
+> = {
+  number: { wanted: "a number", fits: (value) => typeof value === "number" },
+  integer: { wanted: "an integer", fits: (value) => Number.isInteger(value) },
+  boolean: { wanted: "true or false", fits: (value) => typeof value === "boolean" },
+  string: { wanted: "a text", fits: (value) => typeof value === "string" },
+  category: {
+    wanted: "one of its categories or the position of one",
+    fits: (value, categories) =>
+      Number.isInteger(value) && Number(value) >= 0 && Number(value) < categories,
+  },
+};
+
+/** What stands for a missing value, checked; a category's text becomes its position, as in the rows. */
+function defaultOf(
+  at: string,
+  type: CsvColumnType,
+  { categories = [], default: given }: CsvColumn,
+): number | string | boolean | undefined {
+  if (given === undefined) return undefined;
+  const value =
+    type === "category" && typeof given === "string" ? categories.indexOf(given) : given;
+  const { wanted, fits } = defaults[type];
+  if (fits(value, categories.length)) return value;
+  throw new ArgumentError(
+    expected(at, `\`default\` to be ${wanted}, as the type is ${show(type)}`, show(given)),
+  );
 }
 
 /** Rows in blocks, as the pieces of the file complete them. */
@@ -206,7 +238,7 @@ async function* rowBlocks(
   options: Checked,
   single: boolean,
 ): AsyncGenerator<readonly unknown[], void, undefined> {
-  const parser = new CsvParser(where, options.grammar);
+  const parser = new CsvParser(where, options.grammar, 1 + options.skipLines);
   let skip = options.skipLines;
   let names: readonly string[] | undefined;
   let reader: RowReader | undefined;
@@ -224,7 +256,7 @@ async function* rowBlocks(
       }
     }
     if (!reader) {
-      waiting.push(...list);
+      for (const record of list) waiting.push(record);
       if (names === undefined || (waiting.length < options.inferFrom && !last)) return [];
       // Not more, or types would depend on the size of the pieces that are read.
       const sample = waiting.slice(0, options.inferFrom);
@@ -234,18 +266,21 @@ async function* rowBlocks(
     }
     return reader.rows(list);
   };
-  let dropped = "";
+  /** A \r at the end of a piece that is left out: a \n may follow. */
+  let open = "";
   for await (let chunk of textChunks(where, source)) {
     if (skip > 0) {
       // Lines are counted as they stand: what is left out need not be CSV.
-      chunk = dropped + chunk;
+      chunk = open + chunk;
+      let at = 0;
       for (; skip > 0; skip--) {
-        const stop = chunk.indexOf("\n");
-        if (stop < 0) break;
-        chunk = chunk.slice(stop + 1);
+        const stop = lineEnd(chunk, at, false);
+        if (stop === null) break;
+        at = stop.next;
       }
-      dropped = skip > 0 ? chunk : "";
+      open = chunk.endsWith("\r") ? "\r" : "";
       if (skip > 0) continue;
+      chunk = chunk.slice(at);
     }
     const rows = take(parser.push(chunk), false);
     if (rows.length > 0) yield rows;
@@ -304,7 +339,7 @@ class RowReader {
           index,
           type,
           categories: categories && new Map(categories.map((value, i) => [value, i])),
-          default: column?.default,
+          default: column && defaultOf(`${where}: column ${show(name)}`, type, column),
         },
       ];
     });
@@ -368,6 +403,11 @@ class RowReader {
   #value(column: Column, { fields, line }: CsvRecord): number | string | boolean | null {
     const raw = fields[column.index]!;
     const text = column.type === "string" ? raw : raw.trim();
+    if (column.type === "category") {
+      // Before what is missing: there NA may be a continent.
+      const index = column.categories!.get(text);
+      if (index !== undefined) return index;
+    }
     if (this.#options.missing.has(text)) {
       if (column.default !== undefined) return column.default;
       const { onMissing } = this.#options;
@@ -387,9 +427,7 @@ class RowReader {
         if (/^(true|yes|1|t|y)$/i.test(text)) return true;
         if (/^(false|no|0|f|n)$/i.test(text)) return false;
         throw new FormatError(expected(this.#at(line, column), "true or false", show(text)));
-      case "category": {
-        const index = column.categories!.get(text);
-        if (index !== undefined) return index;
+      case "category":
         throw new FormatError(
           expected(
             this.#at(line, column),
@@ -397,7 +435,6 @@ class RowReader {
             show(text),
           ),
         );
-      }
       default: {
         const value = text === "" ? Number.NaN : Number(text);
         if (!Number.isNaN(value) && (column.type === "number" || Number.isInteger(value))) {

@@ -25,11 +25,13 @@ export class CsvParser {
   readonly #grammar: CsvGrammar;
   /** Text that is not used up: the beginning of a record. */
   #rest = "";
-  #line = 1;
+  #line: number;
 
-  constructor(where: string, grammar: CsvGrammar) {
+  /** `line` is the number of the line at which the text begins. */
+  constructor(where: string, grammar: CsvGrammar, line = 1) {
     this.#where = where;
     this.#grammar = grammar;
+    this.#line = line;
   }
 
   /** The records that `chunk` completes. */
@@ -138,7 +140,7 @@ export class CsvParser {
 }
 
 /** Where the line that goes on at `at` ends; null when the text ends before. */
-function lineEnd(text: string, at: number, last: boolean): { next: number } | null {
+export function lineEnd(text: string, at: number, last: boolean): { next: number } | null {
   for (let i = at; i < text.length; i++) {
     const c = text.charCodeAt(i);
     if (c !== 10 && c !== 13) continue;

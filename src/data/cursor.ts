@@ -53,6 +53,14 @@ export class Breath {
   }
 }
 
+/** What came from elsewhere: a promise of any make (another library's, another realm's) as one of ours. */
+export function promised<T>(value: Maybe<T> | PromiseLike<T>): Maybe<T> {
+  if (typeof value !== "object" || value === null || value instanceof Promise) return value;
+  return "then" in value && typeof value.then === "function"
+    ? Promise.resolve(value as PromiseLike<T>)
+    : (value as T);
+}
+
 /** `f` of a value, at once where the value is there. */
 export function after<A, B>(value: Maybe<A>, f: (value: A) => Maybe<B>): Maybe<B> {
   return value instanceof Promise ? value.then(f) : f(value);

@@ -230,8 +230,7 @@ export function lazyTensors(value: unknown, found: Tensor[] = []): Tensor[] {
   if (value instanceof Tensor) {
     if (value.current().values === undefined) found.push(value);
   } else if (Array.isArray(value)) {
-    // Rows of numbers need no visit.
-    if (typeof value[0] !== "number") for (const item of value) lazyTensors(item, found);
+    for (const item of value) if (typeof item === "object") lazyTensors(item, found);
   } else if (isRecord(value)) {
     for (const item of Object.values(value)) lazyTensors(item, found);
   }

@@ -80,7 +80,8 @@ export function padSequences(
       ),
     );
   });
-  const length = options.maxLength ?? Math.max(...list.map((sequence) => sequence.length));
+  const length =
+    options.maxLength ?? list.reduce((most, sequence) => Math.max(most, sequence.length), 0);
   checkInteger(where, "maxLength", length, 0);
   const size = sizeOf(step);
   const out = allocate(dtype, list.length * length * size);

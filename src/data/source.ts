@@ -3,7 +3,7 @@
  * any order (arrays, windows, files), and iterables. What can be asked for in any order is shuffled by
  * its indices, without holding elements back.
  */
-import { type Cursor, elementError, end, type Maybe, type Pass } from "./cursor.js";
+import { type Cursor, elementError, end, type Maybe, type Pass, promised } from "./cursor.js";
 
 /** Elements that can be had by their index. */
 export interface Indexed<out T> {
@@ -80,9 +80,15 @@ export function iteratorCursor<T>(
   let iterator: Iterator<T | Promise<T>> | AsyncIterator<T> | undefined;
   let index = 0;
   let ended = false;
-  const failed = (error: unknown): never => {
+  /** Whether the iterator itself came to its end or failed: it needs no closing then. */
+  let spent = false;
+  const elementFailed = (error: unknown): never => {
     ended = true;
     throw stage === null ? error : elementError(stage, index, error);
+  };
+  const failed = (error: unknown): never => {
+    spent = true;
+    return elementFailed(error);
   };
   const given = (value: T): T => {
     index++;
@@ -94,13 +100,14 @@ export function iteratorCursor<T>(
     }
     if (result.done) {
       ended = true;
+      spent = true;
       return end;
     }
-    const { value } = result;
-    return value instanceof Promise ? value.then(given, failed) : given(value);
+    const value = promised(result.value);
+    return value instanceof Promise ? value.then(given, elementFailed) : given(value);
   };
   const advance = (): Maybe<T | typeof end> => {
-    const result = iterator!.next();
+    const result = promised(iterator!.next());
     return result instanceof Promise ? result.then(step, failed) : step(result);
   };
   return {
@@ -122,8 +129,9 @@ export function iteratorCursor<T>(
       }
     },
     async close() {
-      if (ended || !iterator) return;
+      if (spent || !iterator) return;
       ended = true;
+      spent = true;
       await iterator.return?.();
     },
   };

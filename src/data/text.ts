@@ -32,7 +32,8 @@ export async function* textChunks(
   source: TextSource,
 ): AsyncGenerator<string, void, undefined> {
   if (typeof source === "object" && !(source instanceof URL)) {
-    if (source.text !== "") yield source.text;
+    const text = source.text.startsWith("\ufeff") ? source.text.slice(1) : source.text;
+    if (text !== "") yield text;
     return;
   }
   const file = createReadStream(pathOf(source), { highWaterMark: 1 << 18 });

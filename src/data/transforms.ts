@@ -17,6 +17,25 @@ import {
 } from "./cursor.js";
 import { lazyTensors } from "./elements.js";
 
+/** How long closing waits for what is under way, in milliseconds: what answers at all mostly does by then. */
+const patience = 100;
+
+/**
+ * Closes a source when what is under way has settled, as it has to be. Waits for that only for a moment:
+ * an element that nobody wants any more may never come, and then nobody is left to hear of an error.
+ */
+async function closeAfter(pending: Promise<unknown>, source: Cursor<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const enough = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, patience);
+  });
+  try {
+    await Promise.race([pending.then(() => source.close()), enough]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Waits for the tensors in a value that are only recorded yet: elements are values. */
 function computed<T>(value: T): Maybe<T> {
   const lazy = lazyTensors(value);
@@ -52,7 +71,7 @@ export function mapCursor<T, U>(
 
 /**
  * Keeps up to `most` results under way, in order. The source itself is asked for one element at a time;
- * what is under way when the cursor is closed is waited for.
+ * it is closed when what is under way then has settled.
  */
 function ahead<T, U>(
   source: Cursor<T>,
@@ -89,10 +108,9 @@ function ahead<T, U>(
         return value;
       });
     },
-    async close() {
+    close() {
       ended = true;
-      await Promise.allSettled(queue);
-      await source.close();
+      return queue.length === 0 ? source.close() : closeAfter(Promise.allSettled(queue), source);
     },
   };
 }
@@ -190,6 +208,15 @@ export function chainCursor<T>(
   };
 }
 
+/** The next of a source; an error is a promise's, so that it can wait for what others have under way. */
+function asked<T>(source: Cursor<T>): Maybe<T | End> {
+  try {
+    return source.next();
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
 /** One element of each, put together; ends with the shortest. */
 export function zipCursor(
   sources: readonly Cursor<unknown>[],
@@ -197,7 +224,7 @@ export function zipCursor(
 ): Cursor<unknown> {
   return {
     next() {
-      const values = sources.map((source) => source.next());
+      const values = sources.map(asked);
       if (values.some((v) => v instanceof Promise)) {
         // All of them, so that none is still under way when an error is reported.
         return Promise.allSettled(values).then((results) => {
@@ -262,11 +289,10 @@ export function prefetchCursor<T>(source: Cursor<T>, size: number): Cursor<T> {
   };
   return {
     next: give,
-    async close() {
+    close() {
       closed = true;
       wake?.();
-      await running;
-      await source.close();
+      return running ? closeAfter(running, source) : source.close();
     },
   };
 }

@@ -469,7 +469,7 @@ export abstract class Layer<D extends Declaration = NoOptions> {
     return layer;
   }
 
-  /** Replaces the list of layers that this one is made of. */
+  /** Replaces the list of layers that this one is made of; those new to a frozen layer are frozen with it. */
   protected setLayers(layers: readonly Layer[]): void {
     const names = new Set<string>();
     for (const layer of layers) {
@@ -482,6 +482,9 @@ export abstract class Layer<D extends Declaration = NoOptions> {
         );
       }
       names.add(layer.name);
+    }
+    if (!this.#trainable) {
+      for (const layer of layers) if (!this.#sublayers.includes(layer)) layer.trainable = false;
     }
     this.#sublayers = [...layers];
   }

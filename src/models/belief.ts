@@ -33,20 +33,22 @@ import { checkVerbosity, Progress } from "../training/progress.js";
 import type { TrainableNetwork } from "../training/step.js";
 import { Trainer } from "../training/trainer.js";
 import { readNetworkFile, writeNetworkFile } from "./belieffile.js";
-import type { RBM } from "./boltzmann.js";
-import type { RbmFitOptions } from "./boltzmannoptions.js";
 import {
-  type ContrastOptions,
-  type ContrastPlan,
-  contrastKeys,
-  contrastState,
-  planContrast,
-} from "./contrast.js";
+  apart,
+  type BeliefOptions,
+  type FineTuneOptions,
+  fitKeys,
+  type GenerateOptions,
+  type PretrainOptions,
+  planLayer,
+} from "./beliefoptions.js";
+import type { RBM } from "./boltzmann.js";
+import { type ContrastPlan, contrastKeys, contrastState, planContrast } from "./contrast.js";
 import { hiddenInput, visibleInput } from "./energy.js";
 import { readWeights } from "./loading.js";
 import { writeWeights } from "./saving.js";
 import type { Sequential } from "./sequential.js";
-import { type LayerOfStack, stackOf } from "./stack.js";
+import { stackOf } from "./stack.js";
 import { perGroup, unitKind } from "./units.js";
 import {
   type Autoencoder,
@@ -56,65 +58,7 @@ import {
 } from "./unrolling.js";
 import { type DirectedLayer, wakeSleep, wakeSleepReports } from "./wakesleep.js";
 
-/** Options of `lw.models.deepBeliefNetwork`. */
-export interface BeliefOptions {
-  /**
-   * The machines from the bottom up, as options of `lw.models.rbm` or machines that were learnt before.
-   * Only the first needs `visible` or `inputShape`; the others take what the one below gives.
-   */
-  readonly layers: readonly LayerOfStack[];
-  /** Number of classes of labels that the top machine learns together with what is below it. */
-  readonly classes?: number;
-  readonly seed?: number;
-  readonly name?: string;
-}
-
-/** How one machine is pre-trained. */
-export interface PretrainLayerOptions
-  extends ContrastOptions,
-    Omit<RbmFitOptions, "validationData"> {}
-
-/** Options of {@link DeepBeliefNetwork.pretrain}; what stands at the top holds for all layers. */
-export interface PretrainOptions extends Omit<PretrainLayerOptions, "optimizer" | "callbacks"> {
-  /** Class of each sample, for a network with `classes`. */
-  labels?: TensorLike;
-  /** Own options of each layer, from the bottom up. */
-  layers?: readonly PretrainLayerOptions[];
-}
-
-/** Options of {@link DeepBeliefNetwork.fineTune}: the contrast is that of the top machine. */
-export interface FineTuneOptions
-  extends ContrastOptions,
-    Omit<RbmFitOptions, "validationData" | "validationSplit"> {
-  labels?: TensorLike;
-}
-
-/** Options of {@link DeepBeliefNetwork.generate}. */
-export interface GenerateOptions {
-  /** Number of samples; as many as labels where these are given, else 1. */
-  chains?: number;
-  /** Gibbs steps of the top machine; 1000 by default. */
-  steps?: number;
-  /** The class that is held while the top machine runs, or one for each chain. */
-  labels?: number | readonly number[];
-  /** Whether to give the means of the visible units instead of a sample. */
-  means?: boolean;
-  seed?: number;
-  signal?: AbortSignal;
-}
-
-const fitKeys = [
-  "batchSize",
-  "epochs",
-  "initialEpoch",
-  "shuffle",
-  "seed",
-  "callbacks",
-  "stepsPerEpoch",
-  "signal",
-  "verbose",
-  "terminateOnNaN",
-] as const;
+const tensorOf = (x: DataLike): Tensor => (x instanceof Tensor ? x : tensor(x as TensorLike));
 
 /** A stack of restricted Boltzmann machines. Make one with `lw.models.deepBeliefNetwork`. */
 export class DeepBeliefNetwork implements CallbackModel {
@@ -128,6 +72,8 @@ export class DeepBeliefNetwork implements CallbackModel {
   /** Generative kernels of the machines below the top, once fine-tuning untied them. */
   #generative: readonly Variable[] | null = null;
   #optimizer: Optimizer | null = null;
+  /** What changes the weights now. */
+  #busy: string | null = null;
   readonly #predictors = new Map<string, Predictor>();
 
   /** @internal Use `lw.models.deepBeliefNetwork`. */
@@ -216,12 +162,33 @@ export class DeepBeliefNetwork implements CallbackModel {
   /**
    * Learns the machines one after the other, each from the features that those below give of the
    * samples. Labels are used by the top machine alone, and only in a network with `classes`. A line before
-   * each machine's epochs says which it is, unless `verbose` is 0.
+   * each machine's epochs says which it is, unless `verbose` is 0. Labels and all layers' options are checked
+   * before the first machine learns.
    *
    * @returns the history of each layer
+   * @throws StateError while `pretrain` or `fineTune` runs.
    */
   async pretrain(x: DataLike, options: PretrainOptions = {}): Promise<History[]> {
-    const place = `pretrain() of ${this.where}`;
+    return this.#alone("pretrain()", (place) => this.#pretrain(place, x, options));
+  }
+
+  /** Lets the machines learn in one way at a time. */
+  async #alone<T>(what: string, body: (place: string) => Promise<T>): Promise<T> {
+    const place = `${what} of ${this.where}`;
+    if (this.#busy !== null) {
+      throw new StateError(
+        `${place}: ${this.#busy} of this network is still running; call it when that has ended`,
+      );
+    }
+    this.#busy = what;
+    try {
+      return await body(place);
+    } finally {
+      this.#busy = null;
+    }
+  }
+
+  async #pretrain(place: string, x: DataLike, options: PretrainOptions): Promise<History[]> {
     const { labels, layers = [], ...common } = options;
     const contrastOptions = contrastKeys.filter((key) => key !== "optimizer");
     const keys = [...fitKeys.filter((key) => key !== "callbacks"), "validationSplit"];
@@ -230,28 +197,48 @@ export class DeepBeliefNetwork implements CallbackModel {
       const wanted = `options of at most ${this.machines.length} \`layers\``;
       throw new ArgumentError(expected(place, wanted, show(layers)));
     }
-    const histories: History[] = [];
+    if (labels !== undefined && this.classes === 0) this.#refuseLabels(place);
     const { seed = drawSeed() } = common;
+    checkInteger(place, "seed", seed, -(2 ** 31), 2 ** 32 - 1);
+    // The last machine is not learnt for hours before something turns out to be wrong with its options.
+    const count = await this.#countOf(place, x);
+    const hot = this.classes > 0 ? await this.#oneHot(place, labels, count) : null;
+    const plans = this.machines.map((_, i) =>
+      planLayer(
+        `${place}: layer ${i}`,
+        { ...common, seed: mixSeed(seed, i) },
+        layers[i] ?? {},
+        count,
+      ),
+    );
+    const histories: History[] = [];
     let data: DataLike = x;
     for (const [i, machine] of this.machines.entries()) {
-      const own: PretrainLayerOptions = { ...common, seed: mixSeed(seed, i), ...layers[i] };
-      const contrast = Object.fromEntries(
-        Object.entries(own).filter(([key]) => contrastKeys.includes(key as "method")),
-      );
-      const fit = Object.fromEntries(
-        Object.entries(own).filter(([key]) => !contrastKeys.includes(key as "method")),
-      );
-      if (this.#labelsAt(i) > 0) data = await this.#labelled(place, data, labels);
-      else if (labels !== undefined && i === this.machines.length - 1) this.#refuseLabels(place);
+      const { contrast, fit } = plans[i]!;
+      if (hot && this.#labelsAt(i) > 0) data = await this.#labelled(data, hot);
       machine.compile(contrast);
       const [visible, hidden] = machine.kernel.shape;
-      new Progress(checkVerbosity(place, own.verbose ?? "auto")).heading(
+      new Progress(checkVerbosity(place, fit.verbose ?? "auto")).heading(
         `Layer ${i + 1} of ${this.machines.length}: ${visible} visible, ${hidden} hidden units`,
       );
       histories.push(await machine.fit(data, fit));
       if (i + 1 < this.machines.length) data = await machine.transform(data);
     }
     return histories;
+  }
+
+  /** Number of samples, without the labels that the only machine of a network may have units for. */
+  async #countOf(place: string, x: DataLike): Promise<number> {
+    if (this.machines.length > 1 || this.classes === 0) {
+      return (await this.machines[0]!.machine.samples(place, x)).shape[0]!;
+    }
+    const features = tensorOf(x);
+    const units = this.#top.machine.layout.visible - this.classes;
+    if (features.size % units !== 0) {
+      const wanted = `samples of ${units} values`;
+      throw new ShapeError(expected(place, wanted, showShape(features.shape)));
+    }
+    return features.size / units;
   }
 
   #refuseLabels(place: string): never {
@@ -261,16 +248,10 @@ export class DeepBeliefNetwork implements CallbackModel {
   }
 
   /** Samples of the top machine: features with one-hot labels beside them. */
-  async #labelled(place: string, x: DataLike, labels: TensorLike | undefined): Promise<Tensor> {
-    const features = x instanceof Tensor ? x : tensor(x as TensorLike);
+  async #labelled(x: DataLike, hot: Tensor): Promise<Tensor> {
     const units = this.#top.machine.layout.visible - this.classes;
-    if (features.size % units !== 0) {
-      const wanted = `samples of ${units} values`;
-      throw new ShapeError(expected(place, wanted, showShape(features.shape)));
-    }
-    const rows = features.size / units;
-    const hot = await this.#oneHot(place, labels, rows);
-    const joined = concat([cast(reshape(features, [rows, units]), "float32"), hot], 1);
+    const features = reshape(tensorOf(x), [hot.shape[0]!, units]);
+    const joined = concat([cast(features, "float32"), hot], 1);
     await joined.data();
     return joined;
   }
@@ -286,31 +267,32 @@ export class DeepBeliefNetwork implements CallbackModel {
     if (given.size !== rows) {
       throw new ShapeError(expected(place, `${rows} \`labels\``, showShape(given.shape)));
     }
-    const values = Int32Array.from(given.dataSync());
+    const values = given.dataSync();
     values.forEach((label, i) => {
-      if (label < 0 || label >= this.classes) {
-        const wanted = `\`labels\` from 0 to ${this.classes - 1}`;
+      if (!Number.isInteger(label) || label < 0 || label >= this.classes) {
+        const wanted = `\`labels\` to be integers from 0 to ${this.classes - 1}`;
         throw new ArgumentError(expected(place, wanted, `${label} for sample ${i}`));
       }
     });
-    return cast(oneHot(leaf(values, [rows], "int32"), this.classes), "float32");
+    const classes = leaf(Int32Array.from(values), [rows], "int32");
+    return cast(oneHot(classes, this.classes), "float32");
   }
 
   /**
    * Fine-tunes all layers together as a generative model by the up-down algorithm. From the first call
    * on, generative weights are apart from those of recognition.
+   *
+   * @throws StateError while `pretrain` or `fineTune` runs.
    */
   async fineTune(x: DataLike, options: FineTuneOptions = {}): Promise<History> {
-    const place = `fineTune() of ${this.where}`;
+    return this.#alone("fineTune()", (place) => this.#fineTune(place, x, options));
+  }
+
+  async #fineTune(place: string, x: DataLike, options: FineTuneOptions): Promise<History> {
     const { labels, ...rest } = options;
     checkKeys(place, options, ["labels", ...contrastKeys, ...fitKeys]);
-    const contrastGiven = Object.fromEntries(
-      Object.entries(rest).filter(([key]) => contrastKeys.includes(key as "method")),
-    );
-    const fit = Object.fromEntries(
-      Object.entries(rest).filter(([key]) => !contrastKeys.includes(key as "method")),
-    );
-    const plan = planContrast(place, contrastGiven);
+    const { contrast, fit } = apart(rest);
+    const plan = planContrast(place, contrast);
     if (plan.method !== "cd" || plan.sparsity) {
       const wanted = 'the top machine to learn by method "cd" without a sparsity target';
       throw new ArgumentError(expected(place, wanted, plan.sparsity ? "one" : show(plan.method)));
@@ -358,6 +340,7 @@ export class DeepBeliefNetwork implements CallbackModel {
         return [];
       },
       weights: this.weights,
+      trainableWeights: this.weights,
       weightInfo: () => ({ regularizer: null, constraint: null }),
       reports: wakeSleepReports(plan),
     };
@@ -385,6 +368,7 @@ export class DeepBeliefNetwork implements CallbackModel {
         outputSlots: [{ name, shape: [null, ...output], dtype: "float32" }],
         run: ([v]) => [f(reshape(v!, [v!.shape[0]!, v!.size / v!.shape[0]!]))],
         weights: this.weights,
+        trainableWeights: this.weights,
         weightInfo: () => ({ regularizer: null, constraint: null }),
       });
       this.#predictors.set(name, predictor);

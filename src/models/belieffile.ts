@@ -1,7 +1,8 @@
 /** Deep belief networks in files: the layouts of their machines, and all weights. */
 import { ArgumentError, checkPath, FormatError, show } from "../errors.js";
 import { withWeightsToLoad } from "../layers/loading.js";
-import type { BeliefOptions, DeepBeliefNetwork } from "./belief.js";
+import type { DeepBeliefNetwork } from "./belief.js";
+import type { BeliefOptions } from "./beliefoptions.js";
 import { assignWeights, readModelFile, restoring } from "./loading.js";
 import { checkNewPath, writeModelFile } from "./saving.js";
 

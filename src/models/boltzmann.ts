@@ -10,7 +10,9 @@ import {
   checkInteger,
   checkKeys,
   checkNumber,
+  DTypeError,
   expected,
+  ShapeError,
   StateError,
   show,
 } from "../errors.js";
@@ -19,8 +21,8 @@ import { reshape } from "../ops/movement.js";
 import { sgd } from "../optimizers/factories.js";
 import type { Optimizer } from "../optimizers/optimizer.js";
 import { drawSeed } from "../tensor/random.js";
-import type { Shape } from "../tensor/shape.js";
-import { leaf, type Tensor, type TensorLike } from "../tensor/tensor.js";
+import { type Shape, sameShape, showShape } from "../tensor/shape.js";
+import { leaf, Tensor, type TensorLike, tensor } from "../tensor/tensor.js";
 import { readTogether, type Variable } from "../tensor/variable.js";
 import type { CallbackHooks, CallbackModel, History, Logs } from "../training/callback.js";
 import { type DataLike, type Samples, sliceSamples } from "../training/data.js";
@@ -128,14 +130,19 @@ export class RBM implements CallbackModel {
     return readTogether(this.weights);
   }
 
-  /** Replaces the weights, in the order of {@link RBM.weights}. */
+  /**
+   * Replaces the weights, in the order of {@link RBM.weights}: all of them, or none where one of the values
+   * does not fit.
+   */
   setWeights(values: readonly TensorLike[]): void {
     if (!Array.isArray(values) || values.length !== this.weights.length) {
       const wanted = "three tensors: kernel, visible bias, hidden bias";
       throw new ArgumentError(expected(`${this.where}: setWeights()`, wanted, show(values)));
     }
+    const next = this.weights.map((weight, i) => valueFor(weight, values[i]!));
+    for (const weight of this.weights) weight.checkFree();
     this.weights.forEach((weight, i) => {
-      weight.assign(values[i]!);
+      weight.assign(next[i]!);
     });
   }
 
@@ -160,10 +167,11 @@ export class RBM implements CallbackModel {
    * Says how the machine learns; persistent chains begin anew. Without it `fit` takes the defaults:
    * CD-1 by gradient descent with rate 0.05 and momentum 0.5.
    *
-   * @throws ArgumentError for unknown or unfit options.
+   * @throws ArgumentError for unknown or unfit options; StateError while `fit` runs.
    */
   compile(options: ContrastOptions = {}): void {
     const place = `compile() of ${this.where}`;
+    this.#trainer?.checkIdle(place);
     const plan = planContrast(place, options);
     const optimizer = options.optimizer ?? sgd({ learningRate: 0.05, momentum: 0.5 });
     const objective = new Objective(place, [], { optimizer });
@@ -558,6 +566,21 @@ export class RBM implements CallbackModel {
     const { visible, hidden } = this.#machine.layout;
     return `${this.where}, ${visible} visible and ${hidden} hidden units, ${this.countParams()} parameters`;
   }
+}
+
+/** What `assign` would give the weight, with the errors it would throw. */
+function valueFor(weight: Variable, value: TensorLike): Tensor {
+  const place = `variable ${weight.name}`;
+  const next =
+    value instanceof Tensor ? value.current() : tensor(value, weight.shape, weight.dtype);
+  if (!sameShape(next.shape, weight.shape)) {
+    const wanted = `a value of shape ${showShape(weight.shape)}`;
+    throw new ShapeError(expected(place, wanted, showShape(next.shape)));
+  }
+  if (next.dtype !== weight.dtype) {
+    throw new DTypeError(expected(place, weight.dtype, next.dtype));
+  }
+  return next;
 }
 
 function tensorOf({ values, shape, dtype }: Samples): Tensor {

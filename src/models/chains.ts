@@ -18,6 +18,7 @@ import {
   visibleInput,
   visibleMean,
 } from "./energy.js";
+import { checkStates } from "./machine.js";
 
 /** Visible units that keep their values while the others are drawn. */
 export interface Clamp {
@@ -131,6 +132,7 @@ export function heldUnits(
   const values = read("values");
   const flags = Uint8Array.from(mask.dataSync(), (value) => (value === 0 ? 0 : 1));
   checkWholeGroups(place, layout, flags);
+  checkHeldStates(`${place}: clamp.values`, layout, flags, values);
   return { mask: leaf(flags, mask.shape, "bool"), values };
 }
 
@@ -147,4 +149,37 @@ function checkWholeGroups(place: string, layout: MachineLayout, flags: Uint8Arra
       from += units;
     }
   }
+}
+
+/** Throws for values that units can't have as states where they are held; what the others have is not read. */
+function checkHeldStates(
+  place: string,
+  layout: MachineLayout,
+  flags: Uint8Array,
+  given: Tensor,
+): void {
+  const { visible, groups } = layout;
+  const values = given.dataSync();
+  const rows = Math.max(flags.length, values.length) / visible;
+  const states = new Float32Array(rows * visible);
+  for (let row = 0; row < rows; row++) {
+    let from = 0;
+    for (const { type, units } of groups) {
+      for (let unit = from; unit < from + units; unit++) {
+        const at = row * visible + unit;
+        const value = values[at % values.length]!;
+        if (flags[at % flags.length] === 0) {
+          // A state that any unit can have: the first of a softmax group is its choice.
+          states[at] = type === "softmax" && unit === from ? 1 : 0;
+        } else if (type === "gaussian" && !Number.isFinite(value)) {
+          const got = `${value} in sample ${row}, unit ${unit}`;
+          throw new ArgumentError(expected(place, "finite states of held units", got));
+        } else {
+          states[at] = value;
+        }
+      }
+      from += units;
+    }
+  }
+  checkStates(place, layout, { values: states, shape: [rows, visible], rowSize: visible });
 }

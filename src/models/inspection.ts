@@ -229,7 +229,8 @@ export interface Misclassified {
 }
 
 /**
- * The samples that a classifier gets wrong, the ones it was surest of first.
+ * The samples that a classifier gets wrong, the ones it was surest of first. A single output is the
+ * probability of class 1.
  *
  * @param y a class number for each sample
  * @param limit how many to give at most
@@ -257,9 +258,11 @@ export async function misclassified(
   const wrong: Misclassified[] = [];
   for (let i = 0; i < count; i++) {
     const row = outputs.subarray(i * classes, (i + 1) * classes);
-    const best = row.indexOf(Math.max(...row));
+    // A single output says of class 0 what it leaves.
+    const given = classes === 1 ? [1 - row[0]!, row[0]!] : row;
+    const best = given.indexOf(Math.max(...given));
     if (best !== labels[i]) {
-      wrong.push({ index: i, label: labels[i]!, predicted: best, output: row[best]! });
+      wrong.push({ index: i, label: labels[i]!, predicted: best, output: given[best]! });
     }
   }
   return wrong.sort((a, b) => b.output - a.output).slice(0, limit);

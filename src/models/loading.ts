@@ -11,7 +11,7 @@ import {
 import { Layer, type LayerClass } from "../layers/layer.js";
 import { withWeightsToLoad } from "../layers/loading.js";
 import { deserializeLayer, registerLayer } from "../layers/registry.js";
-import { type LossFunction, lossNames } from "../nn/losses.js";
+import type { LossFunction } from "../nn/losses.js";
 import { Metric } from "../nn/metrics/metric.js";
 import { restoreMetric, type SavedMetric } from "../nn/metrics/table.js";
 import { restoreOptimizer } from "../optimizers/factories.js";
@@ -260,11 +260,8 @@ function restoreCompile(
   };
   const loss = (value: unknown): unknown => {
     const own = (value as { custom?: unknown }).custom;
-    return typeof value === "object" && own !== undefined
-      ? lossNames().includes(String(own))
-        ? own
-        : custom("loss", own)
-      : value;
+    // A function of one's own may have a built-in's name: those are saved by `name`.
+    return typeof value === "object" && own !== undefined ? custom("loss", own) : value;
   };
   const metric = (value: unknown): unknown => {
     if (typeof value === "string") return value;

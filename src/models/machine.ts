@@ -160,6 +160,7 @@ export class Machine {
       outputSlots: [{ name, shape: [null, ...output], dtype: "float32" }],
       run: ([x], context) => f(reshape(x!, [x!.shape[0]!, this.layout.visible]), context),
       weights: this.variables,
+      trainableWeights: this.variables,
       weightInfo: () => ({ regularizer: null, constraint: null }),
       reports,
     };
@@ -242,10 +243,10 @@ function visibleCount(place: string, { visible, inputShape }: MachineOptions): n
 const slack = 1e-3;
 
 /** Throws for data that units can't have as states or probabilities. */
-function checkStates(
+export function checkStates(
   place: string,
   { groups }: MachineLayout,
-  { values, shape, rowSize }: Samples,
+  { values, shape, rowSize }: Pick<Samples, "values" | "shape" | "rowSize">,
 ): void {
   const count = shape[0]!;
   let from = 0;

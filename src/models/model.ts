@@ -391,6 +391,10 @@ class ModelNetwork implements ServedNetwork {
     return this.model.weights;
   }
 
+  get trainableWeights() {
+    return this.model.trainableWeights;
+  }
+
   weightInfo(weight: Parameters<Network["weightInfo"]>[0]) {
     return this.model.weightInfo(weight);
   }

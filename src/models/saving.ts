@@ -5,6 +5,8 @@
 import { snapshot } from "../backend/run.js";
 import { ArgumentError, checkKeys, checkPath, expected, show } from "../errors.js";
 import { type StoredTensor, writeSafetensors } from "../formats/safetensors.js";
+import type { Layer } from "../layers/layer.js";
+import { Network } from "../network/network.js";
 import {
   type LossFunction,
   type LossIdentifier,
@@ -89,6 +91,7 @@ export async function saveModel(
   const where = `save() of ${model.where}`;
   checkNewPath(where, path);
   checkKeys(where, options, ["includeOptimizer"]);
+  checkShared(where, model);
   const compile = model.compileOptions;
   const named = [
     ...model.namedWeights(),
@@ -98,6 +101,33 @@ export async function saveModel(
     ...model.toJSON(),
     ...(compile ? { compile: saveCompile(where, compile, model) } : {}),
   });
+}
+
+/**
+ * Throws for a layer with weights that several models hold: each of them writes the layers it is made of, so that
+ * loading would make one layer for each. Within one model a layer may be used any number of times.
+ */
+function checkShared(where: string, model: Network<ModelOutput>): void {
+  const holders = new Map<Layer, Layer>();
+  const visit = (layers: readonly Layer[], holder: Layer): void => {
+    for (const layer of layers) {
+      const known = holders.get(layer);
+      if (known && known !== holder && layer.weights.length > 0) {
+        throw new ArgumentError(
+          expected(
+            where,
+            "each layer in one model",
+            `${layer.where} in ${known.where} and ${holder.where}`,
+            "a file would hold it twice and load it apart: use a model inside twice, or saveWeights()",
+          ),
+        );
+      }
+      if (known) continue;
+      holders.set(layer, holder);
+      visit(layer.sublayers, layer instanceof Network ? layer : holder);
+    }
+  };
+  visit(model.sublayers, model);
 }
 
 /** The optimizer's state under the names it has in files. */

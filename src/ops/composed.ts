@@ -251,11 +251,14 @@ export function sigmoidCrossEntropy(targets: TensorLike, logits: TensorLike): Te
   return sub(softplus(z), mul(z, t));
 }
 
-/** The inverse of erf, by Giles' single-precision polynomials (2010); relative error ≤ 3e-7. */
+/** The inverse of erf, by Giles' single-precision polynomials (2010); relative error ≤ 3e-7. ±1 give ±∞. */
 export function erfinv(x: TensorLike): Tensor {
   const input = float("erfinv", x);
+  const atEnd = equal(abs(input), 1);
+  // The polynomials know no infinity, and their gradients would be NaN.
+  const inner = where(atEnd, literal(0, "float32"), input);
   // w = −log((1 − x)(1 + x))
-  const w = neg(log(mul(sub(1, input), add(input, 1))));
+  const w = neg(log(mul(sub(1, inner), add(inner, 1))));
   const polynomial = (variable: Tensor, coefficients: readonly number[]): Tensor => {
     let p: Tensor = literal(coefficients[0]!, "float32");
     for (const c of coefficients.slice(1)) p = add(mul(p, variable), c);
@@ -275,7 +278,8 @@ export function erfinv(x: TensorLike): Tensor {
       0.00943887047, 1.00167406, 2.83297682,
     ],
   );
-  return mul(where(less(w, 5), central, tail), input);
+  const slope = where(less(w, 5), central, tail);
+  return mul(where(atEnd, literal(Infinity, "float32"), slope), input);
 }
 
 /** eˣ as an activation: the same as `exp`. */

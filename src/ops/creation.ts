@@ -1,5 +1,5 @@
 /** Tensors made of nothing: zeros, ones, fill, range, linspace, eye. */
-import { ArgumentError, checkInteger, checkNumber, expected } from "../errors.js";
+import { ArgumentError, checkInteger, checkNumber, expected, show } from "../errors.js";
 import { allocate, checkDType, type DType, fromNumbers } from "../tensor/dtype.js";
 import { checkShape, type Shape, sizeOf } from "../tensor/shape.js";
 import { leaf, literal, type Tensor, type TensorLike } from "../tensor/tensor.js";
@@ -8,6 +8,9 @@ import { asTensor } from "./op.js";
 
 /** All elements `value`; takes no memory until computed with. */
 export function fill(shape: Shape, value: number | boolean, dtype?: DType): Tensor {
+  if (typeof value !== "number" && typeof value !== "boolean") {
+    throw new ArgumentError(expected("fill", "a number or boolean", show(value)));
+  }
   return filled("fill", shape, value, dtype ?? (typeof value === "boolean" ? "bool" : "float32"));
 }
 

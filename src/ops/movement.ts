@@ -270,10 +270,15 @@ export function stridedSlice(
     }
     const low = step > 0 ? 0 : -1;
     const high = step > 0 ? dim : dim - 1;
-    const place = (value: number | null | undefined, open: number): number =>
-      value === null || value === undefined
-        ? open
-        : Math.min(Math.max(value < 0 ? value + dim : value, low), high);
+    const place = (value: number | null | undefined, open: number): number => {
+      if (value === null || value === undefined) return open;
+      if (!Number.isInteger(value)) {
+        throw new ArgumentError(
+          expected("stridedSlice", "integers or null to begin and end", show(value)),
+        );
+      }
+      return Math.min(Math.max(value < 0 ? value + dim : value, low), high);
+    };
     const from = place(begin[i], step > 0 ? 0 : dim - 1);
     const to = place(end[i], step > 0 ? dim : -1);
     const length = Math.max(0, Math.ceil((to - from) / step));

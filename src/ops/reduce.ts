@@ -2,6 +2,7 @@
  * Reductions. One op, `reduce`, over a contiguous run of axes; the functions split any set of axes
  * into such runs (last first), so kernels see `[outer, axis, inner]` only.
  */
+import { ArgumentError, expected, show } from "../errors.js";
 import { normalizeAxes, reducedShape, type Shape, sizeOf } from "../tensor/shape.js";
 import { literal, type Tensor, type TensorLike } from "../tensor/tensor.js";
 import {
@@ -179,17 +180,18 @@ function reducedOf(shape: Shape, axis: Axis | undefined): number[] {
   return reducedShape(shape, normalizeAxes("reduce", axis, shape.length), false);
 }
 
-/** Euclidean length over axes (`ord` 2), sum of magnitudes (1) or largest magnitude (Infinity). */
+/** Euclidean length over axes (`ord` 2 or "euclidean"), sum of magnitudes (1) or largest magnitude (Infinity). */
 export function norm(
   x: TensorLike,
-  ord: 1 | 2 | typeof Infinity = 2,
+  ord: 1 | 2 | typeof Infinity | "euclidean" = 2,
   axis?: Axis,
   keepDims = false,
 ): Tensor {
   const input = asTensor("norm", x);
-  const magnitude = ord === 2 ? square(input) : abs(input);
-  if (ord === 2) return sqrt(sum(magnitude, axis, keepDims));
-  return ord === 1 ? sum(magnitude, axis, keepDims) : max(magnitude, axis, keepDims);
+  if (ord === 2 || ord === "euclidean") return sqrt(sum(square(input), axis, keepDims));
+  if (ord === 1) return sum(abs(input), axis, keepDims);
+  if (ord === Infinity) return max(abs(input), axis, keepDims);
+  throw new ArgumentError(expected("norm", '`ord` to be 1, 2, Infinity or "euclidean"', show(ord)));
 }
 
 /** Number of elements over the given axes. */

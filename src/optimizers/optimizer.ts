@@ -107,6 +107,7 @@ export class Optimizer {
   readonly iterations: Variable;
   readonly #rule: Rule<RuleOptions>;
   readonly #options: RuleOptions;
+  #swapped = false;
   readonly #settings: Settings;
   readonly #schedule: LearningRateSchedule | null;
   /** The rule's own options that follow a schedule. */
@@ -167,11 +168,9 @@ export class Optimizer {
     );
   }
 
-  /** The present learning rate; a schedule's value at the next step. */
+  /** The present learning rate; a schedule's value at the next update. */
   get learningRate(): number {
-    return this.#schedule
-      ? this.#schedule.at(this.iterations.storage()[0]!)
-      : this.#rate.storage()[0]!;
+    return this.#schedule ? this.#schedule.at(this.#updates()) : this.#rate.storage()[0]!;
   }
 
   /** Sets the learning rate; takes effect at the next step, without compiling again. */
@@ -213,7 +212,16 @@ export class Optimizer {
           : null,
         average: this.#settings.useEma ? state("average", 0) : null,
       });
+      // One that joins later, as when layers are thawed, has no first update of its own.
+      const { average } = this.#parameters.get(parameter)!;
+      if (average && this.#updates() > 0) average.storageForUpdate().set(parameter.storage());
     }
+  }
+
+  /** Updates so far; a step that only adds up gradients is none. */
+  #updates(): number {
+    const every = this.#settings.gradientAccumulationSteps ?? 1;
+    return Math.floor(this.iterations.storage()[0]! / every);
   }
 
   /**
@@ -394,8 +402,14 @@ export class Optimizer {
     return this.#settings.useEma;
   }
 
+  /** @internal Whether the parameters hold their averages now. */
+  get swapped(): boolean {
+    return this.#swapped;
+  }
+
   /** Exchanges each parameter with its moving average; the same call takes it back. */
   swapEma(): void {
+    this.#swapped = !this.#swapped;
     for (const [parameter, { average }] of this.#parameters) {
       if (!average || this.iterations.storage()[0] === 0) continue;
       const values = parameter.storage().slice();

@@ -20,7 +20,7 @@ export interface HeatMapOptions extends Omit<ChartOptions, "width" | "height"> {
 /** A heat map as SVG text. */
 export function heatMap(options: HeatMapOptions): string {
   const { title = "", rows, columns, values, rowLabel = "", columnLabel = "", cell = 40 } = options;
-  const largest = Math.max(1e-30, ...values.flatMap((row) => Array.from(row)));
+  const largest = largestOf(values);
   const { format = (value: number) => (value === 0 ? "" : String(value)) } = options;
   const { shade = (value: number) => value / largest } = options;
   const widest = (names: readonly string[]) => Math.max(0, ...names.map(textWidth));
@@ -67,6 +67,18 @@ export function heatMap(options: HeatMapOptions): string {
     });
   });
   return svg(width, height, title, parts.join(""));
+}
+
+/** The largest value that is finite, or next to nothing. */
+function largestOf(values: readonly ArrayLike<number>[]): number {
+  let largest = 1e-30;
+  for (const row of values) {
+    for (let i = 0; i < row.length; i++) {
+      const value = row[i]!;
+      if (value > largest && value < Infinity) largest = value;
+    }
+  }
+  return largest;
 }
 
 function px3(value: number): string {

@@ -5,15 +5,17 @@ export { type Lenet5Options, lenet5 } from "../models/architectures/lenet5.js";
 export { type ResnetOptions, resnet } from "../models/architectures/resnet.js";
 export { type VggOptions, vgg } from "../models/architectures/vgg.js";
 export {
-  type BeliefOptions,
   DeepBeliefNetwork,
   deepBeliefNetwork,
-  type FineTuneOptions,
-  type GenerateOptions,
   loadDeepBeliefNetwork,
-  type PretrainLayerOptions,
-  type PretrainOptions,
 } from "../models/belief.js";
+export type {
+  BeliefOptions,
+  FineTuneOptions,
+  GenerateOptions,
+  PretrainLayerOptions,
+  PretrainOptions,
+} from "../models/beliefoptions.js";
 export { loadRbm, RBM, rbm } from "../models/boltzmann.js";
 export type {
   GibbsOptions,

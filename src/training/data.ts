@@ -537,7 +537,8 @@ function timesClassWeights(
     }
   }
   const { shape, rowSize, values } = labels;
-  if (shape.length > 2) {
+  // Several values of a sample are one-hot only if it has one prediction: else they are labels of its places.
+  if (shape.length > 2 || (rowSize > 1 && output.shape.length > 2)) {
     throw new ShapeError(
       `${where}: classWeight needs one label per sample, but labels have shape ${showShape(shape)}; pass sampleWeight`,
     );

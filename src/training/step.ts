@@ -27,6 +27,8 @@ export interface TrainableNetwork {
   /** Runs the layers on a batch; one output per slot. */
   run(inputs: readonly Tensor[], context: RunContext): readonly Tensor[];
   readonly weights: Variable[];
+  /** Those that training changes. */
+  readonly trainableWeights: readonly Variable[];
   weightInfo(weight: Variable): WeightInfo;
   /** Names of scalars that `run` reports beside the losses; `fit` and `evaluate` log their means. */
   readonly reports?: readonly string[];
@@ -139,8 +141,7 @@ function measure(
     const weight = objective.lossWeights[i]!;
     terms.push(weight === 1 ? part : mul(part, weight));
   });
-  for (const weight of network.weights) {
-    if (!weight.trainable) continue;
+  for (const weight of network.trainableWeights) {
     const { regularizer } = network.weightInfo(weight);
     if (regularizer) terms.push(regularizer.apply(weight.read()));
   }

@@ -72,7 +72,7 @@ export class Trainer {
   compile(objective: Objective): void {
     this.checkIdle("compile()");
     this.#objective = objective;
-    this.#trainable = this.#network.weights.filter((w) => w.trainable && w.dtype === "float32");
+    this.#trainable = this.#trainableNow();
     this.#training.clear();
     this.#evaluation.clear();
     this.#results = null;
@@ -96,9 +96,13 @@ export class Trainer {
     return this.#objective;
   }
 
+  #trainableNow(): readonly Variable[] {
+    return this.#network.trainableWeights.filter((w) => w.trainable && w.dtype === "float32");
+  }
+
   /** Says so when a trainable flag was changed after the model was compiled. */
   #checkFlags(where: string): void {
-    const now = this.#network.weights.filter((w) => w.trainable && w.dtype === "float32");
+    const now = this.#trainableNow();
     if (now.length === this.#trainable.length && now.every((w) => this.#trainable.includes(w))) {
       return;
     }
@@ -471,6 +475,25 @@ export class Trainer {
 
   /** With `check`, a loss that is not finite because of the inputs is an error. */
   async #measure(
+    where: string,
+    objective: Objective,
+    feed: Feed,
+    callbacks: CallbackList,
+    signal: AbortSignal | undefined,
+    check: boolean,
+  ): Promise<Logs> {
+    const { optimizer } = objective;
+    const swapped = optimizer.swapped;
+    try {
+      return await this.#measured(where, objective, feed, callbacks, signal, check);
+    } catch (error) {
+      // A callback that put averages in the weights' place for the while has no hook to take them back.
+      if (optimizer.swapped !== swapped) optimizer.swapEma();
+      throw error;
+    }
+  }
+
+  async #measured(
     where: string,
     objective: Objective,
     feed: Feed,

@@ -115,7 +115,8 @@ describe("tables", () => {
     ]);
     expect(await rows("")).toEqual([]);
     expect(await rows("a,b\n")).toEqual([]);
-    expect(await rows("\ufeffa,b\n1,2")).toHaveLength(1);
+    expect(await rows("\ufeffa,b\n1,2")).toEqual([{ a: 1, b: 2 }]);
+    expect(await rows('\ufeff"a",b\n1,2')).toEqual([{ a: 1, b: 2 }]);
   });
 
   test("types, categories, defaults and a choice of columns", async () => {
@@ -142,6 +143,73 @@ describe("tables", () => {
       { id: "4" },
       { id: "5" },
     ]);
+  });
+
+  test("defaults are values of their column", async () => {
+    const text = "n,kind\n,\n1,b\n";
+    const kind = { categories: ["a", "b"] };
+    expect(
+      await rows(text, { columns: { n: { default: 0 }, kind: { ...kind, default: "b" } } }),
+    ).toEqual([
+      { n: 0, kind: 1 },
+      { n: 1, kind: 1 },
+    ]);
+    expect(
+      await rows(text, { columns: { n: { default: Number.NaN }, kind: { ...kind, default: 0 } } }),
+    ).toEqual([
+      { n: Number.NaN, kind: 0 },
+      { n: 1, kind: 1 },
+    ]);
+    expect([
+      await message(() => csv({ text }, { columns: { kind: { ...kind, default: "c" } } })),
+      await message(() => csv({ text }, { columns: { kind: { ...kind, default: 2 } } })),
+      await message(() => csv({ text }, { columns: { n: { type: "number", default: "x" } } })),
+      await message(() => csv({ text }, { columns: { n: { type: "integer", default: 0.5 } } })),
+      await message(() => csv({ text }, { columns: { n: { type: "boolean", default: 1 } } })),
+      await message(() => csv({ text }, { columns: { n: { type: "string", default: 1 } } })),
+      await message(() => rows(text, { columns: { n: { default: "x" } } })),
+    ]).toMatchInlineSnapshot(`
+      [
+        "ArgumentError: csv(): column "kind": expected \`default\` to be one of its categories or the position of one, as the type is "category", got "c"",
+        "ArgumentError: csv(): column "kind": expected \`default\` to be one of its categories or the position of one, as the type is "category", got 2",
+        "ArgumentError: csv(): column "n": expected \`default\` to be a number, as the type is "number", got "x"",
+        "ArgumentError: csv(): column "n": expected \`default\` to be an integer, as the type is "integer", got 0.5",
+        "ArgumentError: csv(): column "n": expected \`default\` to be true or false, as the type is "boolean", got 1",
+        "ArgumentError: csv(): column "n": expected \`default\` to be a text, as the type is "string", got 1",
+        "ArgumentError: csv(): column "n": expected \`default\` to be a number, as the type is "number", got "x"",
+      ]
+    `);
+  });
+
+  test("a category may be a word for missing", async () => {
+    const columns = { k: { categories: ["NA", "EU"] } };
+    const text = "k,v\nNA,1\nEU,2\n";
+    const want = [
+      { k: 0, v: 1 },
+      { k: 1, v: 2 },
+    ];
+    expect(await rows(text, { columns })).toEqual(want);
+    expect(await rows(text, { columns, onMissing: "skip" })).toEqual(want);
+  });
+
+  test("lines that are left out end in any way and count", async () => {
+    for (const lineEnd of ["\n", "\r\n", "\r"]) {
+      const text = ["by hand", 'not "csv', "a,b", "1,2", "3"].join(lineEnd);
+      expect(await rows(text.slice(0, -2), { skipLines: 2 })).toEqual([{ a: 1, b: 2 }]);
+      expect(await message(() => rows(text, { skipLines: 2 }))).toBe(
+        "FormatError: csv(): line 5 has 1 fields, but there are 2 columns",
+      );
+      // A piece that is read ends within the line end.
+      const path = join(directory, "seam.csv");
+      await writeFile(path, `${"x".repeat((1 << 18) - 1)}${lineEnd}a\n1\n`);
+      expect(await csv(path, { skipLines: 1 }).toArray()).toEqual([{ a: 1 }]);
+    }
+    expect(await rows("a\n1\n", { skipLines: 5 })).toEqual([]);
+  });
+
+  test("any number of rows in one piece", async () => {
+    const text = `a\n${"1\n".repeat(300_000)}`;
+    expect(await rows(text)).toHaveLength(300_000);
   });
 
   test("missing values: an error, NaN, or no row", async () => {
@@ -256,6 +324,7 @@ describe("lines of text", () => {
     expect(await lines("a\nb\r\nc\rd\n\ne")).toEqual(["a", "b", "c", "d", "", "e"]);
     expect(await lines("a\n")).toEqual(["a"]);
     expect(await lines("")).toEqual([]);
+    expect(await lines("\ufeffa\n\ufeffb")).toEqual(["a", "\ufeffb"]);
     expect(await textLines({ text: "a\n \nb" }, { skipEmpty: true }).toArray()).toEqual(["a", "b"]);
   });
 

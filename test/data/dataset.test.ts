@@ -522,6 +522,15 @@ describe("padded batches", () => {
     await expect(refused({ paddedShapes: [[2, 2], []] })).rejects.toThrow(ShapeError);
     await expect(refused({ paddedShapes: [[2]] })).rejects.toThrow(/in the structure/);
     await expect(refused({ paddingValues: [0] })).rejects.toThrow(/in the structure/);
+    await expect(refused({ paddingValues: [-1.7, 0] })).rejects.toThrow(
+      "paddedBatch(): `paddingValues` for field [0]: expected integers from -2147483648 to 2147483647 for int32, got -1.7",
+    );
+    const padding = (values: object, paddingValues: number) =>
+      fromIterable([values]).paddedBatch(1, { paddingValues }).toArray();
+    await expect(padding(Uint8Array.of(1), -1)).rejects.toThrow(/integers from 0 to 255 for uint8/);
+    await expect(padding(tensor([true]), 5)).rejects.toThrow(/integers from 0 to 1 for bool/);
+    // Fields without dimensions are never filled up.
+    expect(await padding([Float32Array.of(1), true], -1.5)).toHaveLength(1);
     await expect(refused({ lengths: () => -1 })).rejects.toThrow(/element 0: lengths/);
     await expect(
       fromIterable([tensor([1]), tensor([[1]])])
@@ -652,6 +661,20 @@ describe("cache", () => {
     expect(await readdir(directory)).toEqual(["elements"]);
   });
 
+  test("tuples that begin with a number keep their tensors", async () => {
+    const path = join(directory, "tuples");
+    const dataset = numbers(2).map((i) => [i, tensor([i, 2 * i]).add(1)] as const);
+    const want = [
+      [0, [1, 1]],
+      [1, [2, 3]],
+    ];
+    expect(await all(dataset.cache(path))).toEqual(want);
+    expect(await all(dataset.cache(path))).toEqual(want);
+    await rm(path);
+    const [element] = await dataset.take(1).toArray();
+    expect(element![1].values).toBeDefined();
+  });
+
   test("an unfinished or damaged file is none", async () => {
     const path = join(directory, "unfinished");
     await counted().dataset.cache(path).take(2).toArray();
@@ -733,6 +756,124 @@ test("a source is not closed before it has answered", async () => {
     for await (const _ of ahead) break;
   }
   expect(calls).toEqual(Array(4).fill("at rest"));
+});
+
+describe("a source that falls silent", () => {
+  /** Gives 0, then nothing until `answer`; tells when it was closed. */
+  const silent = () => {
+    let answer!: () => void;
+    const answered = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const calls: string[] = [];
+    const source: AsyncIterable<number> = {
+      [Symbol.asyncIterator]: () => {
+        let i = 0;
+        return {
+          async next() {
+            if (i > 0) await answered;
+            return { done: false, value: i++ };
+          },
+          async return() {
+            calls.push("closed");
+            return { done: true, value: undefined };
+          },
+        };
+      },
+    };
+    return { dataset: fromIterable(source), calls, answer };
+  };
+
+  test.each<[string, (d: Dataset<number>) => Dataset<number>]>([
+    ["prefetch", (d) => d.prefetch(2)],
+    ["map with concurrency", (d) => d.map(async (v) => v, { concurrency: 3 })],
+    ["both", (d) => d.map(async (v) => v, { concurrency: 3 }).prefetch(2)],
+  ])(
+    "keeps nobody from leaving, and is closed when it answers: %s",
+    async (_, ahead) => {
+      const { dataset, calls, answer } = silent();
+      for await (const v of ahead(dataset)) {
+        expect(v).toBe(0);
+        await sleep(5);
+        break;
+      }
+      expect(await ahead(dataset).take(1).toArray()).toEqual([0]);
+      expect(calls).toEqual([]);
+      answer();
+      await sleep(20);
+      expect(calls).toEqual(["closed", "closed"]);
+    },
+    2000,
+  );
+
+  test("an error of the late closing is nobody's", async () => {
+    const { dataset, answer } = silent();
+    const late = dataset.map((v) => {
+      if (v > 0) throw new Error("late");
+      return v;
+    });
+    expect(await late.prefetch(1).take(1).toArray()).toEqual([0]);
+    answer();
+    await sleep(20);
+  }, 2000);
+});
+
+test("zip: one that throws at once leaves no other's error unheard", async () => {
+  const rejecting = fromGenerator(async function* () {
+    yield* [];
+    throw new Error("first");
+  });
+  const throwing = fromGenerator(function* () {
+    yield* [];
+    throw new Error("second");
+  });
+  const unheard: unknown[] = [];
+  const hear = (error: unknown) => unheard.push(error);
+  process.on("unhandledRejection", hear);
+  try {
+    await expect(zip([rejecting, throwing] as const).toArray()).rejects.toThrow(/first/);
+    await expect(zip([throwing, rejecting] as const).toArray()).rejects.toThrow(/second/);
+    await sleep(10);
+  } finally {
+    process.off("unhandledRejection", hear);
+  }
+  expect(unheard).toEqual([]);
+});
+
+test("an iterator whose element fails is closed, one that fails itself is not", async () => {
+  const calls: string[] = [];
+  const iterable = (next: () => IteratorResult<Promise<number>>) => ({
+    [Symbol.iterator]: () => ({
+      next,
+      return: () => {
+        calls.push("closed");
+        return { done: true as const, value: undefined };
+      },
+    }),
+  });
+  const elements = iterable(() => ({ done: false, value: Promise.reject(new Error("no")) }));
+  await expect(fromIterable(elements).toArray()).rejects.toThrow("fromIterable(): element 0: no");
+  expect(calls).toEqual(["closed"]);
+  const itself = iterable(() => {
+    throw new Error("out of order");
+  });
+  await expect(fromIterable(itself).toArray()).rejects.toThrow(/out of order/);
+  expect(calls).toEqual(["closed"]);
+});
+
+test("promises of any make are waited for", async () => {
+  const later = <T>(value: T) => ({
+    // biome-ignore lint/suspicious/noThenProperty: that is what is tested
+    then: (resolve: (value: T) => void) => void setTimeout(resolve, 1, value),
+  });
+  let i = 0;
+  const iterator = {
+    next: () => later(i < 3 ? { done: false, value: i++ } : { done: true, value: undefined }),
+  };
+  const source = { [Symbol.asyncIterator]: () => iterator } as unknown as AsyncIterable<number>;
+  expect(await fromIterable(source).toArray()).toEqual([0, 1, 2]);
+  const elements = [later(5), later(6)] as unknown as Promise<number>[];
+  expect(await fromIterable(elements).toArray()).toEqual([5, 6]);
 });
 
 test("elements come on demand: nothing is made before it is asked for", async () => {

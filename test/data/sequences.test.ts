@@ -62,6 +62,11 @@ describe("padSequences", () => {
     ]);
   });
 
+  test("takes any number of sequences", () => {
+    const padded = padSequences(Array.from({ length: 200_000 }, () => [1]));
+    expect(padded.shape).toEqual([200_000, 1]);
+  });
+
   test("says what does not fit", () => {
     expect(() => padSequences([])).toThrow(/at least one/);
     expect(() => padSequences([[1], [[1, 2]]] as never)).toThrow(

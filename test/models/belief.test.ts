@@ -101,7 +101,7 @@ describe("a stack", () => {
       () => small(2).pretrain(uniform(1, 40, 0, 1), { verbose: 0 }),
     ],
     [
-      "expected `labels` from 0 to 1, got 2 for sample 9",
+      "expected `labels` to be integers from 0 to 1, got 2 for sample 9",
       () =>
         small(2).pretrain(uniform(1, 40, 0, 1), {
           labels: Int32Array.from({ length: 10 }, (_, i) => (i === 9 ? 2 : 0)),
@@ -136,6 +136,88 @@ describe("a stack", () => {
   ])("%s", async (message, f) => {
     await expect(f()).rejects.toThrow(message);
   });
+});
+
+describe("before anything is learnt", () => {
+  const x = uniform(1, 40, 0, 1);
+  const labels = Int32Array.from({ length: 10 }, (_, i) => i % 2);
+  const strange = (value: number) => [0, 1, value, 0, 1, 0, 1, 0, 1, 0];
+  const place = "of deep belief network deep_belief_network";
+
+  test.each<[string, lw.models.PretrainOptions]>([
+    [
+      "expected `labels` to be integers from 0 to 1, got 0.5 for sample 2",
+      { labels: strange(0.5) },
+    ],
+    [
+      "expected `labels` to be integers from 0 to 1, got NaN for sample 2",
+      { labels: strange(NaN) },
+    ],
+    ["expected `labels` to be integers from 0 to 1, got -1 for sample 2", { labels: strange(-1) }],
+    ["expected 10 `labels`, got [9]", { labels: labels.slice(1) }],
+    ["so that `labels` are needed", {}],
+    ["layer 1: unknown option `epoch`", { labels, layers: [{}, { epoch: 3 } as never] }],
+    ["layer 1: expected `epochs` to be an integer ≥ 0", { labels, layers: [{}, { epochs: -1 }] }],
+    ["layer 1: expected `steps` to be an integer", { labels, layers: [{}, { steps: 0 }] }],
+    ["layer 1: expected `batchSize`", { labels, layers: [{}, { batchSize: 0 }] }],
+    ["layer 1: expected `stepsPerEpoch`", { labels, layers: [{}, { stepsPerEpoch: 2 }] }],
+    ["layer 1: expected `seed`", { labels, layers: [{}, { seed: 0.5 }] }],
+    ["layer 1: expected `verbose`", { labels, layers: [{}, { verbose: 3 as never }] }],
+    ["layer 1: validationSplit 1 of", { labels, layers: [{}, { validationSplit: 1 }] }],
+    ['layer 1: there is no optimizer named "sdg"', { labels, layers: [{}, { optimizer: "sdg" }] }],
+    [
+      "layer 1: expected `callbacks` to be objects with hooks",
+      { labels, layers: [{}, { callbacks: [3 as never] }] },
+    ],
+    ["layer 1: expected an object with options", { labels, layers: [{}, 3 as never] }],
+  ])("pretrain(): %s", async (message, options) => {
+    const network = small(2);
+    const before = network.getWeights().map((w) => w.arraySync());
+    await expect(network.pretrain(x, { verbose: 0, ...options })).rejects.toThrow(message);
+    await expect(network.pretrain(x, { verbose: 0, ...options })).rejects.toThrow(
+      `pretrain() ${place}: `,
+    );
+    expect(network.getWeights().map((w) => w.arraySync())).toEqual(before);
+  });
+
+  test.each([0.5, Number.NaN, 2])("fineTune(): a label of %s", async (label) => {
+    await expect(small(2).fineTune(x, { labels: strange(label), verbose: 0 })).rejects.toThrow(
+      `fineTune() ${place}: expected \`labels\` to be integers from 0 to 1, got ${label} for sample 2`,
+    );
+  });
+
+  test("labels may be booleans, and floats that are integers", async () => {
+    const options = { epochs: 1, verbose: 0 } as const;
+    const asFloats = Float32Array.from(labels);
+    expect(await small(2).pretrain(x, { labels: asFloats, ...options })).toHaveLength(2);
+    const flags = lw.tensor([...labels].map((label) => label === 1));
+    expect(await small(2).pretrain(x, { labels: flags, ...options })).toHaveLength(2);
+  });
+});
+
+test("only one of pretrain and fineTune runs at a time", async () => {
+  const network = small();
+  const x = uniform(1, 40, 0, 1);
+  const [first, ...others] = await Promise.allSettled([
+    network.pretrain(x, { epochs: 3, verbose: 0 }),
+    network.pretrain(x, { verbose: 0 }),
+    network.fineTune(x, { verbose: 0 }),
+  ]);
+  expect(first!.status).toBe("fulfilled");
+  const running = "pretrain() of this network is still running; call it when that has ended";
+  const where = "of deep belief network deep_belief_network";
+  expect(others.map((result) => `${(result as PromiseRejectedResult).reason}`)).toEqual([
+    `StateError: pretrain() ${where}: ${running}`,
+    `StateError: fineTune() ${where}: ${running}`,
+  ]);
+  const tuned = network.fineTune(x, { epochs: 2, verbose: 0 });
+  await expect(network.pretrain(x, { verbose: 0 })).rejects.toThrow(
+    "fineTune() of this network is still running",
+  );
+  await tuned;
+  // One that failed does not count as running.
+  await expect(network.pretrain(x, { epochs: -1, verbose: 0 })).rejects.toThrow("`epochs`");
+  await network.pretrain(x, { verbose: 0 });
 });
 
 function small(classes = 0): lw.models.DeepBeliefNetwork {

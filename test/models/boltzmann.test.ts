@@ -362,6 +362,49 @@ describe("bad options and data are named", () => {
       () => make().sample({ chains: 2, clamp: { mask: [0, 1, 0, 0], values: [0, 1, 0] } }),
     ],
     [
+      "sample() of rbm rbm: clamp.values: expected states of bernoulli units from 0 to 1, got 5 in sample 0, unit 1",
+      () => make().sample({ clamp: { mask: [0, 1, 0, 0], values: [0, 5, 0, 0] } }),
+    ],
+    [
+      "sample() of rbm rbm: clamp.values: expected states of bernoulli units from 0 to 1, got NaN in sample 1, unit 3",
+      () =>
+        make().sample({
+          chains: 2,
+          clamp: {
+            mask: [0, 1, 0, 1],
+            values: [
+              [9, 1, 9, 0],
+              [9, 1, 9, Number.NaN],
+            ],
+          },
+        }),
+    ],
+    [
+      "sample() of rbm rbm: clamp.values: expected states of bernoulli units from 0 to 1, got 2 in sample 1, unit 0",
+      () =>
+        make().sample({
+          chains: 2,
+          clamp: {
+            mask: [
+              [0, 1, 0, 0],
+              [1, 0, 0, 0],
+            ],
+            values: [2, 1, 0, 0],
+          },
+        }),
+    ],
+    [
+      "sample() of rbm rbm: clamp.values: expected units 1 to 3, a softmax group, to add up to 1, got 2 in sample 0",
+      () => labels().sample({ clamp: { mask: [0, 1, 1, 1], values: [0, 1, 1, 0] } }),
+    ],
+    [
+      "sample() of rbm rbm: clamp.values: expected finite states of held units, got Infinity in sample 0, unit 1",
+      () =>
+        rbm({ visible: 2, hidden: 2, visibleUnits: "gaussian" }).sample({
+          clamp: { mask: [0, 1], values: [0, Infinity] },
+        }),
+    ],
+    [
       "sample() of rbm rbm: expected a start of 2 chains, got 1",
       () => make().sample({ chains: 2, start: [[0, 1, 0, 0]] }),
     ],
@@ -372,4 +415,64 @@ describe("bad options and data are named", () => {
   ])("%s", async (message, f) => {
     await expect(f()).rejects.toThrow(message);
   });
+});
+
+test("of units that are not held, a clamp may have any values", async () => {
+  const machine = rbm({
+    hidden: 2,
+    visibleUnits: [
+      { type: "bernoulli", units: 2 },
+      { type: "softmax", units: 3 },
+      { type: "gaussian", units: 1 },
+    ],
+  });
+  const clamp = { mask: [0, 1, 0, 0, 0, 0], values: [7, 1, Number.NaN, 0, 0, Infinity] };
+  const states = await machine.sample({ chains: 3, steps: 2, clamp, seed: 1 });
+  expect(states.slice([0, 1], [3, 1]).arraySync()).toEqual([[1], [1], [1]]);
+  expect(states.dataSync().every(Number.isFinite)).toBe(true);
+});
+
+test("setWeights replaces all weights or none", () => {
+  const machine = rbm({ visible: 2, hidden: 3, seed: 1 });
+  const numbers = () => machine.getWeights().map((w) => w.arraySync());
+  const before = numbers();
+  const kernel = lw.ones([2, 3]);
+  const refused: [unknown[], string][] = [
+    [[kernel, [1, 2, 3], [0, 0, 0]], "3 values do not fit shape [2]"],
+    [[kernel, [1, 2], lw.ones([2])], "expected a value of shape [3], got [2]"],
+    [[kernel, [1, 2], lw.tensor([1, 2, 3], undefined, "int32")], "expected float32, got int32"],
+    [[kernel, [1, 2], "no"], 'expected numbers or booleans, got "no"'],
+  ];
+  for (const [values, message] of refused) {
+    expect(() => machine.setWeights(values as never)).toThrow(message);
+    expect(numbers()).toEqual(before);
+  }
+  machine.setWeights([new Float32Array(6).fill(1), [1, 2], new Float32Array(3)]);
+  expect(numbers()).toEqual([kernel.arraySync(), [1, 2], [0, 0, 0]]);
+});
+
+test("compile() while fit() runs is an error, and fit goes on with what was compiled", async () => {
+  const machine = rbm({ visible: 4, hidden: 2, seed: 1 });
+  machine.compile({ method: "pcd", chains: 2 });
+  const { optimizer } = machine;
+  let thrown: unknown;
+  await machine.fit([[0, 1, 0, 1]], {
+    epochs: 2,
+    verbose: 0,
+    callbacks: {
+      onEpochEnd() {
+        try {
+          machine.compile({});
+        } catch (error) {
+          thrown = error;
+        }
+      },
+    },
+  });
+  expect(`${thrown}`).toBe(
+    "StateError: compile() of rbm rbm: fit() of this model is still running; call it when that has ended",
+  );
+  expect(machine.optimizer).toBe(optimizer);
+  expect(machine.compileOptions!.method).toBe("pcd");
+  machine.compile({});
 });

@@ -128,6 +128,24 @@ onEachBackend("inspection", () => {
     );
     expect(await lw.misclassified(model, x, [1, 1, 1, 0], 1)).toHaveLength(1);
   });
+
+  test("misclassified samples of a single output: a probability above a half is class 1", async () => {
+    const model = lw.sequential([
+      lw.layers.dense({ units: 1, activation: "sigmoid", inputShape: [1] }),
+    ]);
+    model.setWeights([[[1]], [0]]);
+    const wrong = await lw.misclassified(model, [[3], [2], [-4], [-1], [0]], [1, 0, 1, 0, 0]);
+    expect(wrong.map(({ index, label, predicted }) => [index, label, predicted])).toEqual([
+      [2, 1, 0],
+      [1, 0, 1],
+    ]);
+    const p = (x: number) => 1 / (1 + Math.exp(-x));
+    expectClose(
+      wrong.map((w) => w.output),
+      [1 - p(-4), p(2)],
+      { rtol: 1e-6 },
+    );
+  });
 });
 
 describe("errors", () => {

@@ -164,6 +164,16 @@ describe("files that don't fit", () => {
     expect(weightsOf(again)).toEqual([[3, 3]]);
   });
 
+  test("know a loss of one's own from a built-in one of that name", async () => {
+    const made = network();
+    const hinge = (_: Tensor, p: Tensor): Tensor => p.sum(-1).mul(0).add(42);
+    made.compile({ loss: hinge, optimizer: "sgd" });
+    await made.save(path);
+    const again = await loadModel(path, { customObjects: { hinge } });
+    expect(await again.evaluate(data.x, fill([60, 3], 0))).toEqual({ loss: 42 });
+    await expect(loadModel(path)).rejects.toThrow(/the loss is a function of your own, "hinge"/);
+  });
+
   test("hold no patterns to run", async () => {
     const made = network();
     made.compile({

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { ArgumentError } from "../../src/errors.js";
 import { readSafetensors } from "../../src/formats/safetensors.js";
 import { Layer } from "../../src/layers/layer.js";
-import { add, dense } from "../../src/layers/layers.js";
+import { activation, add, dense } from "../../src/layers/layers.js";
 import { rbm } from "../../src/models/boltzmann.js";
 import { loadModel, modelFromJSON } from "../../src/models/loading.js";
 import { model } from "../../src/models/model.js";
@@ -115,6 +115,46 @@ describe("there and back", () => {
     expect(value!.arraySync()).toEqual(wantValue!.arraySync());
     expect(kind!.arraySync()).toEqual(wantKind!.arraySync());
     expect(await again.evaluate(x, y)).toEqual(await made.evaluate(x, y));
+  });
+
+  test("of a layer that two models inside hold, nothing is written", async () => {
+    const x = input({ shape: [2], name: "x" });
+    const shared = dense({ units: 2, name: "A" });
+    const nested = (name: string) => {
+      const own = input({ shape: [2], name: `${name}_input` });
+      return model({ name, inputs: own, outputs: shared.apply(own) });
+    };
+    const [m1, m2] = [nested("m1"), nested("m2")];
+    const sum = add({ name: "sum" }).apply([m1.apply(x), m2.apply(x)] as never) as typeof x;
+    const made = model({ name: "m", inputs: x, outputs: sum });
+    const message =
+      'save() of model "m": expected each layer in one model, got dense layer "A" in model "m1" and model "m2"; ' +
+      "a file would hold it twice and load it apart: use a model inside twice, or saveWeights()";
+    await expect(made.save(path)).rejects.toThrow(new ArgumentError(message));
+    expect(existsSync(path)).toBe(false);
+    // The outer model counts, too.
+    const both = model({ name: "m", inputs: x, outputs: shared.apply(m1.apply(x) as typeof x) });
+    await expect(both.save(path)).rejects.toThrow('"A" in model "m1" and model "m"');
+    // Weights go by themselves, into the model they are of.
+    await made.saveWeights(path);
+    await made.loadWeights(path);
+  });
+
+  test("what is shared within one model, a model inside too, and layers without weights", async () => {
+    const x = input({ shape: [2], name: "x" });
+    const bend = activation({ activation: "tanh", name: "bend" });
+    const own = input({ shape: [2], name: "own" });
+    const inner = model({
+      name: "inner",
+      inputs: own,
+      outputs: bend.apply(dense({ units: 2, name: "A" }).apply(own)) as typeof own,
+    });
+    const twice = inner.apply(inner.apply(x) as typeof x) as typeof x;
+    const made = model({ name: "m", inputs: x, outputs: bend.apply(twice) as typeof x });
+    await made.save(path);
+    const again = await loadModel(path);
+    const at = [[0.3, -0.7]];
+    expect((await again.predict(at)).arraySync()).toEqual((await made.predict(at)).arraySync());
   });
 
   test("functions of the library, given as such", async () => {

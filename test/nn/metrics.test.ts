@@ -8,7 +8,7 @@ import { lossNames, meanSquaredError } from "../../src/nn/losses.js";
 import * as confusion from "../../src/nn/metrics/confusion.js";
 import * as curves from "../../src/nn/metrics/curves.js";
 import * as averages from "../../src/nn/metrics/mean.js";
-import { Mean, Metric } from "../../src/nn/metrics/metric.js";
+import { Mean, Metric, Sum } from "../../src/nn/metrics/metric.js";
 import * as metrics from "../../src/nn/metrics/table.js";
 import { softmax } from "../../src/ops/softmax.js";
 import * as publicMetrics from "../../src/public/metrics.js";
@@ -191,6 +191,27 @@ describe("precision, recall and counts", () => {
     // With the largest prediction alone as positive, precision of all classes is the accuracy.
     const accuracy = plain(predicted.map((p, i) => Number(p === labels[i])));
     expectClose(stream(confusion.precision({ topK: 1 }), labels, scores), [accuracy], { ulp: 2 });
+  });
+
+  test("of the top k are k, even where predictions are equal", () => {
+    const half = [0.5, 0.5, 0.5, 0.5];
+    const rows = { t: [[0, 0, 1, 0]], p: [half] };
+    expect(once(confusion.recall({ topK: 2 }), rows.t, rows.p)).toBe(0);
+    expect(once(confusion.recall({ topK: 3 }), rows.t, rows.p)).toBe(1);
+    expect(once(confusion.falsePositives({ topK: 1 }), [[0, 0, 0, 0]], rows.p)).toBe(1);
+    const places = {
+      t: [
+        [
+          [0, 1, 0, 0],
+          [0, 0, 0, 1],
+        ],
+      ],
+      p: [[half, half]],
+    };
+    expectClose([once(confusion.precision({ topK: 2 }), places.t, places.p)], [1 / 4], { ulp: 2 });
+    expect(once(confusion.precision({ topK: 9 }), rows.t, rows.p)).toBe(0.25);
+    // A threshold still holds.
+    expect(once(confusion.precision({ topK: 2, thresholds: 0.6 }), rows.t, rows.p)).toBe(0);
   });
 
   test("without positives they are 0, not NaN", () => {
@@ -424,6 +445,33 @@ describe("per class", () => {
     expect(() => oneHotIoU({ sparseYPred: true })).toThrow(/`numClasses` to be an integer/);
   });
 
+  test("predictions that are class indices", () => {
+    const t = [0, 1, 2, 2];
+    const p = [0, 2, 2, 1];
+    const int = (x: number[]) => tensor(x, undefined, "int32");
+    const counted = (predictions: TensorLike, options: object) => {
+      const metric = metrics.confusionMatrix(options);
+      metric.updateState(t, predictions);
+      return metric.result().arraySync();
+    };
+    const want = [
+      [1, 0, 0],
+      [0, 0, 1],
+      [0, 1, 1],
+    ];
+    const three = { numClasses: 3 };
+    expect(counted(p, three)).toEqual(want);
+    expect(counted(int(p), three)).toEqual(want);
+    expect(counted(column(p), three)).toEqual(want);
+    expectClose([once(confusion.meanIoU(three), t, int(p))], [(1 + 0 + 1 / 3) / 3], { rtol: 1e-6 });
+    // The example of Keras' documentation; an index of 2 is no class of two.
+    const two = () => confusion.meanIoU({ numClasses: 2 });
+    expectClose([once(two(), [0, 0, 1, 1], int([0, 1, 0, 1]))], [1 / 3], { rtol: 1e-6 });
+    expect(once(two(), [1, 1], int([1, 2]))).toBe(1);
+    // Chances of one of two classes are none.
+    expect(once(two(), [0, 1], [0.4, 0.6])).toBe(1);
+  });
+
   test("mean intersection over union", () => {
     const want = sum((c) => c.tp / (c.actual + c.answers - c.tp)) / classes;
     expectClose(stream(confusion.meanIoU(), labels, scores), [want], { rtol: 1e-6 });
@@ -510,6 +558,27 @@ describe("regression", () => {
 });
 
 describe("state", () => {
+  test("what stands where the weight is 0 may be anything", () => {
+    const values = [1, Infinity, Number.NaN, 4, -Infinity];
+    const weight = [1, 0, 0, 2, 0];
+    const mean = new Mean();
+    mean.updateState(values, undefined, weight);
+    expect(mean.result().item()).toBe(3);
+    const total = new Sum();
+    total.updateState(values, undefined, weight);
+    expect(total.result().item()).toBe(9);
+    const squares = metrics.resolveMetric("", "mse", [2, 1], [2, 1]);
+    squares.updateState([[0], [0]], [[3], [Number.NaN]], [1, 0]);
+    expect(squares.result().item()).toBe(9);
+    const r2 = metrics.r2Score();
+    r2.updateState([[1], [2], [3]], [[1], [2], [Number.NaN]], [1, 1, 0]);
+    expect(r2.result().item()).toBe(1);
+    // Where it counts, it counts.
+    const infinite = new Mean();
+    infinite.updateState(values, undefined, [1, 1, 0, 0, 0]);
+    expect(infinite.result().item()).not.toBeLessThan(Infinity);
+  });
+
   test("a mean keeps small terms over many updates", () => {
     const metric = new Mean();
     metric.prepare([1], [1]);

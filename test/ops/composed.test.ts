@@ -110,6 +110,17 @@ onEachBackend("composed function", () => {
     expect(lw.logCosh([100]).item()).toBeCloseTo(100 - Math.LN2, 4);
   });
 
+  test("erfinv is infinite at the ends and NaN beyond, its slope too", () => {
+    const x = [-1, 1, 0.5, -2];
+    const { value, grad } = lw.valueAndGrad((t) => lw.erfinv(t).sum())(x.slice(0, 3));
+    expect(value.item()).toBeNaN();
+    expect([...grad.dataSync()].slice(0, 2)).toEqual([Infinity, Infinity]);
+    expect(grad.dataSync()[2]).toBeCloseTo(1.1125, 3);
+    const [low, high, middle, beyond] = lw.erfinv(x).dataSync();
+    expect([low, high, beyond]).toEqual([-Infinity, Infinity, Number.NaN]);
+    expect(middle).toBeCloseTo(0.476936, 5);
+  });
+
   test("squaredDifference, prelu and sigmoidCrossEntropy take gradients in both arguments", () => {
     const a = lw.tensor(uniform(1, 12, -2, 2), [3, 4]);
     const b = lw.tensor(uniform(2, 4, -2, 2), [4]);

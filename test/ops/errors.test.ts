@@ -232,6 +232,31 @@ describe("mistakes", () => {
     expect(told(() => m23.stridedSlice([0], [1], [0]))).toMatchInlineSnapshot(
       `"ArgumentError: stridedSlice: expected integer strides other than 0, got 0"`,
     );
+    const bounds = (begin: unknown, end: unknown) => () =>
+      m23.stridedSlice([begin as number], [end as number]);
+    expect(told(bounds(0.5, 1))).toMatchInlineSnapshot(
+      `"ArgumentError: stridedSlice: expected integers or null to begin and end, got 0.5"`,
+    );
+    expect(told(bounds(0, "1"))).toMatchInlineSnapshot(
+      `"ArgumentError: stridedSlice: expected integers or null to begin and end, got "1""`,
+    );
+    expect(told(bounds(0, Number.NaN))).toMatchInlineSnapshot(
+      `"ArgumentError: stridedSlice: expected integers or null to begin and end, got NaN"`,
+    );
+    expect(m23.stridedSlice([null], [undefined as never]).shape).toEqual([2, 3]);
+    expect(told(() => lw.fill([2], "1" as never))).toMatchInlineSnapshot(
+      `"ArgumentError: fill: expected a number or boolean, got "1""`,
+    );
+    expect(told(() => lw.fill([2], undefined as never))).toMatchInlineSnapshot(
+      `"ArgumentError: fill: expected a number or boolean, got undefined"`,
+    );
+    expect(told(() => m23.norm(3 as never))).toMatchInlineSnapshot(
+      `"ArgumentError: norm: expected \`ord\` to be 1, 2, Infinity or "euclidean", got 3"`,
+    );
+    expect(told(() => m23.norm("fro" as never))).toMatchInlineSnapshot(
+      `"ArgumentError: norm: expected \`ord\` to be 1, 2, Infinity or "euclidean", got "fro""`,
+    );
+    expect(m23.norm("euclidean").item()).toBe(0);
     expect(told(() => lw.concat([]))).toMatchInlineSnapshot(
       `"ArgumentError: concat: expected an array with at least one tensor, got []"`,
     );

@@ -60,6 +60,7 @@ const cases: [
   ["prod", (x, a, k) => x.prod(a, k), (list) => list.reduce((a, b) => a * b, 1)],
   ["logSumExp", (x, a, k) => x.logSumExp(a, k), (list) => Math.log(sum(list.map(Math.exp)))],
   ["norm", (x, a, k) => x.norm(2, a, k), (list) => Math.sqrt(sum(list.map((v) => v * v)))],
+  ["norm euclidean", (x, a, k) => x.norm("euclidean", a, k), (list) => Math.hypot(...list)],
   ["norm 1", (x, a, k) => x.norm(1, a, k), (list) => sum(list.map(Math.abs))],
   ["norm ∞", (x, a, k) => x.norm(Infinity, a, k), (list) => Math.max(...list.map(Math.abs))],
   ["variance", (x, a, k) => x.variance(a, k), variance],

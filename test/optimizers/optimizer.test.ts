@@ -167,6 +167,24 @@ describe("moving averages of parameters", () => {
   });
 });
 
+describe("what joins later", () => {
+  test("starts its moving average at its value", () => {
+    const [p, q] = [variable([0]), variable([5])];
+    const sgd = optimizers.sgd({ learningRate: 1, useEma: true, emaMomentum: 0.5 });
+    sgd.applyGradients([[tensor([-1]), p]]);
+    const both = (g: number): void => {
+      sgd.applyGradients([
+        [tensor([g]), p],
+        [tensor([g]), q],
+      ]);
+    };
+    both(-1);
+    sgd.finalizeVariableValues();
+    // q: 5, 6 and average 5.5.
+    expect([values(p), values(q)]).toEqual([[1.5], [5.5]]);
+  });
+});
+
 describe("moving averages that overwrite the parameters", () => {
   const run = (options: object, gradients: readonly number[]): number[] => {
     const p = variable([0]);
@@ -236,6 +254,25 @@ describe("the learning rate", () => {
     expect(() => {
       sgd.learningRate = 1;
     }).toThrow(/piecewiseConstantDecay/);
+  });
+
+  test("counts updates where gradients are accumulated", () => {
+    const schedule = piecewiseConstantDecay({ boundaries: [2], values: [1, 0.1] });
+    const sgd = optimizers.sgd({ learningRate: schedule, gradientAccumulationSteps: 4 });
+    const p = variable([0]);
+    const update = (): void => {
+      for (let i = 0; i < 4; i++) sgd.applyGradients([[tensor([1]), p]]);
+    };
+    for (const [rate, sum] of [
+      [1, -1],
+      [1, -2],
+      [1, -3],
+    ]) {
+      expect(sgd.learningRate).toBe(rate);
+      update();
+      expect(values(p)).toEqual([sum]);
+    }
+    expect(sgd.learningRate).toBeCloseTo(0.1);
   });
 
   test("takes a momentum that follows a schedule, with Nesterov too", () => {

@@ -185,6 +185,25 @@ describe("charts", () => {
     expect(count(sound(chart(5)), 'class="lw-line lw-s2"')).toBe(1);
   });
 
+  it("a heat map may be large, and have values that are no numbers", () => {
+    const side = 400;
+    const names = Array.from({ length: side }, (_, i) => `${i}`);
+    const rows = names.map(() => new Float32Array(side).fill(1));
+    const large = heatMap({ rows: names, columns: names, values: rows });
+    expect(count(large, "fill-opacity=")).toBe(side * side);
+    const shades = (values: number[]) =>
+      [
+        ...heatMap({
+          rows: ["a"],
+          columns: values.map(String),
+          values: [values],
+          format: () => "",
+        }).matchAll(/fill-opacity="([\d.]+)"/g),
+      ].map(([, opacity]) => Number(opacity));
+    expect(shades([2, Number.NaN, 1, 0])).toEqual([1, 0.04, 0.52, 0.04]);
+    expect(shades([2, Infinity, 1, -Infinity])).toEqual([1, 1, 0.52, 0.04]);
+  });
+
   it("a heat map writes every count with its title", () => {
     const chart = sound(
       heatMap({

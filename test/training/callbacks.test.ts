@@ -368,3 +368,24 @@ test("swapEmaWeights evaluates the averages and trains the parameters", async ()
   expectClose(h.loss!, [0, -1, -2], {});
   expect(h.val_loss).toEqual([-1, -1.5, -2.25]);
 });
+
+test("swapEmaWeights leaves the trained weights where an evaluation is aborted", async () => {
+  const model = sequential([
+    dense({ units: 1, useBias: false, kernelInitializer: "zeros", inputShape: [1] }),
+  ]);
+  model.compile({
+    optimizer: optimizers.sgd({ learningRate: 1, useEma: true, emaMomentum: 0.5 }),
+    loss: (_t, p) => p.mul(-1).mean(-1),
+  });
+  const stop = new AbortController();
+  const fit = model.fit([[1], [1]], [[1], [1]], {
+    batchSize: 1,
+    validationData: [[[1]], [[1]]],
+    signal: stop.signal,
+    verbose: 0,
+    callbacks: [{ onTestBatchBegin: () => stop.abort(new Error("enough")) }, swapEmaWeights()],
+  });
+  await expect(fit).rejects.toThrow("enough");
+  // 2 updates by 1; their average is 1.5.
+  expect(model.getWeights()[0]!.arraySync()).toEqual([[2]]);
+});

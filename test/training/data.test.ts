@@ -227,6 +227,26 @@ describe("options", () => {
     expect(await refusal(x, [0, 1, 1], { classWeight: { 1: 2 } }, two())).toBe("no error");
   });
 
+  test("of class weights where there are labels for each place", async () => {
+    const places = () => {
+      const model = sequential([
+        dense({ units: 6, inputShape: [2] }),
+        reshape({ targetShape: [2, 3] }),
+      ]);
+      model.compile({ loss: "sparseCategoricalCrossentropy" });
+      return model;
+    };
+    const labels = [
+      [0, 1],
+      [2, 2],
+      [1, 0],
+    ];
+    expect(await refusal(x, labels, { classWeight: { 0: 1, 1: 5 } }, places())).toBe(
+      "ShapeError: fit(): classWeight needs one label per sample, but labels have shape [3, 2]; pass sampleWeight",
+    );
+    expect(await refusal(x, labels, {}, places())).toBe("no error");
+  });
+
   test("of labels that are no probabilities", async () => {
     expect(await refusal(x, [0, 1, 2], {}, two())).toMatch(
       /sample 2 has label 2, but binaryCrossentropy takes labels from 0 to 1/,

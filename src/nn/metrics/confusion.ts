@@ -91,6 +91,13 @@ export interface CountOptions {
   name?: string;
 }
 
+/** True at the `k` largest of each row; of equal ones the first, so that they are never more. */
+function amongLargest(p: Tensor, k: number): Tensor {
+  const outputs = p.shape[p.rank - 1]!;
+  const { indices } = topk(p, Math.min(k, outputs));
+  return greater(sum(oneHot(indices, outputs), -2), 0);
+}
+
 type Count = "truePositives" | "falsePositives" | "trueNegatives" | "falseNegatives";
 
 /** Counts of right and wrong at thresholds, and a formula of them. */
@@ -139,15 +146,7 @@ class CountMetric extends Metric {
   protected update(yTrue: Tensor, yPred: Tensor, weights: Tensor | null): void {
     let [t, p] = perClass(this.name, yTrue, yPred);
     const { topK, classId } = this.#options;
-    if (topK !== undefined) {
-      const k = Math.min(topK, p.shape[p.rank - 1]!);
-      const least = slice(
-        topk(p, k).values,
-        [...new Array<number>(p.rank - 1).fill(0), k - 1],
-        [...p.shape.slice(0, -1), 1],
-      );
-      p = where(greaterEqual(p, least), p, -Infinity);
-    }
+    if (topK !== undefined) p = where(amongLargest(p, topK), p, -Infinity);
     let w = weightsFor(weights, p);
     if (classId !== undefined) [t, p, w] = ofClass(this.name, classId, [t, p, w]);
     // [elements, 1] against [1, thresholds]
@@ -308,17 +307,23 @@ export class FBetaScore extends Metric {
 /** Classes that labels and predictions stand for, as int32 of one shape. */
 type Reading = (name: string, yTrue: Tensor, yPred: Tensor) => [Tensor, Tensor];
 
-/** One output is a probability of class 1, several are one per class; labels are indices or one-hot. */
-const readByShape: Reading = (name, yTrue, yPred) => {
-  if (outputsOf(yPred.shape) <= 1) {
-    const [t, p] = sameRank(name, yTrue, yPred);
-    return [cast(t, "int32"), cast(greater(p, 0.5), "int32")];
-  }
-  const actual = isSparse(yTrue.shape, yPred.shape)
-    ? classIndices(name, yTrue, yPred)
-    : argMax(cast(yTrue, "float32"), -1);
-  return [actual, predictedClass(yPred)];
-};
+/**
+ * One output is a probability of class 1, or a class index where it can't be that: as an integer, or one of
+ * more than two classes. Several are one per class; labels are indices or one-hot.
+ */
+const readByShape =
+  (classes: number | undefined): Reading =>
+  (name, yTrue, yPred) => {
+    if (outputsOf(yPred.shape) <= 1) {
+      const [t, p] = sameRank(name, yTrue, yPred);
+      const indices = yPred.dtype !== "float32" || (classes ?? 2) > 2;
+      return [cast(t, "int32"), cast(indices ? p : greater(p, 0.5), "int32")];
+    }
+    const actual = isSparse(yTrue.shape, yPred.shape)
+      ? classIndices(name, yTrue, yPred)
+      : argMax(cast(yTrue, "float32"), -1);
+    return [actual, predictedClass(yPred)];
+  };
 
 /** Class indices where `sparse`, else one value per class along `axis`. */
 function readAs(sparseYTrue: boolean, sparseYPred: boolean, axis: number): Reading {
@@ -348,7 +353,7 @@ abstract class ClassTable extends Metric {
     className: string,
     name: string,
     classes: number | undefined,
-    read: Reading = readByShape,
+    read: Reading = readByShape(classes),
     ignored?: number,
   ) {
     super(name, className);
@@ -397,7 +402,10 @@ export interface ClassTableOptions {
   name?: string;
 }
 
-/** How often a sample of one class (row) was predicted as another (column). */
+/**
+ * How often a sample of one class (row) was predicted as another (column). Predictions are one per class, the
+ * probability of class 1, or class indices: integers, or with `numClasses` above 2 any single values.
+ */
 export class ConfusionMatrix extends ClassTable {
   constructor(options: ClassTableOptions = {}) {
     checkOptions("confusionMatrix", options, ["numClasses"]);
@@ -487,10 +495,13 @@ class IoU extends ClassTable {
   }
 }
 
-/** Mean over classes of overlap / union; labels and predictions are told apart by their shapes. */
+/**
+ * Mean over classes of overlap / union; labels and predictions are told apart by their shapes. Predictions of
+ * one value per sample are class indices if they are integers or `numClasses` is above 2, else probabilities.
+ */
 export function meanIoU(options: MeanIoUOptions = {}): Metric {
   checkOptions("meanIoU", options, ["numClasses", "ignoreClass"]);
-  return new IoU("meanIoU", options, options.numClasses, readByShape);
+  return new IoU("meanIoU", options, options.numClasses, readByShape(options.numClasses));
 }
 
 /** Mean overlap / union of some classes; labels and predictions are class indices by default. */

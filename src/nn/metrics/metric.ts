@@ -11,6 +11,7 @@ import {
   cast,
   greaterEqual,
   mul,
+  notEqual,
   sub,
   where,
 } from "../../ops/elementwise.js";
@@ -136,6 +137,11 @@ export class RunningSum {
   }
 }
 
+/** Values times their weights. Selected first: where the weight is 0, in padding say, there may be anything. */
+export function weighed(values: Tensor, weights: Tensor): Tensor {
+  return mul(where(notEqual(weights, 0), values, 0), weights);
+}
+
 /** Weighted mean of values: the state behind every metric that averages something. */
 export abstract class MeanMetric extends Metric {
   #sum!: RunningSum;
@@ -151,7 +157,7 @@ export abstract class MeanMetric extends Metric {
     const numbers = perWeight(cast(values, "float32"), weights);
     if (weights) {
       const w = broadcastTo(alignWeights(weights, numbers), numbers.shape);
-      this.#sum.add(sum(mul(numbers, w)));
+      this.#sum.add(sum(weighed(numbers, w)));
       this.#count.add(sum(w));
     } else {
       this.#sum.add(sum(numbers));
@@ -204,7 +210,7 @@ export class Sum extends Metric {
 
   protected update(values: Tensor, _predictions: Tensor, weights: Tensor | null): void {
     const numbers = perWeight(cast(values, "float32"), weights);
-    this.#sum.add(sum(weights ? mul(numbers, alignWeights(weights, numbers)) : numbers));
+    this.#sum.add(sum(weights ? weighed(numbers, alignWeights(weights, numbers)) : numbers));
   }
 
   /** Adds values; unlike other metrics, a sum takes no predictions. */

@@ -9,7 +9,7 @@ import { literal, type Tensor } from "../../tensor/tensor.js";
 import type { Variable } from "../../tensor/variable.js";
 import { sameRank } from "../labels.js";
 import { alignWeights } from "../weighting.js";
-import { checkOptions, Metric, type MetricConfig } from "./metric.js";
+import { checkOptions, Metric, type MetricConfig, weighed } from "./metric.js";
 
 export interface R2Options {
   /** How several outputs are put together; null gives one value each. */
@@ -62,7 +62,7 @@ export class R2Score extends Metric {
         : broadcastTo(literal(1, "float32"), labels.shape),
     );
     const accumulate = (state: Variable, x: Tensor): void => {
-      state.assign(add(state.read(), sum(mul(x, w), 0)));
+      state.assign(add(state.read(), sum(weighed(x, w), 0)));
     };
     accumulate(this.#sum, t);
     accumulate(this.#sumOfSquares, square(t));
