@@ -486,9 +486,10 @@ void plan_gemm(Call& call) {
   const bool mayPackB = !call.keeps && (s.tb || s.m >= packRowsFrom(s.n) || zeros);
   call.custom[1] = take(mayPackB ? kc * width * 4 : 0);
   const int64_t mostRows = maxOf(maxOf(kBlockM, zeros ? kZeroRows : 0), s.tb && !s.ta ? kPanelRows : 0);
-  const int64_t rowBlock = minOf(hot ? maxOf(kHotRows, zeros ? kHotListedRows : 0) : mostRows, s.m);
+  const int64_t hotRows = zeros ? maxOf(kHotRows, kHotListedRows) : kHotRows;
+  const int64_t rowBlock = minOf(hot ? hotRows : mostRows, s.m);
   call.custom[4] = take((ceilDiv(rowBlock, kRows) + 1) * stripFloats(kc) * 4);
-  const int64_t rowsOfC = minOf(hot ? maxOf(kHotRows, zeros ? kHotListedRows : 0) : kScratchRows, s.m);
+  const int64_t rowsOfC = minOf(hot ? hotRows : kScratchRows, s.m);
   call.custom[2] = take(call.custom[0] < 0 ? rowsOfC * call.custom[3] * 4 : 0);
   call.custom[6] = zeros ? take(ZeroLists::kBytes) : -1;
   call.scratchBytes = take.bytes;

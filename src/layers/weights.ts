@@ -98,7 +98,7 @@ export function assignAll(
       const wanted = `a value of shape ${showShape(w.shape)} for weight ${i} (${w.name})`;
       throw new ShapeError(expected(where, wanted, showShape(value.shape)));
     }
-    return value;
+    return w.accept(value);
   });
   for (const w of weights) w.checkFree();
   weights.forEach((w, i) => {

@@ -340,7 +340,6 @@ export class DeepBeliefNetwork implements CallbackModel {
         return [];
       },
       weights: this.weights,
-      trainableWeights: this.weights,
       weightInfo: () => ({ regularizer: null, constraint: null }),
       reports: wakeSleepReports(plan),
     };
@@ -368,7 +367,6 @@ export class DeepBeliefNetwork implements CallbackModel {
         outputSlots: [{ name, shape: [null, ...output], dtype: "float32" }],
         run: ([v]) => [f(reshape(v!, [v!.shape[0]!, v!.size / v!.shape[0]!]))],
         weights: this.weights,
-        trainableWeights: this.weights,
         weightInfo: () => ({ regularizer: null, constraint: null }),
       });
       this.#predictors.set(name, predictor);

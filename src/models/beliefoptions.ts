@@ -1,13 +1,14 @@
 /**
  * Options of a deep belief network, and their checks before anything is learnt.
  */
-import { ArgumentError, checkInteger, checkKeys, checkNumber, expected, show } from "../errors.js";
+import { checkInteger, checkKeys } from "../errors.js";
 import { resolveOptimizer } from "../optimizers/factories.js";
 import type { TensorLike } from "../tensor/tensor.js";
-import { type CallbackHooks, checkHooks } from "../training/callback.js";
+import { checkCallback } from "../training/callback.js";
+import { checkFitNumbers } from "../training/options.js";
 import { rowsPerBatch } from "../training/predictor.js";
 import { checkVerbosity } from "../training/progress.js";
-import { type RbmFitOptions, rbmFitKeys } from "./boltzmannoptions.js";
+import { type RbmFitOptions, rbmFitKeys, samplesKept } from "./boltzmannoptions.js";
 import { type ContrastOptions, contrastKeys, planContrast } from "./contrast.js";
 import type { LayerOfStack } from "./stack.js";
 
@@ -59,18 +60,7 @@ export interface GenerateOptions {
 }
 
 /** Keys of `fit` that `fineTune` takes. */
-export const fitKeys = [
-  "batchSize",
-  "epochs",
-  "initialEpoch",
-  "shuffle",
-  "seed",
-  "callbacks",
-  "stepsPerEpoch",
-  "signal",
-  "verbose",
-  "terminateOnNaN",
-] as const;
+export const fitKeys = rbmFitKeys.filter((key) => !key.startsWith("validation"));
 
 /** Options of how a machine learns, and of its training. */
 export interface LayerPlan {
@@ -106,27 +96,12 @@ export function planLayer(
 
 /** Throws what `fit` would throw for options, for so many samples. */
 function checkFit(place: string, fit: RbmFitOptions, count: number): void {
-  const { epochs = 1, initialEpoch = 0, seed = 0, validationSplit = 0, batchSize = 32 } = fit;
-  checkInteger(place, "epochs", epochs, 0);
-  checkInteger(place, "initialEpoch", initialEpoch, 0);
-  checkInteger(place, "seed", seed, -(2 ** 31), 2 ** 32 - 1);
-  checkNumber(place, "validationSplit", validationSplit, 0, 1);
-  const kept = fit.validationData ? count : Math.floor(count * (1 - validationSplit));
-  if (kept === 0) {
-    throw new ArgumentError(
-      `${place}: validationSplit ${validationSplit} of ${count} samples leaves none to train on`,
-    );
-  }
+  const { validationSplit = 0, batchSize = 32 } = fit;
+  checkFitNumbers(place, fit);
+  const kept = samplesKept(place, count, validationSplit, fit.validationData !== undefined);
   const batches = Math.ceil(kept / rowsPerBatch(place, "batchSize", batchSize, kept));
   checkInteger(place, "stepsPerEpoch", fit.stepsPerEpoch ?? batches, 1, batches);
   rowsPerBatch(place, "validationBatchSize", fit.validationBatchSize ?? batchSize, kept);
   checkVerbosity(place, fit.verbose ?? "auto");
-  for (const callback of [fit.callbacks ?? []].flat() as CallbackHooks[]) {
-    if (typeof callback !== "object" || callback === null) {
-      throw new ArgumentError(
-        expected(place, "`callbacks` to be objects with hooks", show(callback)),
-      );
-    }
-    checkHooks(place, callback);
-  }
+  for (const callback of [fit.callbacks ?? []].flat()) checkCallback(place, callback);
 }

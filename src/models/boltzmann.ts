@@ -10,9 +10,7 @@ import {
   checkInteger,
   checkKeys,
   checkNumber,
-  DTypeError,
   expected,
-  ShapeError,
   StateError,
   show,
 } from "../errors.js";
@@ -21,8 +19,8 @@ import { reshape } from "../ops/movement.js";
 import { sgd } from "../optimizers/factories.js";
 import type { Optimizer } from "../optimizers/optimizer.js";
 import { drawSeed } from "../tensor/random.js";
-import { type Shape, sameShape, showShape } from "../tensor/shape.js";
-import { leaf, Tensor, type TensorLike, tensor } from "../tensor/tensor.js";
+import type { Shape } from "../tensor/shape.js";
+import { leaf, type Tensor, type TensorLike } from "../tensor/tensor.js";
 import { readTogether, type Variable } from "../tensor/variable.js";
 import type { CallbackHooks, CallbackModel, History, Logs } from "../training/callback.js";
 import { type DataLike, type Samples, sliceSamples } from "../training/data.js";
@@ -39,6 +37,7 @@ import {
   type RbmFitOptions,
   rbmFitKeys,
   type SampleOptions,
+  samplesKept,
 } from "./boltzmannoptions.js";
 import { heldUnits, runChains } from "./chains.js";
 import {
@@ -139,7 +138,7 @@ export class RBM implements CallbackModel {
       const wanted = "three tensors: kernel, visible bias, hidden bias";
       throw new ArgumentError(expected(`${this.where}: setWeights()`, wanted, show(values)));
     }
-    const next = this.weights.map((weight, i) => valueFor(weight, values[i]!));
+    const next = this.weights.map((weight, i) => weight.accept(values[i]!));
     for (const weight of this.weights) weight.checkFree();
     this.weights.forEach((weight, i) => {
       weight.assign(next[i]!);
@@ -233,12 +232,7 @@ export class RBM implements CallbackModel {
     checkNumber(place, "validationSplit", validationSplit, 0, 1);
     const all = await this.#machine.samples(place, x);
     const count = all.shape[0]!;
-    const kept = validationData === undefined ? Math.floor(count * (1 - validationSplit)) : count;
-    if (kept === 0) {
-      throw new ArgumentError(
-        `${place}: validationSplit ${validationSplit} of ${count} samples leaves none to train on`,
-      );
-    }
+    const kept = samplesKept(place, count, validationSplit, validationData !== undefined);
     const data = kept === count ? all : sliceSamples(all, 0, kept);
     const validation =
       validationData !== undefined
@@ -566,21 +560,6 @@ export class RBM implements CallbackModel {
     const { visible, hidden } = this.#machine.layout;
     return `${this.where}, ${visible} visible and ${hidden} hidden units, ${this.countParams()} parameters`;
   }
-}
-
-/** What `assign` would give the weight, with the errors it would throw. */
-function valueFor(weight: Variable, value: TensorLike): Tensor {
-  const place = `variable ${weight.name}`;
-  const next =
-    value instanceof Tensor ? value.current() : tensor(value, weight.shape, weight.dtype);
-  if (!sameShape(next.shape, weight.shape)) {
-    const wanted = `a value of shape ${showShape(weight.shape)}`;
-    throw new ShapeError(expected(place, wanted, showShape(next.shape)));
-  }
-  if (next.dtype !== weight.dtype) {
-    throw new DTypeError(expected(place, weight.dtype, next.dtype));
-  }
-  return next;
 }
 
 function tensorOf({ values, shape, dtype }: Samples): Tensor {

@@ -1,4 +1,5 @@
 /** What the methods of a restricted Boltzmann machine take and give. */
+import { ArgumentError } from "../errors.js";
 import type { TensorLike } from "../tensor/tensor.js";
 import type { DataLike } from "../training/data.js";
 import type { FitOptions } from "../training/options.js";
@@ -28,6 +29,20 @@ export const rbmFitKeys = [
   "verbose",
   "terminateOnNaN",
 ] as const satisfies readonly (keyof RbmFitOptions)[];
+
+/** @internal How many of `count` samples are left to train on. */
+export function samplesKept(
+  place: string,
+  count: number,
+  validationSplit: number,
+  apart: boolean,
+): number {
+  const kept = apart ? count : Math.floor(count * (1 - validationSplit));
+  if (kept > 0) return kept;
+  throw new ArgumentError(
+    `${place}: validationSplit ${validationSplit} of ${count} samples leaves none to train on`,
+  );
+}
 
 /** Options of `RBM.gibbs`. */
 export interface GibbsOptions {

@@ -160,7 +160,6 @@ export class Machine {
       outputSlots: [{ name, shape: [null, ...output], dtype: "float32" }],
       run: ([x], context) => f(reshape(x!, [x!.shape[0]!, this.layout.visible]), context),
       weights: this.variables,
-      trainableWeights: this.variables,
       weightInfo: () => ({ regularizer: null, constraint: null }),
       reports,
     };

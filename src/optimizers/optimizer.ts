@@ -204,17 +204,17 @@ export class Optimizer {
         // The constructor rather than variable(): state may be made while a step is traced.
         return new Variable(initial, `${this.name}/${parameter.name}/${slot}`, false);
       };
+      const average = this.#settings.useEma ? state("average", 0) : null;
+      // One that joins later, as when layers are thawed, has no first update of its own.
+      if (average && this.#updates() > 0) average.storageForUpdate().set(parameter.storage());
       const slots = Object.entries(this.#rule.slots(this.#options));
       this.#parameters.set(parameter, {
         slots: Object.fromEntries(slots.map(([slot, value]) => [slot, state(slot, value)])),
         accumulated: this.#settings.gradientAccumulationSteps
           ? state("accumulatedGradients", 0)
           : null,
-        average: this.#settings.useEma ? state("average", 0) : null,
+        average,
       });
-      // One that joins later, as when layers are thawed, has no first update of its own.
-      const { average } = this.#parameters.get(parameter)!;
-      if (average && this.#updates() > 0) average.storageForUpdate().set(parameter.storage());
     }
   }
 

@@ -110,6 +110,20 @@ export class Variable extends Tensor {
    * a run off the event loop (`fit`, say) updates the variable.
    */
   assign(value: TensorLike): this {
+    const next = this.accept(value);
+    const trace = currentTrace();
+    if (trace) {
+      trace.assign(this, next);
+    } else {
+      this.checkFree();
+      this.#value = leaf(next.dataSync().slice(), this.shape, this.dtype);
+      this.#lent = false;
+    }
+    return this;
+  }
+
+  /** @internal A value as `assign` takes it, or its error: to check several before the first is assigned. */
+  accept(value: TensorLike): Tensor {
     const next = (
       value instanceof Tensor ? value : tensor(value, this.shape, this.dtype)
     ).current();
@@ -121,15 +135,7 @@ export class Variable extends Tensor {
     if (next.dtype !== this.dtype) {
       throw new DTypeError(`variable ${this.name}: expected ${this.dtype}, got ${next.dtype}`);
     }
-    const trace = currentTrace();
-    if (trace) {
-      trace.assign(this, next);
-    } else {
-      this.checkFree();
-      this.#value = leaf(next.dataSync().slice(), this.shape, this.dtype);
-      this.#lent = false;
-    }
-    return this;
+    return next;
   }
 
   /** @internal The storage for a Program that only reads it. */

@@ -154,6 +154,16 @@ export function checkHooks(where: string, callback: object): void {
   }
 }
 
+/** Throws for what can't be one of `callbacks`. */
+export function checkCallback(where: string, callback: unknown): void {
+  if (typeof callback !== "object" || callback === null) {
+    throw new ArgumentError(
+      expected(where, "`callbacks` to be objects with hooks", show(callback)),
+    );
+  }
+  checkHooks(where, callback);
+}
+
 /** All callbacks of one run, called in order. */
 export class CallbackList {
   readonly #list: readonly CallbackHooks[];
@@ -166,12 +176,7 @@ export class CallbackList {
   ) {
     this.#list = given === undefined ? [] : [given].flat();
     for (const callback of this.#list) {
-      if (typeof callback !== "object" || callback === null) {
-        throw new ArgumentError(
-          expected(where, "`callbacks` to be objects with hooks", show(callback)),
-        );
-      }
-      checkHooks(where, callback);
+      checkCallback(where, callback);
       callback.setModel?.(model);
       callback.setParams?.(params);
     }

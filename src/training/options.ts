@@ -1,6 +1,6 @@
 /** What `fit`, `evaluate` and `trainOnBatch` may be told, for data in memory and for datasets. */
 import type { Dataset } from "../data/dataset.js";
-import { ArgumentError } from "../errors.js";
+import { ArgumentError, checkInteger, checkNumber } from "../errors.js";
 import type { CallbackHooks } from "./callback.js";
 import type { ClassWeights, DataLike, SampleWeights } from "./data.js";
 import type { Verbosity } from "./progress.js";
@@ -46,6 +46,22 @@ export interface FitOptions {
   verbose?: Verbosity | boolean;
   /** Whether a NaN or infinite loss is an error; true by default. */
   terminateOnNaN?: boolean;
+}
+
+/** Checks the numbers that every `fit` takes. */
+export function checkFitNumbers(
+  where: string,
+  {
+    epochs = 1,
+    initialEpoch = 0,
+    seed = 0,
+    validationSplit = 0,
+  }: Pick<FitOptions, "epochs" | "initialEpoch" | "seed" | "validationSplit">,
+): void {
+  checkInteger(where, "epochs", epochs, 0);
+  checkInteger(where, "initialEpoch", initialEpoch, 0);
+  checkInteger(where, "seed", seed, -(2 ** 31), 2 ** 32 - 1);
+  checkNumber(where, "validationSplit", validationSplit, 0, 1);
 }
 
 export const fitKeys = [

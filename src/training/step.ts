@@ -27,11 +27,16 @@ export interface TrainableNetwork {
   /** Runs the layers on a batch; one output per slot. */
   run(inputs: readonly Tensor[], context: RunContext): readonly Tensor[];
   readonly weights: Variable[];
-  /** Those that training changes. */
-  readonly trainableWeights: readonly Variable[];
+  /** Those that training may change; all, if left out. */
+  readonly trainableWeights?: readonly Variable[];
   weightInfo(weight: Variable): WeightInfo;
   /** Names of scalars that `run` reports beside the losses; `fit` and `evaluate` log their means. */
   readonly reports?: readonly string[];
+}
+
+/** The weights that training changes. */
+export function trainableOf(network: TrainableNetwork): Variable[] {
+  return (network.trainableWeights ?? network.weights).filter((weight) => weight.trainable);
 }
 
 /** What a run is told, and the place for what it reports. */
@@ -141,7 +146,7 @@ function measure(
     const weight = objective.lossWeights[i]!;
     terms.push(weight === 1 ? part : mul(part, weight));
   });
-  for (const weight of network.trainableWeights) {
+  for (const weight of trainableOf(network)) {
     const { regularizer } = network.weightInfo(weight);
     if (regularizer) terms.push(regularizer.apply(weight.read()));
   }

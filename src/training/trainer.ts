@@ -5,7 +5,7 @@
  */
 
 import type { Executable } from "../backend/run.js";
-import { checkInteger, checkKeys, checkNumber, NonFiniteError, StateError } from "../errors.js";
+import { checkKeys, NonFiniteError, StateError } from "../errors.js";
 import { drawSeed } from "../tensor/random.js";
 import { sizeOf } from "../tensor/shape.js";
 import { zerosLeaf } from "../tensor/tensor.js";
@@ -25,6 +25,7 @@ import type { Feed, StepMaker } from "./feed.js";
 import { nonFiniteInput } from "./nonfinite.js";
 import type { Objective, OutputMetric } from "./objective.js";
 import {
+  checkFitNumbers,
   type EvaluateOptions,
   type FitOptions,
   type FitSource,
@@ -42,6 +43,7 @@ import {
   traceEvaluationStep,
   traceResults,
   traceTrainStep,
+  trainableOf,
 } from "./step.js";
 import { BatchStream } from "./stream.js";
 import { LossRecord, runStretches, type StepHooks } from "./stretch.js";
@@ -97,7 +99,7 @@ export class Trainer {
   }
 
   #trainableNow(): readonly Variable[] {
-    return this.#network.trainableWeights.filter((w) => w.trainable && w.dtype === "float32");
+    return trainableOf(this.#network).filter((w) => w.dtype === "float32");
   }
 
   /** Says so when a trainable flag was changed after the model was compiled. */
@@ -212,10 +214,7 @@ export class Trainer {
   ): Promise<History> {
     const { epochs = 1, initialEpoch = 0, signal, seed = drawSeed() } = options;
     const { terminateOnNaN = true, validationSplit = 0 } = options;
-    checkInteger(where, "epochs", epochs, 0);
-    checkInteger(where, "initialEpoch", initialEpoch, 0);
-    checkInteger(where, "seed", seed, -(2 ** 31), 2 ** 32 - 1);
-    checkNumber(where, "validationSplit", validationSplit, 0, 1);
+    checkFitNumbers(where, { epochs, initialEpoch, seed, validationSplit });
     signal?.throwIfAborted();
     const feeding = this.#feeding(where, objective);
     const { feed, validation } =
@@ -485,38 +484,27 @@ export class Trainer {
     const { optimizer } = objective;
     const swapped = optimizer.swapped;
     try {
-      return await this.#measured(where, objective, feed, callbacks, signal, check);
+      const metrics = this.#metrics(objective, feed.data);
+      await callbacks.call("onTestBegin");
+      for (const { metric } of metrics) metric.resetState();
+      const record = new LossRecord(this.#scalars(objective), feed.steps ?? 0);
+      const hooks = callbacks.watches("test")
+        ? this.#hooks("test", objective, record, callbacks, metrics, () => false)
+        : undefined;
+      const quiet = new Progress(0);
+      const steps = await feed.begin(0, 1);
+      await runStretches(steps, record, { progress: quiet, signal, watch: false, hooks });
+      const logs = { ...this.#logs(objective, record.means()), ...this.#metricLogs(metrics) };
+      await callbacks.call("onTestEnd", logs);
+      if (check && record.cause !== undefined && !Number.isFinite(logs.loss)) {
+        throw new NonFiniteError(`${where}: the loss is ${logs.loss} because ${record.cause}`);
+      }
+      return logs;
     } catch (error) {
       // A callback that put averages in the weights' place for the while has no hook to take them back.
       if (optimizer.swapped !== swapped) optimizer.swapEma();
       throw error;
     }
-  }
-
-  async #measured(
-    where: string,
-    objective: Objective,
-    feed: Feed,
-    callbacks: CallbackList,
-    signal: AbortSignal | undefined,
-    check: boolean,
-  ): Promise<Logs> {
-    const metrics = this.#metrics(objective, feed.data);
-    await callbacks.call("onTestBegin");
-    for (const { metric } of metrics) metric.resetState();
-    const record = new LossRecord(this.#scalars(objective), feed.steps ?? 0);
-    const hooks = callbacks.watches("test")
-      ? this.#hooks("test", objective, record, callbacks, metrics, () => false)
-      : undefined;
-    const quiet = new Progress(0);
-    const steps = await feed.begin(0, 1);
-    await runStretches(steps, record, { progress: quiet, signal, watch: false, hooks });
-    const logs = { ...this.#logs(objective, record.means()), ...this.#metricLogs(metrics) };
-    await callbacks.call("onTestEnd", logs);
-    if (check && record.cause !== undefined && !Number.isFinite(logs.loss)) {
-      throw new NonFiniteError(`${where}: the loss is ${logs.loss} because ${record.cause}`);
-    }
-    return logs;
   }
 
   /** Loss and metrics on one batch. */
