@@ -141,6 +141,17 @@ export function checkPositive(
   }
 }
 
+/** Throws an {@link ArgumentError} unless `value` is true or false. */
+export function checkBoolean(
+  where: string,
+  option: string,
+  value: unknown,
+): asserts value is boolean {
+  if (typeof value !== "boolean") {
+    throw new ArgumentError(expected(where, `\`${option}\` to be true or false`, show(value)));
+  }
+}
+
 /** Throws an {@link ArgumentError} unless `path` is a text that can be the path of a file. */
 export function checkPath(where: string, path: unknown): asserts path is string {
   if (typeof path !== "string" || path === "") {
@@ -170,7 +181,8 @@ export function checkChoice<T extends string>(
 
 /**
  * Throws an {@link ArgumentError} unless `options` is an object, and if it has a key that is not in
- * `known`; `aliases` are other libraries' words for some of them, for the hint.
+ * `known` (`aliases` are other libraries' words for some of them, for the hint) or a `signal`, which is
+ * the same wherever it is an option, that is none.
  */
 export function checkKeys(
   where: string,
@@ -195,6 +207,11 @@ export function checkKeys(
         }`,
       );
     }
+  }
+  const { signal } = options as { readonly signal?: unknown };
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    const hint = "an AbortController has one";
+    throw new ArgumentError(expected(where, "`signal` to be an AbortSignal", show(signal), hint));
   }
 }
 

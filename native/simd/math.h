@@ -203,5 +203,28 @@ LW_INLINE VF sin(VF x) { return perLane(x, ::sinf); }
 LW_INLINE VF cos(VF x) { return perLane(x, ::cosf); }
 #endif
 
+// a − b·q for q = ⌊a / b⌋ in float: exact while q is below 2^22, but of the wrong sign where the division rounded
+// up to an integer. Below 2^24 all integers are floats, so it never rounds down past one.
+LW_INLINE VF restOf(VF a, VF b, VF q) { return q == 0.0f ? a : fnmaExact(b, q, a); }
+LW_INLINE VI hasWrongSign(VF rest, VF b) { return (rest != 0.0f) & ((rest < 0.0f) != (b < 0.0f)); }
+// ⌊a / b⌋; from 2^24 on, the quotient rounded to float32.
+LW_INLINE VF floorQuotient(VF a, VF b) {
+  const VF q = floor(a / b);
+  return hasWrongSign(restOf(a, b, q), b) & (abs(q) <= 16777216.0f) ? q - 1.0f : q;
+}
+// a − b·⌊a / b⌋ with the sign of b, rounded once. Large quotients by the C library, whose fmod is exact.
+inline float floorRestOf(float a, float b) {
+  const float rest = ::fmodf(a, b);
+  return rest != 0.0f && (rest < 0.0f) != (b < 0.0f) ? rest + b : rest;
+}
+LW_INLINE VF floorRest(VF a, VF b) {
+  const VF q = floor(a / b);
+  VF rest = restOf(a, b, q);
+  rest = hasWrongSign(rest, b) ? rest + b : rest;
+  const VI large = abs(q) >= 4194304.0f;
+  if (__builtin_expect(anyLane(large), 0)) rest = large ? perLane(a, b, floorRestOf) : rest;
+  return rest == 0.0f ? copySign(zero(), b) : rest;
+}
+
 }  // namespace LAYERWISE_ISA_NAMESPACE
 }  // namespace layerwise

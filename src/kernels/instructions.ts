@@ -3,7 +3,16 @@
  * that defines it, and how far a backend may be from the exact value. The native twin is
  * `native/elementwise.def`; ops refer to instructions by name. Knows no loops and no tensors.
  */
-import { erf, intMod, pow, roundHalfEven, saturateInt, softplus } from "./scalar.js";
+import {
+  erf,
+  floorQuotient,
+  floorRest,
+  intMod,
+  pow,
+  roundHalfEven,
+  saturateInt,
+  softplus,
+} from "./scalar.js";
 
 const { fround, floor, abs } = Math;
 
@@ -112,12 +121,8 @@ export const instructions = {
   maximum: float2((a, b) => (a! > b! || Number.isNaN(a) ? a! : b!), "(a > b || a !== a ? a : b)"),
   pow: { ...float2((a, b) => fround(pow(a!, b!))), ulp: 16, domain: [-60, 60] },
   atan2: { ...float2((a, b) => fround(Math.atan2(a!, b!))), ulp: 4 },
-  floorDiv: float2((a, b) => floor(fround(a! / b!)), "Math.floor(Math.fround(a / b))"),
-  // The product is exact in double for quotients below 2²⁹: one rounding, as a fused multiply-add.
-  mod: float2(
-    (a, b) => fround(a! - b! * floor(fround(a! / b!))),
-    "Math.fround(a - b * Math.floor(Math.fround(a / b)))",
-  ),
+  floorDiv: { ...float2((a, b) => floorQuotient(a!, b!)), ulp: 1 },
+  mod: float2((a, b) => fround(floorRest(a!, b!))),
 
   // f f → b
   equal: test2((a, b) => (a! === b! ? 1 : 0), "(a === b ? 1 : 0)"),

@@ -48,7 +48,22 @@ export function saturateInt(x: number): number {
   return x >= 2147483647 ? 2147483647 : x <= -2147483648 ? -2147483648 : x | 0;
 }
 
-/** a − b·⌊a/b⌋ with the sign of b; 0 when b is 0. */
+/** ⌊a/b⌋ of floats; beyond 2²⁴, where float32 lacks integers, the quotient rounded to float32. */
+export function floorQuotient(a: number, b: number): number {
+  if (Math.abs(b) === Infinity && a < 0 !== b < 0 && a !== 0) return a - a - 1;
+  const quotient = a / b;
+  const rounded = Math.fround(quotient);
+  return Math.abs(rounded) <= 2 ** 24 ? Math.fround(Math.floor(quotient)) : rounded;
+}
+
+/** a − b·⌊a/b⌋ of floats with the sign of b, exact but for one rounding; NaN when b is 0. */
+export function floorRest(a: number, b: number): number {
+  const rest = a % b;
+  if (rest === 0) return b < 0 ? -0 : 0;
+  return rest < 0 !== b < 0 ? rest + b : rest;
+}
+
+/** a − b·⌊a/b⌋ of integers with the sign of b; 0 when b is 0. */
 export function intMod(a: number, b: number): number {
   return b === 0 ? 0 : (((a % b) + b) % b) | 0;
 }

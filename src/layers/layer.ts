@@ -3,7 +3,7 @@
  * makes weights in `build` and computes in `call`; shapes, dtypes and the number of operations follow
  * from a dry run of `call` on placeholders. Knows nothing of models, losses or training.
  */
-import { ArgumentError, expected, StateError } from "../errors.js";
+import { ArgumentError, checkBoolean, expected, StateError } from "../errors.js";
 import { mul } from "../ops/elementwise.js";
 import { withMask } from "../ops/identity.js";
 import { asTensor } from "../ops/op.js";
@@ -162,9 +162,7 @@ export abstract class Layer<D extends Declaration = NoOptions> {
   }
 
   set trainable(value: boolean) {
-    if (typeof value !== "boolean") {
-      throw new ArgumentError(expected(this.where, "`trainable` to be true or false", value));
-    }
+    checkBoolean(this.where, "trainable", value);
     this.#trainable = value;
     for (const weight of this.#own) weight.variable.trainable = value && weight.trainable;
     for (const layer of this.sublayers) layer.trainable = value;

@@ -5,7 +5,7 @@ import { checkInteger, checkKeys } from "../errors.js";
 import { resolveOptimizer } from "../optimizers/factories.js";
 import type { TensorLike } from "../tensor/tensor.js";
 import { checkCallback } from "../training/callback.js";
-import { checkFitNumbers } from "../training/options.js";
+import { checkFitValues } from "../training/options.js";
 import { rowsPerBatch } from "../training/predictor.js";
 import { checkVerbosity } from "../training/progress.js";
 import { type RbmFitOptions, rbmFitKeys, samplesKept } from "./boltzmannoptions.js";
@@ -97,7 +97,7 @@ export function planLayer(
 /** Throws what `fit` would throw for options, for so many samples. */
 function checkFit(place: string, fit: RbmFitOptions, count: number): void {
   const { validationSplit = 0, batchSize = 32 } = fit;
-  checkFitNumbers(place, fit);
+  checkFitValues(place, fit);
   const kept = samplesKept(place, count, validationSplit, fit.validationData !== undefined);
   const batches = Math.ceil(kept / rowsPerBatch(place, "batchSize", batchSize, kept));
   checkInteger(place, "stepsPerEpoch", fit.stepsPerEpoch ?? batches, 1, batches);

@@ -10,7 +10,7 @@
  * of any model, and the whole update is one Program.
  */
 import { customGrad } from "../autodiff/custom.js";
-import { ArgumentError, checkKeys, checkNumber, expected, show } from "../errors.js";
+import { ArgumentError, checkBoolean, checkKeys, checkNumber, expected, show } from "../errors.js";
 import { add, mul, square, sub } from "../ops/elementwise.js";
 import { matMul } from "../ops/matmul.js";
 import { concat, slice } from "../ops/movement.js";
@@ -103,9 +103,7 @@ export function planContrast(where: string, options: ContrastOptions): ContrastP
     const wanted = '`reconstruction` to be "samples" or "means"';
     throw new ArgumentError(expected(where, wanted, show(reconstruction)));
   }
-  if (typeof monitor !== "boolean") {
-    throw new ArgumentError(expected(where, "`monitor` to be true or false", show(monitor)));
-  }
+  checkBoolean(where, "monitor", monitor);
   const negative = planNegative(where, options);
   if (negative.method !== "cd" && options.reconstruction !== undefined) {
     throw new ArgumentError(

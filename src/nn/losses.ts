@@ -7,6 +7,7 @@
  */
 import {
   ArgumentError,
+  checkBoolean,
   checkChoice,
   checkInteger,
   checkKeys,
@@ -137,11 +138,8 @@ function checkOption(loss: string, key: string, value: LossOption, standard?: Lo
     // Where all is pooled by default there may be several axes.
     if (standard !== null) checkInteger(where_, key, value);
     else for (const axis of value === null ? [] : [value].flat()) checkInteger(where_, key, axis);
-  } else if (typeof standard === "boolean") {
-    if (typeof value !== "boolean") {
-      throw new ArgumentError(expected(where_, `\`${key}\` to be true or false`, show(value)));
-    }
-  } else if (key === "labelSmoothing") checkNumber(where_, key, value, 0, 1);
+  } else if (typeof standard === "boolean") checkBoolean(where_, key, value);
+  else if (key === "labelSmoothing") checkNumber(where_, key, value, 0, 1);
   else if (value !== null || standard !== null) checkNumber(where_, key, value);
 }
 

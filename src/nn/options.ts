@@ -6,6 +6,7 @@
  */
 import {
   ArgumentError,
+  checkBoolean,
   checkChoice,
   checkInteger,
   checkKeys,
@@ -169,9 +170,7 @@ export function number(range: Range = {}, fallback?: number): Field<number, numb
 /** True or false. */
 export function boolean(fallback: boolean): Field<boolean, boolean, false> {
   return plain<boolean>((where, option, given) => {
-    if (typeof given !== "boolean") {
-      throw new ArgumentError(expected(where, `\`${option}\` to be true or false`, given));
-    }
+    checkBoolean(where, option, given);
     return given;
   })(fallback);
 }

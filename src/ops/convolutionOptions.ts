@@ -1,6 +1,6 @@
 /** Options of the convolutions and the checks of their operands, which are the same for all of them. */
 import { environment } from "../environment.js";
-import { ArgumentError, checkInteger, checkKeys, expected, ShapeError, show } from "../errors.js";
+import { checkBoolean, checkInteger, checkKeys, expected, ShapeError } from "../errors.js";
 import { showShape, type WindowPadding } from "../tensor/shape.js";
 import type { Tensor, TensorLike } from "../tensor/tensor.js";
 import { paddingPerAxis, perAxis } from "../tensor/window.js";
@@ -94,9 +94,7 @@ export function windowOf(
     winograd = true,
   } = options as { [key: string]: unknown };
   checkInteger(where, "groups", groups, 1);
-  if (typeof winograd !== "boolean") {
-    throw new ArgumentError(expected(where, "`winograd` to be true or false", show(winograd)));
-  }
+  checkBoolean(where, "winograd", winograd);
   return {
     strides: perAxis(where, "strides", strides, rank, 1),
     dilations: perAxis(where, "dilationRate", dilationRate, rank, 1),

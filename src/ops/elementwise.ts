@@ -404,7 +404,10 @@ export const atan2 = binary("atan2", {
   },
   domain: [0.3, 3],
 });
-/** ⌊a / b⌋; for int32, division by 0 gives 0. */
+/**
+ * ⌊a / b⌋ of the exact quotient; beyond 2²⁴, where float32 lacks integers, the quotient rounded. Division by 0
+ * is ±∞ or NaN for float32, 0 for int32.
+ */
 export const floorDiv = binary("floorDiv", {
   float: "floorDiv",
   int: "floorDivInt",
@@ -412,7 +415,10 @@ export const floorDiv = binary("floorDiv", {
   domain: [-9, 9],
   domainB: [1, 4],
 });
-/** a − b·⌊a / b⌋, with the sign of b. */
+/**
+ * a − b·⌊a / b⌋, with the sign of b, as Python's `%`: exact but for one rounding. Modulo 0 is NaN for float32, 0
+ * for int32.
+ */
 export const mod = binary("mod", {
   float: "mod",
   int: "modInt",

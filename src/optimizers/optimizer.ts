@@ -7,6 +7,7 @@ import { gradientsOf } from "../autodiff/gradient.js";
 import { evaluateSync } from "../backend/run.js";
 import {
   ArgumentError,
+  checkBoolean,
   checkInteger,
   checkKeys,
   checkNumber,
@@ -126,9 +127,7 @@ export class Optimizer {
       const value = given[key];
       if (value === undefined) continue;
       if (typeof standard === "boolean") {
-        if (typeof value !== "boolean") {
-          throw new ArgumentError(expected(where_, `\`${key}\` to be true or false`, show(value)));
-        }
+        checkBoolean(where_, key, value);
         own[key] = value;
       } else if (isSchedule(value) && rule.scheduled?.includes(key as never)) {
         scheduled[key] = value;
@@ -510,9 +509,7 @@ function settingsOf(where_: string, rule: Rule<RuleOptions>, given: CommonOption
       ),
     );
   }
-  if (typeof useEma !== "boolean") {
-    throw new ArgumentError(expected(where_, "`useEma` to be true or false", show(useEma)));
-  }
+  checkBoolean(where_, "useEma", useEma);
   checkNumber(where_, "emaMomentum", emaMomentum, 0, 1);
   if (emaOverwriteFrequency !== null) {
     checkInteger(where_, "emaOverwriteFrequency", emaOverwriteFrequency, 1);

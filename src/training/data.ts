@@ -483,6 +483,10 @@ export function withClassWeights(
   classWeight: ClassWeights | undefined,
 ): Data {
   if (classWeight === undefined) return data;
+  if (typeof classWeight !== "object" || classWeight === null) {
+    const wanted = "`classWeight` to be an object of weights by class";
+    throw new ArgumentError(expected(where, wanted, show(classWeight)));
+  }
   if (data.y.length > 1) {
     throw new ArgumentError(
       `${where}: classWeight works with one output only; pass sampleWeight by output instead`,

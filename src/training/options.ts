@@ -1,6 +1,6 @@
 /** What `fit`, `evaluate` and `trainOnBatch` may be told, for data in memory and for datasets. */
 import type { Dataset } from "../data/dataset.js";
-import { ArgumentError, checkInteger, checkNumber } from "../errors.js";
+import { ArgumentError, checkBoolean, checkInteger, checkNumber } from "../errors.js";
 import type { CallbackHooks } from "./callback.js";
 import type { ClassWeights, DataLike, SampleWeights } from "./data.js";
 import type { Verbosity } from "./progress.js";
@@ -48,20 +48,22 @@ export interface FitOptions {
   terminateOnNaN?: boolean;
 }
 
-/** Checks the numbers that every `fit` takes. */
-export function checkFitNumbers(
+/** Checks what every `fit` takes and needs no data to be checked. */
+export function checkFitValues(
   where: string,
-  {
-    epochs = 1,
-    initialEpoch = 0,
-    seed = 0,
-    validationSplit = 0,
-  }: Pick<FitOptions, "epochs" | "initialEpoch" | "seed" | "validationSplit">,
+  options: Pick<
+    FitOptions,
+    "epochs" | "initialEpoch" | "seed" | "validationSplit" | "shuffle" | "terminateOnNaN"
+  >,
 ): void {
+  const { epochs = 1, initialEpoch = 0, seed = 0, validationSplit = 0 } = options;
+  const { shuffle = true, terminateOnNaN = true } = options;
   checkInteger(where, "epochs", epochs, 0);
   checkInteger(where, "initialEpoch", initialEpoch, 0);
   checkInteger(where, "seed", seed, -(2 ** 31), 2 ** 32 - 1);
   checkNumber(where, "validationSplit", validationSplit, 0, 1);
+  checkBoolean(where, "shuffle", shuffle);
+  checkBoolean(where, "terminateOnNaN", terminateOnNaN);
 }
 
 export const fitKeys = [

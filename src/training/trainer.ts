@@ -5,7 +5,7 @@
  */
 
 import type { Executable } from "../backend/run.js";
-import { checkKeys, NonFiniteError, StateError } from "../errors.js";
+import { checkBoolean, checkKeys, NonFiniteError, StateError } from "../errors.js";
 import { drawSeed } from "../tensor/random.js";
 import { sizeOf } from "../tensor/shape.js";
 import { zerosLeaf } from "../tensor/tensor.js";
@@ -25,7 +25,7 @@ import type { Feed, StepMaker } from "./feed.js";
 import { nonFiniteInput } from "./nonfinite.js";
 import type { Objective, OutputMetric } from "./objective.js";
 import {
-  checkFitNumbers,
+  checkFitValues,
   type EvaluateOptions,
   type FitOptions,
   type FitSource,
@@ -213,8 +213,8 @@ export class Trainer {
     open: Feed[],
   ): Promise<History> {
     const { epochs = 1, initialEpoch = 0, signal, seed = drawSeed() } = options;
-    const { terminateOnNaN = true, validationSplit = 0 } = options;
-    checkFitNumbers(where, { epochs, initialEpoch, seed, validationSplit });
+    const { terminateOnNaN = true } = options;
+    checkFitValues(where, options);
     signal?.throwIfAborted();
     const feeding = this.#feeding(where, objective);
     const { feed, validation } =
@@ -415,6 +415,8 @@ export class Trainer {
     const where = "trainOnBatch()";
     const objective = this.#compiled(where);
     checkKeys(where, options, ["sampleWeight", "classWeight", "terminateOnNaN"]);
+    const { terminateOnNaN = true } = options;
+    checkBoolean(where, "terminateOnNaN", terminateOnNaN);
     return this.#alone(where, async () => {
       await settle(x, y, options.sampleWeight);
       const request = this.#request(objective);
@@ -429,7 +431,7 @@ export class Trainer {
       const step = this.#trainStep(objective, false)(data, data.count);
       const outputs = await step.run(arraysOf(data).map((s) => s.values));
       const means = outputs.map((o) => o[0]!);
-      if (options.terminateOnNaN !== false && !Number.isFinite(means[0])) {
+      if (terminateOnNaN && !Number.isFinite(means[0])) {
         throw nonFinite(where, means[0]!, nonFiniteInput(data.x));
       }
       return { ...this.#logs(objective, means), ...this.#metricLogs(metrics) };

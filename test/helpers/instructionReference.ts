@@ -41,6 +41,9 @@ function floorDivBig(a: bigint, b: bigint): bigint {
   return a % b !== 0n && a < 0n !== b < 0n ? quotient - 1n : quotient;
 }
 
+/** A finite float32 in units of the smallest one. */
+const scaled = (x: number) => BigInt(x * 2 ** 149);
+
 /** The exact value of each instruction, before the final rounding to float32. */
 export const exactInstructions: Readonly<Record<string, (...x: number[]) => number>> = {
   neg: (x) => -x!,
@@ -85,8 +88,17 @@ export const exactInstructions: Readonly<Record<string, (...x: number[]) => numb
   minimum: (x, y) => Math.min(x!, y!),
   maximum: (x, y) => Math.max(x!, y!),
   atan2: (x, y) => Math.atan2(x!, y!),
-  floorDiv: (x, y) => Math.floor(Math.fround(x! / y!)),
-  mod: (x, y) => x! - y! * Math.floor(Math.fround(x! / y!)),
+  floorDiv: (x, y) => {
+    if (!Number.isFinite(x! / y!)) return x! / y!;
+    if (!Number.isFinite(y)) return x !== 0 && x! < 0 !== y! < 0 ? -1 : 0;
+    return Number(floorDivBig(scaled(x!), scaled(y!)));
+  },
+  mod: (x, y) => {
+    if (!Number.isFinite(x) || Number.isNaN(y) || y === 0) return NaN;
+    if (!Number.isFinite(y)) return x !== 0 && x! < 0 !== y! < 0 ? y! : x!;
+    const [a, b] = [scaled(x!), scaled(y!)];
+    return Number(a - b * floorDivBig(a, b)) * 2 ** -149;
+  },
   equal: (x, y) => flag(x === y),
   notEqual: (x, y) => flag(x !== y),
   less: (x, y) => flag(x! < y!),

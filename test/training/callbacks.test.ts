@@ -203,7 +203,7 @@ test("options of the wrong kind are errors that name callback, option and value"
     [
       "ArgumentError: callback earlyStopping: expected \`monitor\` to be a text, got 3",
       "ArgumentError: callback earlyStopping: expected \`baseline\` to be a number, got "x"",
-      "ArgumentError: callback earlyStopping: expected \`restoreBestWeights\` to be true or false, got yes",
+      "ArgumentError: callback earlyStopping: expected \`restoreBestWeights\` to be true or false, got "yes"",
       "ArgumentError: callback reduceLROnPlateau: expected \`monitor\` to be a text, got null",
       "ArgumentError: callback reduceLROnPlateau: expected \`verbose\` to be 0 or 1, got 2",
       "ArgumentError: callback reduceLROnPlateau: expected \`factor\` to be a number from 0 to 1, got NaN",
