@@ -43,9 +43,10 @@ constexpr int64_t kBlockRows = 34 * kRows;  // × kBlockK floats of patches: in 
 // Floats of a block of the result in scratch.
 constexpr int64_t kScratchFloats = 96 * 1024;
 
-// Results of fewer pixels in a row are not cut into strips row by row: the strips would be short. With few
-// columns that costs less than cutting patches for them.
-constexpr int64_t kLongRow = 2 * kRows, kRowOfFew = kRows, kFewColumns = 4 * kColumns;
+// Results of fewer pixels in a row are not cut into strips row by row: so short strips leave the units for fma idle.
+constexpr int64_t kShortestRow = 3;
+// Pixels so many floats apart share a set of L1, which holds so many lines.
+constexpr int64_t kSameSet = 1024, kWays = 8;
 constexpr int64_t kFilterFloats = 4 * 1024;
 
 // A direction's problem: views, and the filter as the product's second operand.
@@ -79,10 +80,12 @@ struct Problem {
   bool turnsPatches() const { return columns >= kTurnColumns; }
   // Whether strips are cut row by row, from padded source rows.
   bool byRows() const {
-    const int64_t shortest = columns <= kFewColumns ? kRowOfFew : kLongRow;
     const bool longRuns = g.kernelWidth * g.groupChannels() >= kTurnRun;
     if (!backward && g.strideWidth > 1 && turnsPatches() && longRuns) return false;
-    return scattered() || ((backward ? g.width : g.outWidth) >= shortest && rows() > kBlockRows);
+    if (scattered()) return true;
+    const int64_t width = backward ? g.width : g.outWidth;
+    const int64_t apart = backward ? g.groupFilters() : g.strideWidth * g.groupChannels();
+    return width >= kShortestRow && (apart % kSameSet != 0 || minOf(width, kRows) <= kWays);
   }
   // Whether vectors hold a row's pixels instead of columns: where they multiply fewer empty lanes, turning the
   // pixels round included (which takes two instructions an element).
@@ -123,8 +126,12 @@ int64_t groupsAtOnce(const Problem& p, bool inScratch) {
 
 bool Problem::once(bool inScratch) const {
   if (rows() > blockRows(inScratch)) return false;
-  if (!scattered()) return true;
-  if (g.batch > 1 || groupsAtOnce(*this, inScratch) < groups()) return false;
+  if (!byRows()) return true;
+  if (g.batch > 1) return false;
+  if (scattered() ? groupsAtOnce(*this, inScratch) < groups()
+                  : rowsAtOnce(*this, view(0), inScratch) < view(0).rows.count) {
+    return false;
+  }
   for (int64_t i = 0; i < views; i++) {
     if (byPlanes(view(i))) return false;
   }
@@ -477,8 +484,8 @@ void planPatches(Call& call) {
   // A filter that lasts stays packed where few pixels meet it.
   call.keeps = call.lasts && p.rows() <= kKeptRows;
   const bool once = p.once(inScratch) && !call.keeps;
-  // Scattered results take as many panels as L1 holds, or one.
-  const int64_t panels = kBlockK * p.panelsAtOnce() * kColumns + (p.scattered() ? kFilterFloats : 0);
+  // Rows of patches take as many panels as L1 holds, or one.
+  const int64_t panels = kBlockK * p.panelsAtOnce() * kColumns + (p.byRows() ? kFilterFloats : 0);
   call.custom[3] = once ? take(panels * 4) : -1;
   call.scratchBytes = take.bytes;
   call.sharedBytes = once ? 0 : packed * 4;
