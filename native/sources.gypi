@@ -26,6 +26,8 @@
       "kernels/convolution.cc",
       "kernels/convolution_patches.cc",
       "kernels/convolution_filter.cc",
+      "kernels/convolution_images.cc",
+      "kernels/convolution_images_filter.cc",
       "kernels/convolution_depthwise.cc",
       "kernels/convolution_depthwise_filter.cc",
       "kernels/convolution_winograd.cc",

@@ -5,7 +5,7 @@ namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
 
 // custom[15] is the algorithm; the others are its own.
-enum Algorithm : int64_t { kPatches, kDepthwise, kWinograd };
+enum Algorithm : int64_t { kPatches, kDepthwise, kWinograd, kImages };
 
 void plan_conv2d(Call& call) {
   const bool filter = call.kernel == k_conv2dFilterGradient;
@@ -15,6 +15,8 @@ void plan_conv2d(Call& call) {
     call.custom[15] = kDepthwise;
   } else if (filter ? planWinogradFilter(call) : planWinograd(call)) {
     call.custom[15] = kWinograd;
+  } else if (filter ? planImagesFilter(call) : planImages(call)) {
+    call.custom[15] = kImages;
   } else {
     if (filter) planFilterGradient(call);
     else planPatches(call);
@@ -24,6 +26,7 @@ void plan_conv2d(Call& call) {
 void run_conv2d(const Call& call, const Run& run, int phase, int64_t part, int64_t parts) {
   const auto algorithm = call.custom[15] == kDepthwise  ? runDepthwise
                          : call.custom[15] == kWinograd ? runWinograd
+                         : call.custom[15] == kImages   ? runImages
                                                         : runPatches;
   algorithm(call, run, phase, part, parts);
 }
@@ -38,6 +41,7 @@ void run_conv2dFilterGradient(const Call& call, const Run& run, int phase, int64
                               int64_t parts) {
   const auto algorithm = call.custom[15] == kDepthwise  ? runDepthwiseFilter
                          : call.custom[15] == kWinograd ? runWinogradFilter
+                         : call.custom[15] == kImages   ? runImagesFilter
                                                         : runFilterGradient;
   algorithm(call, run, phase, part, parts);
 }

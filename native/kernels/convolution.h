@@ -218,6 +218,11 @@ bool planWinograd(Call& call);
 void runWinograd(const Call& call, const Run& run, int phase, int64_t part, int64_t parts);
 bool planWinogradFilter(Call& call);
 void runWinogradFilter(const Call& call, const Run& run, int phase, int64_t part, int64_t parts);
+// Few channels of the result, with an image in each lane; false where it would not pay.
+bool planImages(Call& call);
+void runImages(const Call& call, const Run& run, int phase, int64_t part, int64_t parts);
+bool planImagesFilter(Call& call);
+void runImagesFilter(const Call& call, const Run& run, int phase, int64_t part, int64_t parts);
 
 void packFilter(const Geometry& g, bool backward, const View& v, const float* w, int64_t k0, int64_t kc,
                 int64_t j, int64_t width, float* to);

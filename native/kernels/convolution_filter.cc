@@ -15,16 +15,17 @@ namespace {
 
 // Strips of terms whose part of a block of patches is packed at once: a quarter of a MiB, in L2.
 constexpr int64_t kBlockStrips = kMostTerms / kRows;
+constexpr int64_t kUnpackedStrips = 4;
 constexpr int64_t kStripFloats = kRows * kBlockK + 16;  // an odd number of lines apart
 
 // Runs of terms, `apart` floats from one to the next, as one strip: a short run has too few chains of fma to
 // hide their latency.
 constexpr int kMostRuns = 3, kLongestRun = 6;
 template <int RUNS, int N, int NV, bool TAIL>
-void runsTile(int64_t kc, const int32_t* offsets, const float* a, int64_t apart, const float* b, float* c,
+void runsTile(int64_t kc, const int32_t* offsets, const float* a, int64_t apart, const float* b, int64_t ldb, float* c,
               int64_t ldc, bool add, int64_t tail) {
   multiplyStrip<RUNS * N, NV, TAIL>(
-      kc, offsets, a, [=](int64_t i) __attribute__((always_inline)) { return i / N * apart + i % N; }, b, c,
+      kc, offsets, a, [=](int64_t i) __attribute__((always_inline)) { return i / N * apart + i % N; }, b, ldb, c,
       ldc, add, tail);
 }
 template <int RUNS, int N, int NV, bool TAIL>
@@ -168,12 +169,16 @@ void multiplyInPlace(const Problem& p, const float* x, const float* dy, Range st
                      const Packed& packed, float* c) {
   const View& v = p.v;
   const int64_t ldc = p.g.filters, pitch = sourcePitch(v);
+  // Few strips would not repay the packing of dy, if its rows are short; one panel is packed as it is.
+  const bool asItIs = p.columns % W == 0 && (ldc == kColumns || (ldc <= 2 * kColumns &&
+                                                                 strips.end - strips.begin <= kUnpackedStrips));
   int32_t offsets[kBlockK];
   for (int64_t group = 0; group < p.g.groups; group++) {
     for (int64_t k0 = pixels.begin; k0 < pixels.end; k0 += kBlockK) {
       const int64_t kc = minOf(kBlockK, pixels.end - k0);
       padPixels(v, x + group * v.depth, k0, kc, packed.a, offsets);
-      packRows(dy + k0 * ldc + group * p.columns, ldc, kc, p.columns, packed.b);
+      const float* const own = dy + k0 * ldc + group * p.columns;
+      if (!asItIs) packRows(own, ldc, kc, p.columns, packed.b);
       for (int64_t j = 0; j < p.columns; j += kColumns) {
         const int64_t width = minOf(kColumns, p.columns - j), vectors = ceilDiv(width, W);
         const int64_t tail = width - (vectors - 1) * W;
@@ -185,8 +190,8 @@ void multiplyInPlace(const Problem& p, const float* x, const float* dy, Range st
           const bool many = strip.runs > 1;
           const auto& tiles = many ? kRunsTiles[strip.runs - 2][p.run - 1] : kOffsetTiles[strip.count - 1];
           tiles[vectors - 1][tail != W](kc, offsets, packed.a + at, many ? v.rows.spacing * pitch : 1,
-                                        packed.b + j * kc, c + strip.term * ldc + group * p.columns + j, ldc,
-                                        k0 > pixels.begin, tail);
+                                        asItIs ? own + j : packed.b + j * kc, asItIs ? ldc : kColumns,
+                                        c + strip.term * ldc + group * p.columns + j, ldc, k0 > pixels.begin, tail);
         }
       }
     }

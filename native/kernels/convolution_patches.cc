@@ -295,7 +295,7 @@ void multiplyRows(const Problem& p, const View& v, const Block& b, int64_t image
               const int64_t tail = columns - (vectors - 1) * W;
               const float* const panel = panels + (j - j0) * kc + k.begin * kColumns;
               kOffsetTiles[mr - 1][vectors - 1][tail != W](k.end - k.begin, offsets + k.begin, a + i * lda,
-                                                           lda, panel, c + i * b.ldc + j, b.ldc, k0 > 0,
+                                                           lda, panel, kColumns, c + i * b.ldc + j, b.ldc, k0 > 0,
                                                            tail);
             }
           }

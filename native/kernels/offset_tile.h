@@ -50,7 +50,7 @@ LW_INLINE void padRows(const View& v, const float* source, int64_t image, int64_
 // The same chain of fma.
 template <int MR, int NV, bool TAIL, class Row>
 LW_INLINE void multiplyStrip(int64_t kc, const int32_t* __restrict offsets, const float* __restrict a, Row row,
-                             const float* __restrict b, float* __restrict c, int64_t ldc, bool add,
+                             const float* __restrict b, int64_t ldb, float* __restrict c, int64_t ldc, bool add,
                              int64_t tail) {
   VF acc[MR][NV];
 #pragma GCC unroll 28
@@ -71,7 +71,7 @@ LW_INLINE void multiplyStrip(int64_t kc, const int32_t* __restrict offsets, cons
 #pragma GCC unroll 8
       for (int j = 0; j < NV; j++) acc[i][j] = fma(av, bv[j], acc[i][j]);
     }
-    b += kColumns;
+    b += ldb;
   }
 #pragma GCC unroll 28
   for (int i = 0; i < MR; i++) {
@@ -88,13 +88,13 @@ LW_INLINE void multiplyStrip(int64_t kc, const int32_t* __restrict offsets, cons
 }
 // Rows that lie lda apart.
 template <int MR, int NV, bool TAIL>
-void offsetTile(int64_t kc, const int32_t* offsets, const float* a, int64_t lda, const float* b, float* c,
+void offsetTile(int64_t kc, const int32_t* offsets, const float* a, int64_t lda, const float* b, int64_t ldb, float* c,
                 int64_t ldc, bool add, int64_t tail) {
   multiplyStrip<MR, NV, TAIL>(
-      kc, offsets, a, [=](int64_t i) __attribute__((always_inline)) { return i * lda; }, b, c, ldc, add, tail);
+      kc, offsets, a, [=](int64_t i) __attribute__((always_inline)) { return i * lda; }, b, ldb, c, ldc, add, tail);
 }
-using OffsetTile = void (*)(int64_t kc, const int32_t* offsets, const float* a, int64_t lda,
-                            const float* b, float* c, int64_t ldc, bool add, int64_t tail);
+using OffsetTile = void (*)(int64_t kc, const int32_t* offsets, const float* a, int64_t lda, const float* b,
+                            int64_t ldb, float* c, int64_t ldc, bool add, int64_t tail);
 // One vector of columns alone leaves room for twice the rows, and needs them to hide the latency of fma.
 constexpr int64_t rowsOfTile(int64_t columns) { return columns <= W ? 2 * kRows : kRows; }
 template <int MR, int NV, bool TAIL>

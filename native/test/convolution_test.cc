@@ -191,10 +191,12 @@ const std::vector<Shape>& shapes() {
 
 Shape drawn(Random& random) {
   Shape s{};
-  s.batch = 1 + random.below(2);
+  const bool manyImages = random.chance(0.3);
+  s.batch = manyImages ? 16 + random.below(24) : 1 + random.below(2);
   s.height = 1 + random.below(12), s.width = 1 + random.below(12);
   s.groups = random.chance(0.3) ? 1 + random.below(4) : 1;
   s.channels = s.groups * (1 + random.below(s.groups > 1 ? 8 : 30));
+  if (manyImages) s.channels = s.groups * (1 + random.below(8));
   s.filters = random.chance(0.3) && s.groups > 1 ? s.channels : s.groups * (1 + random.below(20));
   if (random.chance(0.2)) s.channels = s.filters = s.groups = 1 + random.below(40);
   s.kernelHeight = 1 + random.below(4), s.kernelWidth = 1 + random.below(4);
@@ -208,7 +210,7 @@ Shape drawn(Random& random) {
 TEST_P(ConvolutionTest, SumsWhatMeets) {
   Random random(1);
   std::vector<Shape> all = shapes();
-  for (int turn = 0; turn < 60; turn++) all.push_back(drawn(random));
+  for (int turn = 0; turn < 90; turn++) all.push_back(drawn(random));
   for (const Shape& s : all) {
     for (KernelId kernel : kDirections) {
       Case c(s, kernel, random);

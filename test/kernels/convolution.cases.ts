@@ -269,6 +269,39 @@ const shapes: readonly Options[] = [
   { batch: 3, size: [17, 16], channels: 5, filters: 80, kernel: [7, 2], pad: [6, 1] },
 ];
 
+/**
+ * Few channels of the result in batches of whole vectors of images and not: 1 to 28 of them, strides, dilation, rows in
+ * several pieces, terms in several blocks, taps of which none lies inside.
+ */
+const batches: readonly Options[] = [
+  { batch: 16, size: [9, 8], channels: 1, filters: 6, kernel: [5, 5], pad: [2, 2] },
+  { batch: 35, size: [11, 10], channels: 5, filters: 3, kernel: [3, 3], pad: [1, 1] },
+  {
+    batch: 31,
+    size: [13, 11],
+    channels: 3,
+    filters: 5,
+    kernel: [3, 4],
+    strides: [2, 3],
+    pad: [1, 2],
+  },
+  { batch: 16, size: [12, 11], channels: 20, filters: 18, kernel: [5, 5] },
+  { batch: 32, size: [45, 28], channels: 2, filters: 9, kernel: [3, 3] },
+  {
+    batch: 16,
+    size: [9, 14],
+    channels: 4,
+    filters: 3,
+    kernel: [2, 3],
+    dilation: [2, 3],
+    pad: [1, 3],
+  },
+  { batch: 16, size: [4, 5], channels: 3, filters: 4, kernel: [3, 3], pad: [5, 4] },
+  { batch: 18, size: [6, 6], channels: 7, filters: 4, kernel: [3, 3], result: [9, 2] },
+  { batch: 33, size: [1, 30], channels: 2, filters: 28, kernel: [1, 7], pad: [0, 3] },
+  { batch: 64, size: [10, 9], channels: 1, filters: 1, kernel: [3, 3], pad: [1, 1] },
+];
+
 /** The first of the shapes of few columns. */
 const few = shapes.findIndex(({ batch, channels }) => batch === 8 && channels === 6);
 
@@ -305,6 +338,10 @@ const drawn: readonly Options[] = Array.from({ length: 20 }, (_, i) => {
 export const convolutionCases: readonly KernelCase[] = kernels.flatMap((kernel) => [
   ...shapes.map((shape) => convolution(kernel, shape)),
   ...drawn.map((shape) => convolution(kernel, shape)),
+  ...batches.flatMap((shape) => {
+    const plain = convolution(kernel, shape);
+    return [plain, biased(plain), updating(plain)];
+  }),
   ...winograd.map((shape) => convolution(kernel, shape)),
   // In tiles of four, and as plain sums because that is cheaper.
   ...[0, 1, 2, cut.length - 1].flatMap((i) => [
