@@ -273,6 +273,7 @@ LW_INLINE void packColumns(const float* b, int64_t ldb, int64_t kc, int64_t n, f
       if (j0 + W <= n) {
         const float* src = b + j0 * ldb;
         int64_t k = 0;
+        for (; k + W <= kc; k += W) transposeSquare(src + k, ldb, d + k * kColumns, kColumns);
         for (; k + 4 <= kc; k += 4) transpose4(src + k, ldb, d + k * kColumns, kColumns);
         for (; k < kc; k++) {
           for (int l = 0; l < W; l++) d[k * kColumns + l] = src[l * ldb + k];

@@ -20,6 +20,7 @@ LW_INLINE void turnIn(const float* from, int64_t apart, int64_t images, int64_t 
   constexpr float kNone[4] = {0, 0, 0, 0};
   int64_t i = 0;
   if (images == W) {
+    for (; i + W <= n; i += W) transposeSquare(from + i, apart, to + i * W, W);
     for (; i + 4 <= n; i += 4) transpose4(from + i, apart, to + i * W, W);
   }
   for (; i + 4 <= n; i += 4) {
@@ -39,7 +40,8 @@ LW_INLINE void turnOut(const float* from, int64_t n, int64_t images, float* to, 
   // The last vector may overlap the one before.
   for (int64_t next = 0; whole > 0 && next < n; next += W) {
     const int64_t i = minOf(next, n - W);
-    for (int64_t l = 0; l < whole; l += 4) transpose4(from + i * W + l, W, to + l * apart + i, apart);
+    if (images == W) transposeSquare(from + i * W, W, to + i, apart);
+    else for (int64_t l = 0; l < whole; l += 4) transpose4(from + i * W + l, W, to + l * apart + i, apart);
   }
   for (int64_t l = whole; l < images; l++) {
     for (int64_t i = 0; i < n; i++) to[l * apart + i] = from[i * W + l];

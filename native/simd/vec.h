@@ -3,7 +3,7 @@
 // from vec_<isa>.h, one per instruction set, and must offer:
 //   W, kFma; fma, sqrt, floor, ceil, roundEven, trunc; loadPartial, storePartial (n < W lanes, nothing
 //   beyond is touched); loadBytes (W bytes as int32 lanes), storeBytes (lanes of 0 to 255 as bytes); anyLane
-//   (whether a bit is set); mulEven (products of the even lanes as 64 bits); transpose4 (W×4 → 4×W); packNonZero (lanes that
+//   (whether a bit is set); mulEven (products of the even lanes as 64 bits); transpose4 (W×4 → 4×W), with AVX-512 transposeSquare (W×W); packNonZero (lanes that
 //   are not 0 side by side at `values`, with VALUES, and their numbers + `first` at `at`; gives how many; may write W of
 //   both).
 // Included in the instruction set's own namespace only.
@@ -111,6 +111,14 @@ LW_INLINE VI shuffleLanes(VI a, VI b, VI pick) {
   return r;
 }
 #define __builtin_shuffle(a, b, pick) shuffleLanes(a, b, pick)
+#endif
+
+#if !defined(__AVX512F__)
+// dst[k·dstStride + i] = src[i·srcStride + k] for i, k < W.
+LW_INLINE void transposeSquare(const float* src, int64_t srcStride, float* dst, int64_t dstStride) {
+#pragma GCC unroll 2
+  for (int k = 0; k < W; k += 4) transpose4(src + k, srcStride, dst + k * dstStride, dstStride);
+}
 #endif
 
 LW_INLINE VF infinity() { return set1(__builtin_inff()); }
