@@ -8,6 +8,7 @@
 
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
+#if defined(__AVX512F__)
 namespace {
 
 constexpr int64_t kStripFloats = 96 * 1024;  // of x and dy, turned: in L2
@@ -45,7 +46,7 @@ struct Problem {
   int64_t chunks() const { return maxOf((int64_t)1, minOf(minOf(kMostChunks, units()), v.patches() / kChunkPixels)); }
 
   bool possible() const {
-    if (W < 16 || g.groups != 1 || g.batch < W || v.columns.spacing != 1 || v.patches() == 0) return false;
+    if (g.groups != 1 || g.batch < W || v.columns.spacing != 1 || v.patches() == 0) return false;
     if (elements() == 0 || elements() * W > kSumFloats) return false;
     return stripFloats(rowsAtOnce()) <= kStripFloats;
   }
@@ -189,5 +190,11 @@ void runImagesFilter(const Call& call, const Run& run, int phase, int64_t part, 
   }
 }
 
+#else
+
+bool planImagesFilter(Call&) { return false; }
+void runImagesFilter(const Call&, const Run&, int, int64_t, int64_t) {}
+
+#endif
 }  // namespace LAYERWISE_ISA_NAMESPACE
 }  // namespace layerwise

@@ -81,6 +81,7 @@ export function linspace(start: number, stop: number, count: number): Tensor {
 export function eye(rows: number, columns = rows, dtype: DType = "float32"): Tensor {
   checkInteger("eye", "rows", rows, 0);
   checkInteger("eye", "columns", columns, 0);
+  checkDType("eye", dtype);
   const values = allocate(dtype, sizeOf([rows, columns]));
   for (let i = 0; i < Math.min(rows, columns); i++) values[i * columns + i] = 1;
   return leaf(values, [rows, columns], dtype);

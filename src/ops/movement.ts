@@ -432,6 +432,7 @@ export function split(x: TensorLike, pieces: number | readonly number[], axis = 
   const input = asTensor("split", x);
   const at = normalizeAxis("split", axis, input.rank);
   const dim = input.shape[at]!;
+  if (!Array.isArray(pieces)) checkInteger("split", "pieces", pieces, 1);
   const sizes = typeof pieces === "number" ? new Array<number>(pieces).fill(dim / pieces) : pieces;
   if (
     sizes.some((s) => !Number.isInteger(s) || s < 0) ||

@@ -178,6 +178,12 @@ describe("mistakes", () => {
     expect(told(() => m23.split(2, 1))).toMatchInlineSnapshot(
       `"ShapeError: split: expected pieces that make up axis 1 of size 3, got 2"`,
     );
+    expect(told(() => m23.split(1.5, 1))).toMatchInlineSnapshot(
+      `"ArgumentError: split: expected \`pieces\` to be an integer ≥ 1, got 1.5"`,
+    );
+    expect(told(() => lw.eye(2, 2, "float64" as never))).toMatchInlineSnapshot(
+      `"DTypeError: eye: expected a dtype (float32, int32, uint8, bool), got "float64""`,
+    );
     expect(told(() => m23.broadcastTo([3, 3]))).toMatchInlineSnapshot(
       `"ShapeError: broadcastTo: shapes [2, 3] and [3, 3] do not broadcast; each dimension, counted from the last, must be equal or 1"`,
     );
