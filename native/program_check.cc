@@ -197,6 +197,15 @@ bool convolution(Checker& c, Convolution* s) {
   for (int64_t size : {s->pixels, s->inputPixels, s->terms, s->input, s->filter, s->output}) {
     if (size < 0) return c.fail("attributes describe a tensor of 2^31 elements or more");
   }
+  // An image with all that its windows reach, and what its gradient reaches in return: kernels copy rows of it.
+  const auto reach = [&](int axis) {
+    const double stride = v[9 + axis], last = (v[4 + axis] - 1.0) * stride + 1;
+    return std::max((double)v[1 + axis], last) + (v[7 + axis] - 1.0) * v[13 + axis];
+  };
+  const double rows = reach(0), columns = reach(1);
+  if (rows * columns * v[3] > INT32_MAX || (rows / v[9] + 2) * (columns / v[10] + 2) * v[6] > INT32_MAX) {
+    return c.fail("windows reach over an image of 2^31 elements or more");
+  }
   if (c.call.nInputs < 2) return c.count("inputs", c.call.nInputs, 2);
   return true;
 }

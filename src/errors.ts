@@ -209,10 +209,17 @@ export function checkKeys(
     }
   }
   const { signal } = options as { readonly signal?: unknown };
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+  if (signal !== undefined && !isSignal(signal)) {
     const hint = "an AbortController has one";
     throw new ArgumentError(expected(where, "`signal` to be an AbortSignal", show(signal), hint));
   }
+}
+
+/** An AbortSignal of any realm: tests run in contexts of their own. */
+function isSignal(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { aborted, throwIfAborted } = value as Partial<AbortSignal>;
+  return typeof aborted === "boolean" && typeof throwIfAborted === "function";
 }
 
 /** The choice closest to `word` by edit distance (swapped neighbours are one edit), if any is close enough to be a likely slip. */

@@ -11,8 +11,7 @@ namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
 namespace {
 
-constexpr int64_t kStripResult = 24 * 1024;   // of a strip of images at once: with their source in L2
-constexpr int64_t kStripFloats = 96 * 1024;   // at most
+constexpr int64_t kResultFloats = 24 * 1024;  // of a strip of images at once: with their source in L2
 
 struct Problem {
   Geometry g;
@@ -34,8 +33,8 @@ struct Problem {
   }
   // Rows of the result at once.
   int64_t rowsAtOnce() const {
-    int64_t rows = maxOf((int64_t)1, minOf(v.rows.count, kStripResult / (resultRow() * W)));
-    while (rows > 1 && sourceRows(rows) * sourceRow() * W > kStripFloats) rows = ceilDiv(rows, 2);
+    int64_t rows = maxOf((int64_t)1, minOf(v.rows.count, kResultFloats / (resultRow() * W)));
+    while (rows > 1 && sourceRows(rows) * sourceRow() * W > kTurnedFloats) rows = ceilDiv(rows, 2);
     return rows;
   }
   int64_t chunks() const { return ceilDiv(v.rows.count, rowsAtOnce()); }
@@ -44,13 +43,13 @@ struct Problem {
     if (g.groups != 1 || g.batch < W || columns == 0 || columns > kImageColumns) return false;
     if (backward && (g.strideHeight > 1 || g.strideWidth > 1)) return false;
     if (v.terms() == 0 || v.patches() == 0) return false;
-    return sourceRows(rowsAtOnce()) * sourceRow() * W <= kStripFloats;
+    return sourceRows(rowsAtOnce()) * sourceRow() * W <= kTurnedFloats;
   }
   // In multiplications of vectors for all images: here, and where vectors hold channels or a row's pixels.
   int64_t cost() const {
     const int64_t products = allTapsInside(v.rows) * allTapsInside(v.columns) * v.depth * columns;
     const int64_t turned = v.rows.size * sourceRow() + pixels() * columns;
-    return strips() * (products + kTurnCost * turned / 4);
+    return strips() * (products + kTurnCost * turned / 4) + (backward ? v.terms() * columns : 0);
   }
   int64_t otherCost() const {
     const int64_t taps = allTapsInside(v.rows) * v.columns.taps * v.depth;
@@ -99,7 +98,8 @@ void sumPixels(const Pixels& at, int64_t count, float* to) {
   const bool joined = v.columns.spacing == 1;
   const int64_t runs = joined ? 1 : at.taps.end - at.taps.begin;
   const int64_t length = (joined ? at.taps.end - at.taps.begin : 1) * v.depth;
-  const float* first = at.source + at.row * rowFloats + (at.pixel + at.taps.begin * v.columns.spacing) * v.depth * W;
+  const int64_t lastRow = runs > 0 && length > 0 ? at.rows.end : at.rows.begin;
+  int64_t first = (at.pixel + at.taps.begin * v.columns.spacing) * v.depth * W;  // from the row's first
   for (int64_t x = 0; x < count; x += P, first += P * apart, to += P * n * W) {
     VF acc[P][C];
 #pragma GCC unroll 8
@@ -120,8 +120,8 @@ void sumPixels(const Pixels& at, int64_t count, float* to) {
       }
     };
     int64_t block = kBlockK;  // where the block of terms ends
-    for (int64_t r = at.rows.begin; r < at.rows.end; r++) {
-      const float* run = first + r * v.rows.spacing * rowFloats;
+    for (int64_t r = at.rows.begin; r < lastRow; r++) {
+      const float* run = at.source + (at.row + r * v.rows.spacing) * rowFloats + first;
       int64_t k = (r * v.columns.taps + at.taps.begin) * v.depth;
       for (int64_t i = 0; i < runs; i++, run += v.columns.spacing * v.depth * W) {
         const float* s = run;
@@ -227,6 +227,13 @@ void runImages(const Call& call, const Run& run, int, int64_t part, int64_t part
   }
   float* const stored = call.custom[0] >= 0 ? (float*)run.ptr[call.custom[0]] : nullptr;
   const Range whole = wholePositions(v.columns);
+  // A block of the result holds whole rows: each image's lie side by side.
+  const auto finish = [&](float* c, int64_t apart, int64_t image, int64_t images, int64_t first, int64_t pixels) {
+    Epilogue epilogue(call, run, kTileLanes / p.columns * p.columns, true, p.columns);
+    for (int64_t l = 0; l < images; l++) {
+      epilogue.apply(c + l * apart, p.columns, (image + l) * p.pixels() + first, pixels, 0, p.columns);
+    }
+  };
   for (int64_t unit = units.begin; unit < units.end; unit++) {
     const int64_t image = unit / p.chunks() * W, images = minOf((int64_t)W, p.g.batch - image);
     const Range rows = split(v.rows.count, 1, unit % p.chunks(), p.chunks());
@@ -244,11 +251,7 @@ void runImages(const Call& call, const Run& run, int, int64_t part, int64_t part
                             : (float*)(run.scratch + call.custom[4]);
     const int64_t apart = stored ? p.pixels() * p.columns : count;
     turnOut(room.result, count, images, c, apart);
-    if (!call.tile) continue;
-    Epilogue epilogue(call, run, kTileLanes / p.columns * p.columns, true, p.columns);
-    for (int64_t l = 0; l < images; l++) {
-      epilogue.apply(c + l * apart, p.columns, (image + l) * p.pixels() + first, count / p.columns, 0, p.columns);
-    }
+    if (call.tile) finish(c, apart, image, images, first, count / p.columns);
   }
 }
 

@@ -11,8 +11,7 @@ namespace LAYERWISE_ISA_NAMESPACE {
 #if defined(__AVX512F__)
 namespace {
 
-constexpr int64_t kStripFloats = 96 * 1024;  // of x and dy, turned: in L2
-constexpr int64_t kSumFloats = 64 * 1024;    // of all elements' lanes, at most
+constexpr int64_t kSumFloats = 64 * 1024;  // of all elements' lanes, at most
 constexpr int64_t kChunkPixels = 4096, kMostChunks = 16;
 
 // Terms and filters of a tile: 24 + 4 + 1 registers of 32.
@@ -34,12 +33,12 @@ struct Problem {
   int64_t paddedRows(int64_t rows) const {
     return (rows - 1) * v.rows.stride + (v.rows.taps - 1) * v.rows.spacing + 1;
   }
-  int64_t stripFloats(int64_t rows) const {
+  int64_t turnedFloats(int64_t rows) const {
     return (paddedRows(rows) * paddedRow() + rows * gradientRow()) * W;
   }
   int64_t rowsAtOnce() const {
     int64_t rows = v.rows.count;
-    while (rows > 1 && stripFloats(rows) > kStripFloats) rows = ceilDiv(rows, 2);
+    while (rows > 1 && turnedFloats(rows) > kTurnedFloats) rows = ceilDiv(rows, 2);
     return rows;
   }
   int64_t units() const { return strips() * ceilDiv(v.rows.count, rowsAtOnce()); }
@@ -48,7 +47,7 @@ struct Problem {
   bool possible() const {
     if (g.groups != 1 || g.batch < W || v.columns.spacing != 1 || v.patches() == 0) return false;
     if (elements() == 0 || elements() * W > kSumFloats) return false;
-    return stripFloats(rowsAtOnce()) <= kStripFloats;
+    return turnedFloats(rowsAtOnce()) <= kTurnedFloats;
   }
   // In multiplications of vectors: here, and where vectors hold filters.
   int64_t cost() const {
@@ -125,14 +124,14 @@ void addStrip(const Problem& p, const Strip& strip, float* sums) {
 void bring(const Problem& p, const float* x, const float* dy, int64_t image, Range rows, float* toX, float* toDy) {
   const View& v = p.v;
   const int64_t images = minOf((int64_t)W, p.g.batch - image), first = v.rows.source(rows.begin);
-  const int64_t pixel = v.columns.source(0), left = maxOf((int64_t)0, -pixel), begin = maxOf((int64_t)0, pixel);
-  const int64_t inside = minOf(v.columns.size - begin, p.paddedRow() / v.depth - left);
+  const int64_t left = -v.columns.source(0);
+  const int64_t inside = minOf(v.columns.size, p.paddedRow() / v.depth - left);
   const int64_t count = p.paddedRows(rows.end - rows.begin), rowFloats = v.columns.size * v.depth;
   memset(toX, 0, (size_t)(count * p.paddedRow() * W) * 4);
   for (int64_t r = 0; r < count; r++) {
     const int64_t y = first + r;
     if (y < 0 || y >= v.rows.size || inside <= 0) continue;
-    turnIn(x + ((image * v.rows.size + y) * v.columns.size + begin) * v.depth, v.rows.size * rowFloats, images,
+    turnIn(x + (image * v.rows.size + y) * rowFloats, v.rows.size * rowFloats, images,
            inside * v.depth, toX + (r * p.paddedRow() + left * v.depth) * W);
   }
   turnIn(dy + (image * v.rows.count + rows.begin) * p.gradientRow(), v.rows.count * p.gradientRow(), images,
@@ -178,15 +177,17 @@ void runImagesFilter(const Call& call, const Run& run, int phase, int64_t part, 
   const int64_t perStrip = p.units() / p.strips();
   const Range own = split(chunks, 1, part, parts);
   for (int64_t chunk = own.begin; chunk < own.end; chunk++) {
-    memset(lanes, 0, (size_t)(size * W) * 4);
+    float* const to = sums + chunk * size;
+    memset(to, 0, (size_t)size * 4);
     const Range units = split(p.units(), 1, chunk, chunks);
     for (int64_t unit = units.begin; unit < units.end; unit++) {
       const Range rows = split(p.v.rows.count, 1, unit % perStrip, perStrip);
       bring(p, (const float*)run.ptr[call.inputs[0]], (const float*)run.ptr[call.inputs[1]],
             unit / perStrip * W, rows, x, dy);
+      memset(lanes, 0, (size_t)(size * W) * 4);
       addStrip(p, {x, dy, rows.end - rows.begin}, lanes);
+      for (int64_t i = 0; i < size; i++) to[i] += (float)sumLanes(loadLanes16(lanes + i * W));
     }
-    for (int64_t i = 0; i < size; i++) sums[chunk * size + i] = (float)sumLanes(loadLanes16(lanes + i * W));
   }
 }
 

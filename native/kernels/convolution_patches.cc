@@ -1,7 +1,7 @@
 // conv2d and conv2dInputGradient as products: rows of patches times the filter. Patches never exist as a
-// whole. Where rows of the result are long, source rows are copied with their padding and strips of
-// patches read them in place; else patches are cut block by block into packed strips, which may run on
-// from row to row. The filter is packed once per call, and the accumulation is gemm's either way: blocks of
+// whole. Mostly source rows are copied with their padding and strips of patches read them in place; where that would
+// be too much, or rows of the result are tiny, patches are cut block by block into packed strips, which may run on from
+// row to row. The filter is packed once per call, and the accumulation is gemm's either way: blocks of
 // kBlockK terms from zero, in order (row, column, channel) of the taps.
 #include "convolution.h"
 #include "epilogue.h"
@@ -47,6 +47,10 @@ constexpr int64_t kScratchFloats = 96 * 1024;
 constexpr int64_t kShortestRow = 3;
 // Pixels so many floats apart share a set of L1, which holds so many lines.
 constexpr int64_t kSameSet = 1024, kWays = 8;
+// The only row of a result is computed in segments of about so many pixels, to be shared out.
+constexpr int64_t kSegment = 8 * kRows;
+// No more of the source is copied for one row of the result.
+constexpr int64_t kMostCopied = 4 * kSourceFloats;
 constexpr int64_t kFilterFloats = 4 * 1024;
 
 // A direction's problem: views, and the filter as the product's second operand.
@@ -83,10 +87,25 @@ struct Problem {
     const bool longRuns = g.kernelWidth * g.groupChannels() >= kTurnRun;
     if (!backward && g.strideWidth > 1 && turnsPatches() && longRuns) return false;
     if (scattered()) return true;
-    const int64_t width = backward ? g.width : g.outWidth;
-    const int64_t apart = backward ? g.groupFilters() : g.strideWidth * g.groupChannels();
-    return width >= kShortestRow && (apart % kSameSet != 0 || minOf(width, kRows) <= kWays);
+    const View v = longestSegment();
+    const int64_t width = v.columns.count, apart = v.columns.stride * v.depth;
+    return width >= kShortestRow && (apart % kSameSet != 0 || minOf(width, kRows) <= kWays) &&
+           sourceRows(v, 1) * sourceWidth(v) * v.depth <= kMostCopied;
   }
+  // A row of the one view is computed in segments; the first pixel of one is at `columns.at`.
+  int64_t segments() const {
+    const Axis columns = view(0).columns;
+    return view(0).rows.count == 1 ? maxOf(1, columns.count / kSegment) : 1;
+  }
+  View segment(int64_t i, int64_t count) const {
+    View v = view(0);
+    const Range range = split(v.columns.count, 1, i, count);
+    v.columns.at = range.begin;
+    v.columns.offset += range.begin * v.columns.stride;
+    v.columns.count = range.end - range.begin;
+    return v;
+  }
+  View longestSegment() const { return segment(segments() - 1, segments()); }
   // Whether vectors hold a row's pixels instead of columns: where they multiply fewer empty lanes, turning the
   // pixels round included (which takes two instructions an element).
   bool byPlanes(const View& v) const {
@@ -100,9 +119,12 @@ struct Problem {
   // Every view is one block of rows: each panel of the filter is packed where it is used, into scratch.
   bool once(bool inScratch) const;
   int64_t panelsAtOnce() const { return backward ? 1 : kGroup; }
-  // Patches that a part takes together or not at all.
-  int64_t unit(const View& v) const { return maxOf(1, byRows() ? v.columns.count : 1); }
-  int64_t units() const { return scattered() ? groups() : view(0).patches() / unit(view(0)); }
+  // What a part takes together or not at all: a group of rows, a segment of a row, or a patch.
+  int64_t units() const {
+    if (scattered()) return groups();
+    const View v = view(0);
+    return byRows() ? v.batch * v.rows.count * segments() : v.patches();
+  }
 };
 
 // Rows of the result in a block.
@@ -127,7 +149,7 @@ int64_t groupsAtOnce(const Problem& p, bool inScratch) {
 bool Problem::once(bool inScratch) const {
   if (rows() > blockRows(inScratch)) return false;
   if (!byRows()) return true;
-  if (g.batch > 1) return false;
+  if (g.batch > 1 || (!scattered() && segments() > 1)) return false;
   if (scattered() ? groupsAtOnce(*this, inScratch) < groups()
                   : rowsAtOnce(*this, view(0), inScratch) < view(0).rows.count) {
     return false;
@@ -252,7 +274,7 @@ void multiplyPlanes(const Problem& p, const View& v, const Block& b, int64_t ima
 // `count` rows of a view's patches from row `row` of an image on.
 void multiplyRows(const Problem& p, const View& v, const Block& b, int64_t image, int64_t row,
                   int64_t count) {
-  if (p.byPlanes(v)) {
+  if (p.byPlanes(p.scattered() ? v : p.longestSegment())) {
     multiplyPlanes(p, v, b, image, row, count);
     return;
   }
@@ -362,33 +384,34 @@ void multiplyPatches(const Problem& p, const View& v, const Block& b, int64_t m,
 
 // Patches [rows) of the one view, columns [cols).
 void convolveDense(const Problem& p, Block block, const Piece& piece, const Target& to) {
-  const View v = p.view(0);
-  const int64_t n = p.pitch, unit = p.unit(v), end = piece.rows.end * unit;
+  const bool byRows = p.byRows();
+  const int64_t n = p.pitch, across = p.view(0).columns.count, segments = byRows ? p.segments() : 1;
   const int64_t j = piece.cols.begin, width = piece.cols.end - j;
-  const int64_t blockRows = p.blockRows(!to.stored), rowsOfBlock = rowsAtOnce(p, v, !to.stored);
-  for (int64_t m = piece.rows.begin * unit; m < end;) {
-    int64_t rows;
-    if (p.byRows()) {
-      const int64_t row = m / unit % v.rows.count;
-      rows = minOf(minOf(rowsOfBlock, v.rows.count - row) * unit, end - m);
+  const int64_t blockRows = p.blockRows(!to.stored), rowsOfBlock = rowsAtOnce(p, p.view(0), !to.stored);
+  for (int64_t unit = piece.rows.begin, count; unit < piece.rows.end; unit += count) {
+    const int64_t left = piece.rows.end - unit, line = unit / segments;
+    const View v = p.segment(segments > 1 ? unit % segments : 0, segments);
+    int64_t m = unit, rows;  // patches of this block
+    if (byRows) {
+      count = segments > 1 ? 1 : minOf(minOf(rowsOfBlock, v.rows.count - line % v.rows.count), left);
+      m = line * across + v.columns.at;
+      rows = count * v.columns.count;
     } else {
-      const int64_t left = end - m;
-      rows = left / ceilDiv(left, blockRows);
+      count = rows = left / ceilDiv(left, blockRows);
     }
     block.c = to.stored ? to.stored + m * n : to.scratch;
     block.ldc = n;
-    block.rowPitch = unit * n;
+    block.rowPitch = across * n;
     if (v.terms() == 0) {
       for (int64_t r = 0; r < rows; r++) {
         for (int64_t k = 0; k < width; k++) block.c[r * n + j + k] = 0.0f;
       }
-    } else if (p.byRows()) {
-      multiplyRows(p, v, block, m / unit / v.rows.count, m / unit % v.rows.count, rows / unit);
+    } else if (byRows) {
+      multiplyRows(p, v, block, line / v.rows.count, line % v.rows.count, count);
     } else {
       multiplyPatches(p, v, block, m, rows);
     }
     if (to.epilogue) to.epilogue->apply(block.c + j, n, m, rows, j, width);
-    m += rows;
   }
 }
 
@@ -470,9 +493,10 @@ void planPatches(Call& call) {
     packed += p.packedSize(v);
     if (v.patches() == 0 || v.terms() == 0) continue;
     if (p.byRows()) {
-      const int64_t rows = p.scattered() ? groups : rowsAtOnce(p, v, inScratch);
-      if (inScratch) block = maxOf(block, rows * v.columns.count);
-      strips = maxOf(strips, sourceRows(v, rows) * p.copiedPitch(v) + W);
+      const View own = p.scattered() ? v : p.longestSegment();
+      const int64_t rows = p.scattered() ? groups : rowsAtOnce(p, own, inScratch);
+      if (inScratch) block = maxOf(block, rows * own.columns.count);
+      strips = maxOf(strips, sourceRows(own, rows) * p.copiedPitch(own) + W);
     } else {
       const int64_t rows = minOf(v.patches(), p.blockRows(inScratch));
       // One more: where patches are cut that are turned then.
@@ -492,7 +516,8 @@ void planPatches(Call& call) {
   call.phases = once ? 1 : 2;
   const int64_t lanes = p.rows() * p.pitch * (tile ? 2 + tile->nOps + tile->nInputs : 1);
   call.work = p.g.multiplications() / (5 * W) + lanes / 12 + packed / 8;
-  call.maxParts = maxOf(1, maxOf(ceilDiv(p.rows(), kRows), ceilDiv(p.columns, kColumns)));
+  const int64_t units = p.byRows() ? p.units() : ceilDiv(p.rows(), kRows);
+  call.maxParts = maxOf(1, maxOf(units, ceilDiv(p.columns, kColumns)));
 }
 
 void runPatches(const Call& call, const Run& run, int phase, int64_t part, int64_t parts) {

@@ -11,6 +11,8 @@ namespace LAYERWISE_ISA_NAMESPACE {
 // Channels of a result whose vectors hold images, and how many of them are added up at once.
 constexpr int64_t kImageColumns = 28;
 constexpr int kColumnsAtOnce = 6;
+// Floats of a strip of images that are turned round at once: in L2.
+constexpr int64_t kTurnedFloats = 96 * 1024;
 // Turning an element round, in or out, in multiplications of a vector.
 constexpr int64_t kTurnCost = 8;
 

@@ -132,6 +132,11 @@ std::vector<Shape> depthwise() {
   };
 }
 
+// An image in each lane, and a single row in segments.
+std::vector<Shape> lanes() {
+  return {{18, 9, 8, 3, 5, 3, 3, 1, 1, 1, 1}, {33, 7, 6, 1, 4, 2, 3}, {2, 1, 300, 6, 20, 1, 5, 1, 1, 0, 2}};
+}
+
 const std::vector<Shape>& shapes() {
   static const std::vector<Shape> all = [] {
     std::vector<Shape> list = {
@@ -176,6 +181,7 @@ const std::vector<Shape>& shapes() {
         {1, 5, 9, 34, 2, 5, 3, 1, 1, 4, 1},
     };
     for (const Shape& s : depthwise()) list.push_back(s);
+    for (const Shape& s : lanes()) list.push_back(s);
     // Results that leave out what would fit, or reach beyond it.
     for (int64_t missing : {1, -2}) {
       Shape s = {2, 7, 8, 3, 4, 3, 3, 2, 1, 1, 1};
@@ -246,6 +252,7 @@ TEST_P(ConvolutionTest, RunsItsEpilogue) {
   std::vector<Shape> all;
   for (size_t i : {2u, 4u, 6u, 7u, 10u, 14u, 15u, 17u, 18u, 26u}) all.push_back(shapes()[i]);
   for (const Shape& s : depthwise()) all.push_back(s);
+  for (const Shape& s : lanes()) all.push_back(s);
   all.push_back({1, 4, 5, 16, 530, 3, 3, 1, 1, 1, 1});  // wider than a tile of the epilogue
   all.push_back({2, 14, 13, 17, 33, 3, 3, 1, 1, 1, 1});
   all.back().winograd = true;
@@ -316,6 +323,7 @@ TEST_P(ConvolutionTest, UpdatesAParameterInPlace) {
   Random random(3);
   std::vector<Shape> all;
   for (size_t i : {3u, 6u, 15u, 18u, 26u}) all.push_back(shapes()[i]);
+  for (const Shape& s : lanes()) all.push_back(s);
   all.push_back({2, 14, 13, 17, 33, 3, 3, 1, 1, 1, 1});
   all.back().winograd = true;
   for (const Shape& s : all) {

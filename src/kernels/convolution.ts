@@ -64,6 +64,15 @@ function checkGeometry(ints: readonly number[], fail: Fail): Geometry {
   for (const name of ["channels", "filters"] as const) {
     if (g[name] % g.groups !== 0) fail(`${g[name]} ${name} are no multiple of ${g.groups} groups`);
   }
+  // Native kernels copy rows of it.
+  const reach = (size: number, out: number, stride: number, taps: number, dilation: number) =>
+    Math.max(size, (out - 1) * stride + 1) + (taps - 1) * dilation;
+  const rows = reach(g.height, g.outHeight, g.strideHeight, g.kernelHeight, g.dilationHeight);
+  const columns = reach(g.width, g.outWidth, g.strideWidth, g.kernelWidth, g.dilationWidth);
+  const inGradient = (rows / g.strideHeight + 2) * (columns / g.strideWidth + 2) * g.filters;
+  if (Math.max(rows * columns * g.channels, inGradient) >= 2 ** 31) {
+    fail("windows reach over an image of 2^31 elements or more");
+  }
   return g;
 }
 

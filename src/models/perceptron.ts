@@ -6,6 +6,7 @@
 import { epochOrder } from "../data/order.js";
 import {
   ArgumentError,
+  checkBoolean,
   checkInteger,
   checkKeys,
   checkPositive,
@@ -74,6 +75,7 @@ export class Perceptron {
     const { epochs = 100, learningRate = 1, shuffle = false, seed = drawSeed() } = options;
     checkInteger(where, "epochs", epochs, 1);
     checkPositive(where, "learningRate", learningRate);
+    checkBoolean(where, "shuffle", shuffle);
     const { values, count, size } = this.#samples(where, x);
     const labels = labelsOf(where, y, count);
     if (this.#weights.length === 0) {

@@ -265,6 +265,19 @@ const shapes: readonly Options[] = [
     dilation: [3, 5],
     pad: [4, 3],
   },
+  // A single row in segments: of columns, of pixels, over a stride and with taps far apart.
+  { batch: 2, size: [1, 700], channels: 6, filters: 40, kernel: [1, 5], pad: [0, 2] },
+  { batch: 1, size: [1, 513], channels: 3, filters: 3, kernel: [1, 4], pad: [0, 3] },
+  {
+    batch: 3,
+    size: [2, 901],
+    channels: 5,
+    filters: 33,
+    kernel: [2, 3],
+    strides: [1, 3],
+    dilation: [1, 40],
+    pad: [0, 1],
+  },
   // Padding that some rows have nothing but, and more terms than a block.
   { batch: 3, size: [17, 16], channels: 5, filters: 80, kernel: [7, 2], pad: [6, 1] },
 ];
@@ -301,6 +314,9 @@ const batches: readonly Options[] = [
   { batch: 33, size: [1, 30], channels: 2, filters: 28, kernel: [1, 7], pad: [0, 3] },
   { batch: 64, size: [10, 9], channels: 1, filters: 1, kernel: [3, 3], pad: [1, 1] },
 ];
+
+/** The first of the single rows. */
+const row = shapes.findIndex(({ size }) => size[1] === 700);
 
 /** The first of the shapes of few columns. */
 const few = shapes.findIndex(({ batch, channels }) => batch === 8 && channels === 6);
@@ -348,7 +364,7 @@ export const convolutionCases: readonly KernelCase[] = kernels.flatMap((kernel) 
     biased(convolution(kernel, winograd[i]!)),
     updating(convolution(kernel, winograd[i]!)),
   ]),
-  ...[2, 4, 7, 9, 10, 13, 18, 21, 24, 25, few, few + 1, few + 9].flatMap((i) => [
+  ...[2, 4, 7, 9, 10, 13, 18, 21, 24, 25, few, few + 1, few + 9, row, row + 1].flatMap((i) => [
     biased(convolution(kernel, shapes[i]!)),
     updating(convolution(kernel, shapes[i]!)),
   ]),

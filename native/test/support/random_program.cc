@@ -88,10 +88,11 @@ class Generator : RandomTiles {
   void conv2dFilterGradient() { convolution(k_conv2dFilterGradient); }
   void convolution(KernelId kernel) {
     const bool winograd = r_.chance(0.3);  // where its shapes are likely
+    const bool manyImages = !winograd && r_.chance(0.25);  // each in a lane, if there are few channels
     const auto side = [&] { return r_.chance(0.05) ? 0 : 1 + r_.below(winograd ? 30 : 16); };
-    const int64_t groups = !winograd && r_.chance(0.4) ? 1 + r_.below(5) : 1;
+    const int64_t groups = !winograd && !manyImages && r_.chance(0.4) ? 1 + r_.below(5) : 1;
     const auto depth = [&] { return winograd ? 16 + r_.below(40) : smallDim() * r_.pick<int64_t>({1, 1, 3}); };
-    const int64_t batch = r_.below(4), height = side(), width = side();
+    const int64_t batch = manyImages ? 16 + r_.below(4) : r_.below(4), height = side(), width = side();
     int64_t channels = groups * depth(), filters = groups * depth();
     const bool apart = r_.chance(0.2) && channels > 0;  // every channel a group
     if (apart) filters = channels;
