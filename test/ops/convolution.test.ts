@@ -219,6 +219,19 @@ describe("errors", () => {
   });
 });
 
+onEachBackend("windows that reach too far", () => {
+  test("are refused", () => {
+    const y = lw.conv2d(lw.zeros([1, 1, 3, 1]), lw.zeros([1, 2, 1, 1]), {
+      padding: [
+        [0, 0],
+        [2 ** 30, 2 ** 30],
+      ],
+      dilationRate: [1, 2 ** 31 - 2],
+    });
+    expect(() => y.dataSync()).toThrow(/conv2d.*windows reach over an image of 2\^31 elements/);
+  });
+});
+
 describe("calls", () => {
   const inputs = [
     { name: "x", shape: [2, 8, 8, 4], dtype: "float32" as const },
