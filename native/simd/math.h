@@ -210,7 +210,8 @@ LW_INLINE VI hasWrongSign(VF rest, VF b) { return (rest != 0.0f) & ((rest < 0.0f
 // ⌊a / b⌋; from 2^24 on, the quotient rounded to float32.
 LW_INLINE VF floorQuotient(VF a, VF b) {
   const VF q = floor(a / b);
-  return hasWrongSign(restOf(a, b, q), b) & (abs(q) <= 16777216.0f) ? q - 1.0f : q;
+  const VI tooLarge = hasWrongSign(restOf(a, b, q), b) & (abs(q) <= 16777216.0f);
+  return tooLarge ? q - 1.0f : q;
 }
 // a − b·⌊a / b⌋ with the sign of b, rounded once. Large quotients by the C library, whose fmod is exact.
 inline float floorRestOf(float a, float b) {
