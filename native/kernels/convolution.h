@@ -98,6 +98,14 @@ struct View {
   bool dense() const { return rows.every == 1 && columns.every == 1; }
 };
 
+// Source rows that `rows` rows of patches meet, and the length of one with its padding, in pixels.
+LW_INLINE int64_t sourceRows(const View& v, int64_t rows) {
+  return (rows - 1) * v.rows.stride + (v.rows.taps - 1) * v.rows.spacing + 1;
+}
+LW_INLINE int64_t sourceWidth(const View& v) {
+  return (v.columns.count - 1) * v.columns.stride + (v.columns.taps - 1) * v.columns.spacing + 1;
+}
+
 LW_INLINE View forwardView(const Geometry& g) {
   return {forwardAxis(g.height, g.outHeight, g.kernelHeight, g.strideHeight, g.padTop, g.dilationHeight),
           forwardAxis(g.width, g.outWidth, g.kernelWidth, g.strideWidth, g.padLeft, g.dilationWidth),

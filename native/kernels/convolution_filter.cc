@@ -15,8 +15,9 @@ namespace {
 
 // Strips of terms whose part of a block of patches is packed at once: a quarter of a MiB, in L2.
 constexpr int64_t kBlockStrips = kMostTerms / kRows;
-constexpr int64_t kUnpackedStrips = 4;
 constexpr int64_t kStripFloats = kRows * kBlockK + 16;  // an odd number of lines apart
+// So few strips would not repay the packing of dy, if its rows are at most two panels long.
+constexpr int64_t kUnpackedStrips = 4;
 
 // Runs of terms, `apart` floats from one to the next, as one strip: a short run has too few chains of fma to
 // hide their latency.
@@ -169,7 +170,7 @@ void multiplyInPlace(const Problem& p, const float* x, const float* dy, Range st
                      const Packed& packed, float* c) {
   const View& v = p.v;
   const int64_t ldc = p.g.filters, pitch = sourcePitch(v);
-  // Few strips would not repay the packing of dy, if its rows are short; one panel is packed as it is.
+  // A single panel is packed as it is.
   const bool asItIs = p.columns % W == 0 && (ldc == kColumns || (ldc <= 2 * kColumns &&
                                                                  strips.end - strips.begin <= kUnpackedStrips));
   int32_t offsets[kBlockK];

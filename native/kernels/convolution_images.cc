@@ -27,14 +27,12 @@ struct Problem {
   int64_t pixels() const { return v.rows.count * v.columns.count; }
   int64_t sourceRow() const { return v.columns.size * v.depth; }
   int64_t resultRow() const { return v.columns.count * columns; }
-  int64_t sourceRows(int64_t rows) const {
-    const int64_t all = (rows - 1) * v.rows.stride + (v.rows.taps - 1) * v.rows.spacing + 1;
-    return minOf(all, v.rows.size);
-  }
+  // Floats of the source that so many rows of the result meet in a strip.
+  int64_t sourceFloats(int64_t rows) const { return minOf(sourceRows(v, rows), v.rows.size) * sourceRow() * W; }
   // Rows of the result at once.
   int64_t rowsAtOnce() const {
     int64_t rows = maxOf((int64_t)1, minOf(v.rows.count, kResultFloats / (resultRow() * W)));
-    while (rows > 1 && sourceRows(rows) * sourceRow() * W > kTurnedFloats) rows = ceilDiv(rows, 2);
+    while (rows > 1 && sourceFloats(rows) > kTurnedFloats) rows = ceilDiv(rows, 2);
     return rows;
   }
   int64_t chunks() const { return ceilDiv(v.rows.count, rowsAtOnce()); }
@@ -43,7 +41,7 @@ struct Problem {
     if (g.groups != 1 || g.batch < W || columns == 0 || columns > kImageColumns) return false;
     if (backward && (g.strideHeight > 1 || g.strideWidth > 1)) return false;
     if (v.terms() == 0 || v.patches() == 0) return false;
-    return sourceRows(rowsAtOnce()) * sourceRow() * W <= kTurnedFloats;
+    return sourceFloats(rowsAtOnce()) <= kTurnedFloats;
   }
   // In multiplications of vectors for all images: here, and where vectors hold channels or a row's pixels.
   int64_t cost() const {
@@ -59,11 +57,6 @@ struct Problem {
     const int64_t turned = (v.depth > 1 ? v.rows.size * sourceRow() : 0) + pixels() * columns;
     return g.batch * minOf(taps * byColumns, taps * byPixels + turned / 2);
   }
-};
-
-// What one part works in.
-struct Room {
-  float *source, *filter, *result;
 };
 
 // The filter term by term, in the view's order: `columns` floats each.
@@ -187,6 +180,43 @@ void sumRow(const Problem& p, const float* source, int64_t top, const float* fil
   }
 }
 
+// Units: pieces of strip 0, of strip 1 …
+void convolve(const Problem& p, const Call& call, const Run& run, Range units, Epilogue* epilogue) {
+  const View& v = p.v;
+  const float* const source = (const float*)run.ptr[call.inputs[0]];
+  const float* filter = (const float*)run.ptr[call.inputs[1]];
+  float* const turned = (float*)(run.scratch + call.custom[1]);
+  float* const result = (float*)(run.scratch + call.custom[3]);
+  if (p.backward) {
+    float* const to = (float*)(run.scratch + call.custom[2]);
+    turnFilter(p, filter, to);
+    filter = to;
+  }
+  float* const stored = call.custom[0] >= 0 ? (float*)run.ptr[call.custom[0]] : nullptr;
+  const Range whole = wholePositions(v.columns);
+  for (int64_t unit = units.begin; unit < units.end; unit++) {
+    const int64_t image = unit / p.chunks() * W, images = minOf((int64_t)W, p.g.batch - image);
+    const Range rows = split(v.rows.count, 1, unit % p.chunks(), p.chunks());
+    // Source rows that they meet.
+    const int64_t last = v.rows.source(rows.end - 1) + (v.rows.taps - 1) * v.rows.spacing + 1;
+    const int64_t top = minOf(v.rows.size, maxOf((int64_t)0, v.rows.source(rows.begin)));
+    const int64_t bottom = maxOf(top, minOf(v.rows.size, last));
+    turnIn(source + (image * v.rows.size + top) * p.sourceRow(), v.rows.size * p.sourceRow(), images,
+           (bottom - top) * p.sourceRow(), turned);
+    for (int64_t y = rows.begin; y < rows.end; y++) {
+      sumRow(p, turned, top, filter, whole, y, result + (y - rows.begin) * p.resultRow() * W);
+    }
+    const int64_t count = (rows.end - rows.begin) * p.resultRow(), first = rows.begin * v.columns.count;
+    float* const c = stored ? stored + (image * p.pixels() + first) * p.columns
+                            : (float*)(run.scratch + call.custom[4]);
+    const int64_t apart = stored ? p.pixels() * p.columns : count;
+    turnOut(result, count, images, c, apart);
+    for (int64_t l = 0; l < images && epilogue; l++) {
+      epilogue->apply(c + l * apart, p.columns, (image + l) * p.pixels() + first, count / p.columns, 0, p.columns);
+    }
+  }
+}
+
 }  // namespace
 
 // custom[0]: tensor that holds the result meanwhile, −1 for scratch; byte offsets in scratch of [1] the turned source,
@@ -200,7 +230,7 @@ bool planImages(Call& call) {
   ScratchLayout take;
   if (tile) take(tile->scratchBytes);
   const int64_t rows = p.rowsAtOnce(), result = rows * p.resultRow() * W;
-  call.custom[1] = take(p.sourceRows(rows) * p.sourceRow() * W * 4);
+  call.custom[1] = take(p.sourceFloats(rows) * 4);
   call.custom[2] = take(p.backward ? p.v.terms() * p.columns * 4 : 0);
   call.custom[3] = take(result * 4);
   call.custom[4] = take(call.custom[0] < 0 ? result * 4 : 0);
@@ -214,45 +244,14 @@ bool planImages(Call& call) {
 
 void runImages(const Call& call, const Run& run, int, int64_t part, int64_t parts) {
   const Problem p(call);
-  const View& v = p.v;
   const Range units = split(p.strips() * p.chunks(), 1, part, parts);
   if (units.begin >= units.end) return;
-  const Room room = {(float*)(run.scratch + call.custom[1]), (float*)(run.scratch + call.custom[2]),
-                     (float*)(run.scratch + call.custom[3])};
-  const float* const source = (const float*)run.ptr[call.inputs[0]];
-  const float* filter = (const float*)run.ptr[call.inputs[1]];
-  if (p.backward) {
-    turnFilter(p, filter, room.filter);
-    filter = room.filter;
+  if (!call.tile) {
+    convolve(p, call, run, units, nullptr);
+    return;
   }
-  float* const stored = call.custom[0] >= 0 ? (float*)run.ptr[call.custom[0]] : nullptr;
-  const Range whole = wholePositions(v.columns);
-  // A block of the result holds whole rows: each image's lie side by side.
-  const auto finish = [&](float* c, int64_t apart, int64_t image, int64_t images, int64_t first, int64_t pixels) {
-    Epilogue epilogue(call, run, kTileLanes / p.columns * p.columns, true, p.columns);
-    for (int64_t l = 0; l < images; l++) {
-      epilogue.apply(c + l * apart, p.columns, (image + l) * p.pixels() + first, pixels, 0, p.columns);
-    }
-  };
-  for (int64_t unit = units.begin; unit < units.end; unit++) {
-    const int64_t image = unit / p.chunks() * W, images = minOf((int64_t)W, p.g.batch - image);
-    const Range rows = split(v.rows.count, 1, unit % p.chunks(), p.chunks());
-    // Source rows that they meet.
-    const int64_t last = v.rows.source(rows.end - 1) + (v.rows.taps - 1) * v.rows.spacing + 1;
-    const int64_t top = minOf(v.rows.size, maxOf((int64_t)0, v.rows.source(rows.begin)));
-    const int64_t bottom = maxOf(top, minOf(v.rows.size, last));
-    turnIn(source + (image * v.rows.size + top) * p.sourceRow(), v.rows.size * p.sourceRow(), images,
-           (bottom - top) * p.sourceRow(), room.source);
-    for (int64_t y = rows.begin; y < rows.end; y++) {
-      sumRow(p, room.source, top, filter, whole, y, room.result + (y - rows.begin) * p.resultRow() * W);
-    }
-    const int64_t count = (rows.end - rows.begin) * p.resultRow(), first = rows.begin * v.columns.count;
-    float* const c = stored ? stored + (image * p.pixels() + first) * p.columns
-                            : (float*)(run.scratch + call.custom[4]);
-    const int64_t apart = stored ? p.pixels() * p.columns : count;
-    turnOut(room.result, count, images, c, apart);
-    if (call.tile) finish(c, apart, image, images, first, count / p.columns);
-  }
+  Epilogue epilogue(call, run, kTileLanes / p.columns * p.columns, true, p.columns);
+  convolve(p, call, run, units, &epilogue);
 }
 
 }  // namespace LAYERWISE_ISA_NAMESPACE

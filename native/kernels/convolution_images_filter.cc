@@ -1,7 +1,7 @@
 // conv2dFilterGradient of few filters over batches of W images and more: every lane of a vector is an image of its
 // own, and the lanes are added up at the end. Some strips of W images, or some of their rows, are a chunk, whose number
 // follows from the shape alone. With AVX-512 only: half a vector has fewer empty lanes otherwise, and turning images
-// round for it costs twice as much (dy of 64 images of 28×28, 5×5 taps to 6 filters: 0.41 of the time with AVX-512, 1.4
+// round for it costs twice as much (64 images of 28×28 pixels, 5×5 taps to 6 filters: 0.41 of the time with AVX-512, 1.4
 // with AVX2, both on Zen 4).
 #include "image_lanes.h"
 #include "scratch.h"
@@ -26,15 +26,10 @@ struct Problem {
   int64_t run() const { return v.columns.taps * v.depth; }  // terms side by side
   int64_t elements() const { return v.terms() * g.filters; }
   // Floats of a row of an image, padded, and of one of dy.
-  int64_t paddedRow() const {
-    return ((v.columns.count - 1) * v.columns.stride + v.columns.taps) * v.depth;
-  }
+  int64_t paddedRow() const { return sourceWidth(v) * v.depth; }
   int64_t gradientRow() const { return v.columns.count * g.filters; }
-  int64_t paddedRows(int64_t rows) const {
-    return (rows - 1) * v.rows.stride + (v.rows.taps - 1) * v.rows.spacing + 1;
-  }
   int64_t turnedFloats(int64_t rows) const {
-    return (paddedRows(rows) * paddedRow() + rows * gradientRow()) * W;
+    return (sourceRows(v, rows) * paddedRow() + rows * gradientRow()) * W;
   }
   int64_t rowsAtOnce() const {
     int64_t rows = v.rows.count;
@@ -125,8 +120,8 @@ void bring(const Problem& p, const float* x, const float* dy, int64_t image, Ran
   const View& v = p.v;
   const int64_t images = minOf((int64_t)W, p.g.batch - image), first = v.rows.source(rows.begin);
   const int64_t left = -v.columns.source(0);
-  const int64_t inside = minOf(v.columns.size, p.paddedRow() / v.depth - left);
-  const int64_t count = p.paddedRows(rows.end - rows.begin), rowFloats = v.columns.size * v.depth;
+  const int64_t inside = minOf(v.columns.size, sourceWidth(v) - left);
+  const int64_t count = sourceRows(v, rows.end - rows.begin), rowFloats = v.columns.size * v.depth;
   memset(toX, 0, (size_t)(count * p.paddedRow() * W) * 4);
   for (int64_t r = 0; r < count; r++) {
     const int64_t y = first + r;
@@ -150,7 +145,7 @@ bool planImagesFilter(Call& call) {
   call.custom[0] = tile ? tile->blockTensor : call.outputs[0];
   ScratchLayout take;
   if (tile) take(tile->scratchBytes);
-  call.custom[1] = take(p.paddedRows(rows) * p.paddedRow() * W * 4);
+  call.custom[1] = take(sourceRows(p.v, rows) * p.paddedRow() * W * 4);
   call.custom[2] = take(rows * p.gradientRow() * W * 4);
   call.custom[3] = take(p.elements() * W * 4);
   call.custom[4] = p.chunks();

@@ -58,12 +58,21 @@ struct Problem {
   Geometry g;
   bool backward;
   int64_t views, columns, pitch;  // columns of one group, and of the result
+  // A row of the one view is computed in so many segments; the longest.
+  int64_t segments;
+  View longest;
+  bool byRows;  // whether strips are cut row by row, from padded source rows
 
   explicit Problem(const Call& call)
       : g(call), backward(call.kernel == k_conv2dInputGradient),
         views(backward ? backwardViews(g) : 1),
         columns(backward ? g.groupChannels() : g.groupFilters()),
-        pitch(backward ? g.channels : g.filters) {}
+        pitch(backward ? g.channels : g.filters) {
+    const View v = view(0);
+    segments = v.rows.count == 1 ? maxOf(1, v.columns.count / kSegment) : 1;
+    longest = segment(segments - 1, segments);
+    byRows = scattered() || readsInPlace();
+  }
   View view(int64_t i) const { return backward ? backwardView(g, i) : forwardView(g); }
   int64_t rows() const {
     return g.batch * (backward ? g.height * g.width : g.outHeight * g.outWidth);
@@ -82,21 +91,15 @@ struct Problem {
   }
   // Whether cut patches are turned as gemm's packed rows are, which tiles read faster.
   bool turnsPatches() const { return columns >= kTurnColumns; }
-  // Whether strips are cut row by row, from padded source rows.
-  bool byRows() const {
+  // Whether padded source rows are read where they are, if the result's rows follow each other.
+  bool readsInPlace() const {
     const bool longRuns = g.kernelWidth * g.groupChannels() >= kTurnRun;
     if (!backward && g.strideWidth > 1 && turnsPatches() && longRuns) return false;
-    if (scattered()) return true;
-    const View v = longestSegment();
-    const int64_t width = v.columns.count, apart = v.columns.stride * v.depth;
+    const int64_t width = longest.columns.count, apart = longest.columns.stride * longest.depth;
     return width >= kShortestRow && (apart % kSameSet != 0 || minOf(width, kRows) <= kWays) &&
-           sourceRows(v, 1) * sourceWidth(v) * v.depth <= kMostCopied;
+           sourceRows(longest, 1) * sourceWidth(longest) * longest.depth <= kMostCopied;
   }
-  // A row of the one view is computed in segments; the first pixel of one is at `columns.at`.
-  int64_t segments() const {
-    const Axis columns = view(0).columns;
-    return view(0).rows.count == 1 ? maxOf(1, columns.count / kSegment) : 1;
-  }
+  // Segment i of a row; its first pixel is at `columns.at`.
   View segment(int64_t i, int64_t count) const {
     View v = view(0);
     const Range range = split(v.columns.count, 1, i, count);
@@ -105,11 +108,10 @@ struct Problem {
     v.columns.count = range.end - range.begin;
     return v;
   }
-  View longestSegment() const { return segment(segments() - 1, segments()); }
   // Whether vectors hold a row's pixels instead of columns: where they multiply fewer empty lanes, turning the
   // pixels round included (which takes two instructions an element).
   bool byPlanes(const View& v) const {
-    if (!byRows() || v.columns.stride != 1 || columns > 2 * kPlaneColumns) return false;
+    if (!byRows || v.columns.stride != 1 || columns > 2 * kPlaneColumns) return false;
     const int64_t turned = v.depth > 1 ? 2 * v.depth * v.columns.count : 0;
     return v.terms() * columns * ceilDiv(v.columns.count, W) + turned <
            v.terms() * v.columns.count * ceilDiv(columns, W);
@@ -123,7 +125,7 @@ struct Problem {
   int64_t units() const {
     if (scattered()) return groups();
     const View v = view(0);
-    return byRows() ? v.batch * v.rows.count * segments() : v.patches();
+    return byRows ? v.batch * v.rows.count * segments : v.patches();
   }
 };
 
@@ -148,8 +150,8 @@ int64_t groupsAtOnce(const Problem& p, bool inScratch) {
 
 bool Problem::once(bool inScratch) const {
   if (rows() > blockRows(inScratch)) return false;
-  if (!byRows()) return true;
-  if (g.batch > 1 || (!scattered() && segments() > 1)) return false;
+  if (!byRows) return true;
+  if (g.batch > 1 || (!scattered() && segments > 1)) return false;
   if (scattered() ? groupsAtOnce(*this, inScratch) < groups()
                   : rowsAtOnce(*this, view(0), inScratch) < view(0).rows.count) {
     return false;
@@ -274,7 +276,7 @@ void multiplyPlanes(const Problem& p, const View& v, const Block& b, int64_t ima
 // `count` rows of a view's patches from row `row` of an image on.
 void multiplyRows(const Problem& p, const View& v, const Block& b, int64_t image, int64_t row,
                   int64_t count) {
-  if (p.byPlanes(p.scattered() ? v : p.longestSegment())) {
+  if (p.byPlanes(p.scattered() ? v : p.longest)) {
     multiplyPlanes(p, v, b, image, row, count);
     return;
   }
@@ -384,15 +386,14 @@ void multiplyPatches(const Problem& p, const View& v, const Block& b, int64_t m,
 
 // Patches [rows) of the one view, columns [cols).
 void convolveDense(const Problem& p, Block block, const Piece& piece, const Target& to) {
-  const bool byRows = p.byRows();
-  const int64_t n = p.pitch, across = p.view(0).columns.count, segments = byRows ? p.segments() : 1;
+  const int64_t n = p.pitch, across = p.view(0).columns.count, segments = p.byRows ? p.segments : 1;
   const int64_t j = piece.cols.begin, width = piece.cols.end - j;
   const int64_t blockRows = p.blockRows(!to.stored), rowsOfBlock = rowsAtOnce(p, p.view(0), !to.stored);
   for (int64_t unit = piece.rows.begin, count; unit < piece.rows.end; unit += count) {
     const int64_t left = piece.rows.end - unit, line = unit / segments;
     const View v = p.segment(segments > 1 ? unit % segments : 0, segments);
     int64_t m = unit, rows;  // patches of this block
-    if (byRows) {
+    if (p.byRows) {
       count = segments > 1 ? 1 : minOf(minOf(rowsOfBlock, v.rows.count - line % v.rows.count), left);
       m = line * across + v.columns.at;
       rows = count * v.columns.count;
@@ -406,7 +407,7 @@ void convolveDense(const Problem& p, Block block, const Piece& piece, const Targ
       for (int64_t r = 0; r < rows; r++) {
         for (int64_t k = 0; k < width; k++) block.c[r * n + j + k] = 0.0f;
       }
-    } else if (byRows) {
+    } else if (p.byRows) {
       multiplyRows(p, v, block, line / v.rows.count, line % v.rows.count, count);
     } else {
       multiplyPatches(p, v, block, m, rows);
@@ -492,8 +493,8 @@ void planPatches(Call& call) {
     const View v = p.view(i);
     packed += p.packedSize(v);
     if (v.patches() == 0 || v.terms() == 0) continue;
-    if (p.byRows()) {
-      const View own = p.scattered() ? v : p.longestSegment();
+    if (p.byRows) {
+      const View own = p.scattered() ? v : p.longest;
       const int64_t rows = p.scattered() ? groups : rowsAtOnce(p, own, inScratch);
       if (inScratch) block = maxOf(block, rows * own.columns.count);
       strips = maxOf(strips, sourceRows(own, rows) * p.copiedPitch(own) + W);
@@ -509,14 +510,14 @@ void planPatches(Call& call) {
   call.keeps = call.lasts && p.rows() <= kKeptRows;
   const bool once = p.once(inScratch) && !call.keeps;
   // Rows of patches take as many panels as L1 holds, or one.
-  const int64_t panels = kBlockK * p.panelsAtOnce() * kColumns + (p.byRows() ? kFilterFloats : 0);
+  const int64_t panels = kBlockK * p.panelsAtOnce() * kColumns + (p.byRows ? kFilterFloats : 0);
   call.custom[3] = once ? take(panels * 4) : -1;
   call.scratchBytes = take.bytes;
   call.sharedBytes = once ? 0 : packed * 4;
   call.phases = once ? 1 : 2;
   const int64_t lanes = p.rows() * p.pitch * (tile ? 2 + tile->nOps + tile->nInputs : 1);
   call.work = p.g.multiplications() / (5 * W) + lanes / 12 + packed / 8;
-  const int64_t units = p.byRows() ? p.units() : ceilDiv(p.rows(), kRows);
+  const int64_t units = p.byRows ? p.units() : ceilDiv(p.rows(), kRows);
   call.maxParts = maxOf(1, maxOf(units, ceilDiv(p.columns, kColumns)));
 }
 

@@ -10,13 +10,6 @@ namespace LAYERWISE_ISA_NAMESPACE {
 
 constexpr int64_t kSourceFloats = 48 * 1024;  // of padded rows, if they can be so few: in L2
 
-// Source rows that `rows` rows of patches meet, and the length of one with its padding, in pixels.
-LW_INLINE int64_t sourceRows(const View& v, int64_t rows) {
-  return (rows - 1) * v.rows.stride + (v.rows.taps - 1) * v.rows.spacing + 1;
-}
-LW_INLINE int64_t sourceWidth(const View& v) {
-  return (v.columns.count - 1) * v.columns.stride + (v.columns.taps - 1) * v.columns.spacing + 1;
-}
 // Floats from one padded row to the next: an odd number of lines, so that rows lie on different L1 sets.
 LW_INLINE int64_t sourcePitch(const View& v) { return (ceilDiv(sourceWidth(v) * v.depth, 16) | 1) * 16; }
 // Copies the source rows that rows [row, row + rows) of patches meet, with zeros for padding; may write
