@@ -64,7 +64,7 @@ function checkGeometry(ints: readonly number[], fail: Fail): Geometry {
   for (const name of ["channels", "filters"] as const) {
     if (g[name] % g.groups !== 0) fail(`${g[name]} ${name} are no multiple of ${g.groups} groups`);
   }
-  // Native kernels copy rows of it.
+  // An image with all that its windows reach, and the same of its gradient: native kernels copy rows of it.
   const reach = (size: number, out: number, stride: number, taps: number, dilation: number) =>
     Math.max(size, (out - 1) * stride + 1) + (taps - 1) * dilation;
   const rows = reach(g.height, g.outHeight, g.strideHeight, g.kernelHeight, g.dilationHeight);
