@@ -4,7 +4,8 @@
  * `*.valid.txt` and `*.test.txt` in the Penn Treebank's format (a sentence per line, words between blanks,
  * gzipped or not). `--size medium` is the larger one. Words beyond the `--vocabulary N` most frequent ones
  * (10000) become `<unk>`. `--epochs N` and `--steps N` (batches per epoch) cut the training short;
- * `--weights FILE` keeps the weights. bench/peers/word_language_model.py is the same in PyTorch.
+ * `--weights FILE` keeps the weights after each epoch; with `--epoch N` as well, a training goes on from them
+ * after N epochs. bench/peers/word_language_model.py is the same in PyTorch.
  */
 import * as lw from "layerwise";
 import { randomNumbers, sample, samplingOptions } from "./sampling.js";
@@ -16,6 +17,7 @@ takes({
   size: ["small", "medium"],
   vocabulary: "N",
   epochs: "N",
+  epoch: "N",
   steps: "N",
   seed: "SEED",
   weights: "FILE",
@@ -40,10 +42,13 @@ const data = option("data");
 const units = quick ? 64 : size.units;
 // The sonnets are so few words that the rate stays.
 const epochs = Number(option("epochs") ?? (quick ? 15 : data === undefined ? 60 : size.epochs));
+const weights = option("weights");
+const initialEpoch = Number(option("epoch") ?? 0);
 const constantEpochs = data === undefined ? epochs : size.constantEpochs;
 const limit = Number(option("steps") ?? Infinity);
 const [batchSize, steps] = data === undefined ? [2, 10] : [20, size.steps];
-lw.setRandomSeed(Number(option("seed") ?? 1));
+// A training that goes on must not draw the same units once more.
+lw.setRandomSeed(Number(option("seed") ?? 1) + initialEpoch);
 
 /* ---- words ---------------------------------------------------------------------------------------- */
 
@@ -104,6 +109,8 @@ model.compile({
   loss: lw.losses.sparseCategoricalCrossentropy({ fromLogits: true }),
 });
 
+if (initialEpoch > 0) await model.loadWeights(weights!);
+
 /* ---- learning ------------------------------------------------------------------------------------- */
 
 const record = new LossRecord(`perplexity (${sizeName})`, Math.exp);
@@ -113,6 +120,7 @@ const computed: number[] = [];
 let [began, cpuBegan] = [0, 0];
 await model.fit(train, {
   epochs,
+  initialEpoch,
   validationData: valid,
   verbose: 0,
   callbacks: [
@@ -131,10 +139,11 @@ await model.fit(train, {
       },
     },
     record.callback,
+    ...(weights === undefined
+      ? []
+      : [lw.callbacks.modelCheckpoint(weights, { saveWeightsOnly: true })]),
   ],
 });
-const weights = option("weights");
-if (weights !== undefined) await model.saveWeights(weights);
 model.resetStates();
 const { loss } = await model.evaluate(test, { verbose: 0 });
 const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1]!.toFixed(1);

@@ -1,7 +1,7 @@
 """The models of examples/21-word-language-model.ts in PyTorch, to be laid beside it.
 
   bench/peers/.venv/bin/python bench/peers/word_language_model.py --data DIR [--size small|medium]
-      [--epochs N] [--steps N] [--vocabulary N] [--threads N] [--seed N]
+      [--epochs N] [--steps N] [--vocabulary N] [--threads N] [--seed N] [--weights FILE [--epoch N]]
 
 Same files, vocabulary, batches, initial ranges, schedule, and output. An LSTM here has one bias per gate, as
 the example's: PyTorch's second one is 0 and is not trained.
@@ -12,6 +12,7 @@ import collections
 import glob
 import gzip
 import math
+import os
 import re
 import statistics
 import time
@@ -95,11 +96,13 @@ def main():
     parser.add_argument("--vocabulary", type=int, default=10000)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--weights", help="keeps the weights after each epoch")
+    parser.add_argument("--epoch", type=int, default=0, help="goes on from --weights after so many epochs")
     options = parser.parse_args()
     size = SIZES[options.size]
     if options.threads:
         torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
+    torch.manual_seed(options.seed + options.epoch)
 
     parts = {part: words_of(options.data, part) for part in ["train", "valid", "test"]}
     index = vocabulary_of(parts["train"], options.vocabulary)
@@ -108,12 +111,14 @@ def main():
         batches_of(parts[part], index, rows[part], size["steps"], options.steps) for part in parts
     )
     model = Model(len(index), size["units"], size["range"], size["dropout"])
+    if options.epoch:
+        model.load_state_dict(torch.load(options.weights))
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.SGD(parameters, lr=1)
     print(f"vocabulary of {len(index)}, {sum(p.numel() for p in parameters)} parameters, {len(train)} steps per epoch")
 
     clock, computed = [], []
-    for epoch in range(options.epochs or size["epochs"]):
+    for epoch in range(options.epoch, options.epochs or size["epochs"]):
         optimizer.param_groups[0]["lr"] = size["decay"] ** max(0, epoch + 1 - size["constant"])
         model.train()
         states, total = None, torch.zeros(())
@@ -133,6 +138,10 @@ def main():
             f"{perplexity(model, valid):.3f} in validation, after {time.process_time() / 60:.3f} CPU minutes",
             flush=True,
         )
+        if options.weights:
+            # A training that is stopped while it writes must not take the last weights with it.
+            torch.save(model.state_dict(), f"{options.weights}.part")
+            os.replace(f"{options.weights}.part", options.weights)
     milliseconds = [f"{1000 * statistics.median(times):.1f}" for times in (clock, computed)]
     print("{} ms per step, {} of a CPU (medians of the epochs)".format(*milliseconds))
     print(f"test perplexity {perplexity(model, test):.2f}")
