@@ -140,7 +140,7 @@ struct Strips {
   int64_t count;
   int16_t at[kMaxStrips + 1];
   explicit Strips(int64_t rows) : count((rows + kRows - 1) / kRows) {
-    for (int64_t strip = 0; strip <= count; strip++) at[strip] = (int16_t)(rows * strip / count);
+    for (int64_t strip = 0; strip <= count; strip++) at[strip] = (int16_t)((uint32_t)rows * (uint32_t)strip / (uint32_t)count);
   }
   int64_t rows(int64_t strip) const { return at[strip + 1] - at[strip]; }
 };
@@ -278,6 +278,8 @@ LW_INLINE void packColumns(const float* b, int64_t ldb, int64_t kc, int64_t n, f
         for (; k < kc; k++) {
           for (int l = 0; l < W; l++) d[k * kColumns + l] = src[l * ldb + k];
         }
+      } else if (j0 >= n) {
+        for (int64_t k = 0; k < kc; k++) store(d + k * kColumns, zero());
       } else {
         for (int l = 0; l < W; l++) {
           if (j0 + l < n) {

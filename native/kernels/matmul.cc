@@ -52,6 +52,9 @@ constexpr int64_t kPackRowsOfA = 128, kPackStrideOfA = 256, kCloseRows = 576, kC
 // Rows of A that lie well are packed, which turns them, for so many panels. Tiles of many rows read as many streams of
 // an A that is not packed, so it pays sooner.
 constexpr int64_t kTurnPanels = kRows > 8 ? 4 : 24;
+// Pieces of at most so many rows, columns and terms are multiplied without blocks, which take as long to lay out as
+// 16×16×16 to multiply.
+constexpr int64_t kSmall = 64;
 // Vector products with k below this are left to the tiles.
 constexpr int64_t kDotK = 64;
 
@@ -251,6 +254,23 @@ void packKept(const Shape& s, const float* b, void* to, int64_t part, int64_t pa
   }
 }
 
+// C (rows×cols at c) = or += A·B by tiles, of a B that is packed in panels of kColumns (stepB floats apart) or of `panel`
+// of its columns at a time (stepB = panel).
+LW_INLINE void multiplyByTiles(bool turnedA, int64_t kc, const float* a, int64_t lda, const float* b, int64_t ldb,
+                               int64_t stepB, int64_t panel, float* c, int64_t ldc, bool add, int64_t rows,
+                               int64_t cols) {
+  const Strips strips(rows);
+  for (int64_t j = 0; j < cols; j += panel, b += stepB) {
+    const int64_t width = minOf(panel, cols - j), vectors = ceilDiv(width, W), tail = width - (vectors - 1) * W;
+    const auto& tiles = kTiles[turnedA][tail != W];
+    for (int64_t strip = 0; strip < strips.count; strip++) {
+      const int64_t i = strips.at[strip];
+      tiles[strips.rows(strip) - 1][vectors - 1](kc, turnedA ? a + i : a + i * lda, lda, b, ldb, c + i * ldc + j, ldc,
+                                                 add, tail);
+    }
+  }
+}
+
 // A block of rows of C by lists of A's terms, group by group of panels. The first block packs B; groups with other
 // things than numbers are left to the tiles, then and later.
 class ListedBlocks {
@@ -270,8 +290,11 @@ class ListedBlocks {
       float* const b = k_.kept ? k_.kept + j * kc : packed_.b + (keepB_ ? j * kc : 0);
       if (!packedB_ && !finite(j, width, b)) others_ |= (uint64_t)1 << g;
       const ZeroGroup group = {b, c + j, kc * kColumns, ldc, k_.add};
-      if (others_ >> g & 1) multiplyTiles(a, rows, b, width, c + j, ldc);
-      else multiplyLists(lists, rows, width, kc, group, [&](int64_t i, int64_t n) { soon(i, n, j, width); });
+      if (others_ >> g & 1) {
+        multiplyByTiles(s_.ta, kc, a, lda, b, kColumns, kColumns * kc, kColumns, c + j, ldc, k_.add, rows, width);
+      } else {
+        multiplyLists(lists, rows, width, kc, group, [&](int64_t i, int64_t n) { soon(i, n, j, width); });
+      }
     }
     packedB_ = true;
     return true;
@@ -285,19 +308,6 @@ class ListedBlocks {
     for (int64_t panel = j / kColumns; panel < ceilDiv(j + width, kColumns); panel++) all &= k_.finite[panel] != 0;
     return all;
   }
-  void multiplyTiles(const float* a, int64_t rows, const float* b, int64_t cols, float* c, int64_t ldc) const {
-    const Strips strips(rows);
-    for (int64_t j = 0; j < cols; j += kColumns, b += kColumns * k_.length) {
-      const int64_t vectors = ceilDiv(minOf(kColumns, cols - j), W);
-      const int64_t tail = minOf(kColumns, cols - j) - (vectors - 1) * W;
-      for (int64_t strip = 0; strip < strips.count; strip++) {
-        const int64_t i = strips.at[strip], mr = strips.rows(strip);
-        kTiles[s_.ta][tail != W][mr - 1][vectors - 1](k_.length, s_.ta ? a + i : a + i * s_.lda(), s_.lda(), b,
-                                                      kColumns, c + i * ldc + j, ldc, k_.add, tail);
-      }
-    }
-  }
-
   const Shape& s_;
   const Packed& packed_;
   const KBlock& k_;
@@ -392,8 +402,33 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
   }
 }
 
+// A small piece: nothing but tiles. False, with nothing done, where it is none.
+bool multiplySmall(const Call& call, const Run& run, const Shape& s, const Piece& piece, Epilogue* epilogue) {
+  const int64_t rows = piece.rows.end - piece.rows.begin, cols = piece.cols.end - piece.cols.begin;
+  if (rows > kSmall || cols > kSmall || s.k > kSmall || s.k == 0 || call.keeps > 0 || call.custom[6] >= 0) return false;
+  const Strategy how(s, rows, cols, false);
+  if (how.byDots || how.byRow || how.packA) return false;
+  float* const stored = call.custom[0] >= 0 ? (float*)run.ptr[call.custom[0]] : nullptr;
+  float* const packed = (float*)(run.scratch + call.custom[1]);
+  const int64_t lda = s.lda(), ldb = s.ldb(), ldc = stored || s.n < call.custom[3] ? s.n : call.custom[3];
+  for (int64_t b = piece.batch.begin; b < piece.batch.end; b++) {
+    const int64_t i0 = piece.rows.begin, j0 = piece.cols.begin, row = b * s.m + i0;
+    const float* const A = (const float*)run.ptr[call.inputs[0]] + b * s.strideA + (s.ta ? i0 : i0 * lda);
+    const float* const B = (const float*)run.ptr[call.inputs[1]] + b * s.strideB + (s.tb ? j0 * ldb : j0);
+    float* const c = stored ? stored + row * s.n + j0 : (float*)(run.scratch + call.custom[2]);
+    if (how.packB && s.tb) packColumns(B, ldb, s.k, cols, packed);
+    else if (how.packB) packRows(B, ldb, s.k, cols, packed);
+    const float* const from = how.packB ? packed : B;
+    multiplyByTiles(s.ta, s.k, A, lda, from, how.packB ? kColumns : ldb, how.packB ? kColumns * s.k : how.panel,
+                    how.panel, c, ldc, false, rows, cols);
+    if (epilogue) epilogue->apply(c, ldc, row, rows, j0, cols);
+  }
+  return true;
+}
+
 void multiply(const Call& call, const Run& run, const Shape& s, const Piece& piece,
               Epilogue* epilogue) {
+  if (multiplySmall(call, run, s, piece, epilogue)) return;
   const Range rows = piece.rows, cols = piece.cols;
   const int64_t nRows = rows.end - rows.begin, nCols = cols.end - cols.begin;
   const float* const A = (const float*)run.ptr[call.inputs[0]];
