@@ -33,7 +33,7 @@ struct Block {
     tiles = minOf(minOf(kMost, wanted), ceilDiv(p.tiles(side), kRows) * kRows);
     sourceRow = oddLines(p.depth);
     sourceSize = oddLines(tiles * sourceRow);
-    resultRow = oddLines(ceilDiv(p.columns, kColumns) * kColumns);  // room for whole panels
+    resultRow = oddLines(ceilDiv(p.columns, W) * W);  // room for whole vectors
     resultSize = oddLines(tiles * resultRow);
   }
 };
@@ -107,6 +107,63 @@ void transformBack(const float* from, int64_t product, int64_t channels, float* 
   }
 }
 
+// ---- Products
+
+// So many terms of a column vector stay in registers, with the sums of so many rows.
+constexpr int kHeldTerms = 16, kHeldRows = 8;
+// A product of a single vector of columns and at most so many terms holds the filter in registers and passes all rows
+// by it: tiles would have more to begin and to end than to multiply.
+constexpr int64_t kNarrowTerms = W == 16 ? 64 : 0;
+
+// R rows of C = or += A·B over kHeldTerms terms, one chain an element as in tiles.
+template <int R>
+LW_INLINE void heldRows(const VF* b, const float* a, int64_t lda, float* c, int64_t ldc, bool add) {
+  VF acc[R];
+#pragma GCC unroll 8
+  for (int i = 0; i < R; i++) acc[i] = add ? load(c + i * ldc) : zero();
+#pragma GCC unroll 16
+  for (int k = 0; k < kHeldTerms; k++) {
+#pragma GCC unroll 8
+    for (int i = 0; i < R; i++) acc[i] = fma(set1(a[i * lda + k]), b[k], acc[i]);
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < R; i++) store(c + i * ldc, acc[i] + zero());  // never −0, as in tiles
+}
+
+void multiplyNarrow(int64_t terms, const float* a, int64_t lda, const float* b, float* c, int64_t ldc, int64_t rows) {
+  for (int64_t k = 0; k < terms; k += kHeldTerms) {
+    VF held[kHeldTerms];
+#pragma GCC unroll 16
+    for (int l = 0; l < kHeldTerms; l++) held[l] = load(b + (k + l) * kColumns);
+    int64_t i = 0;
+    for (; i + kHeldRows <= rows; i += kHeldRows) heldRows<kHeldRows>(held, a + i * lda + k, lda, c + i * ldc, ldc, k > 0);
+    for (; i < rows; i++) heldRows<1>(held, a + i * lda + k, lda, c + i * ldc, ldc, k > 0);
+  }
+}
+
+// One product of a block: `count` transformed tiles by the filter's transform.
+void multiplyTiles(const Problem& p, const Block& b, const float* source, const float* filter, float* result,
+                   int64_t count) {
+  if (p.columns <= W && p.depth <= kNarrowTerms && p.depth % kHeldTerms == 0) {
+    multiplyNarrow(p.depth, source, b.sourceRow, filter, result, b.resultRow, count);
+    return;
+  }
+  const int64_t strips = ceilDiv(count, kRows);
+  for (int64_t k0 = 0; k0 < p.depth; k0 += kBlockK) {
+    const int64_t kc = minOf(kBlockK, p.depth - k0);
+    for (int64_t j = 0; j < p.columns; j += kColumns) {
+      const float* const panel = filter + j * p.depth + k0 * kColumns;
+      // Whole vectors: rows of the result have room for them.
+      const int64_t vectors = ceilDiv(minOf(kColumns, p.columns - j), W);
+      for (int64_t strip = 0; strip < strips; strip++) {
+        const int64_t i = count * strip / strips, mr = count * (strip + 1) / strips - i;
+        kTiles[0][0][mr - 1][vectors - 1](kc, source + i * b.sourceRow + k0, b.sourceRow, panel, kColumns,
+                                          result + i * b.resultRow + j, b.resultRow, k0 > 0, W);
+      }
+    }
+  }
+}
+
 // ---- Blocks of tiles
 
 template <int M>
@@ -126,21 +183,9 @@ void convolveTiles(const Problem& p, const float* x, const float* filters, Range
       transformTile<M>(p, x, tile / (down * across), tile / across % down * M, tile % across * M,
                        source + t * b.sourceRow, b.sourceSize);
     }
-    const int64_t strips = ceilDiv(count, kRows);
     for (int64_t product = 0; product < S * S; product++) {
-      for (int64_t k0 = 0; k0 < p.depth; k0 += kBlockK) {
-        const int64_t kc = minOf(kBlockK, p.depth - k0);
-        for (int64_t j = 0; j < p.columns; j += kColumns) {
-          const float* const panel = filters + product * filterSize + j * p.depth + k0 * kColumns;
-          for (int64_t strip = 0; strip < strips; strip++) {
-            const int64_t i = count * strip / strips, mr = count * (strip + 1) / strips - i;
-            // Whole panels: rows of the result have room for them.
-            kTiles[0][0][mr - 1][kVectors - 1](
-                kc, source + product * b.sourceSize + i * b.sourceRow + k0, b.sourceRow, panel, kColumns,
-                products + product * b.resultSize + i * b.resultRow + j, b.resultRow, k0 > 0, W);
-          }
-        }
-      }
+      multiplyTiles(p, b, source + product * b.sourceSize, filters + product * filterSize,
+                    products + product * b.resultSize, count);
     }
     // Back, in runs of tiles that are side by side in the result.
     for (int64_t t = 0; t < count;) {

@@ -162,6 +162,8 @@ struct Inside {
   bool all;
 };
 
+alignas(64) inline constexpr float kZeros[W] = {};
+
 template <int M, bool ALL, bool TAIL>
 LW_INLINE void transformChannels(const float* x, int64_t rowPitch, int64_t pitch, const Inside& inside,
                                  float* to, int64_t product, int64_t tail) {
@@ -170,12 +172,13 @@ LW_INLINE void transformChannels(const float* x, int64_t rowPitch, int64_t pitch
 #pragma GCC unroll 1
   for (int l = 0; l < S; l++) {
     VF d[S];
-    const bool column = ALL || (l >= inside.columns.begin && l < inside.columns.end);
+    const bool column = ALL || ((l >= inside.columns.begin) & (l < inside.columns.end));
 #pragma GCC unroll 6
     for (int k = 0; k < S; k++) {
-      const float* const at = x + k * rowPitch + l * pitch;
-      const bool there = ALL || (column && k >= inside.rows.begin && k < inside.rows.end);
-      d[k] = !there ? zero() : TAIL ? loadPartial(at, tail) : load(at);
+      // Pixels outside are read from zeros: a branch for each would be mispredicted.
+      const bool there = ALL || (column & (k >= inside.rows.begin) & (k < inside.rows.end));
+      const float* const at = there ? x + k * rowPitch + l * pitch : kZeros;
+      d[k] = TAIL ? loadPartial(at, tail) : load(at);
     }
     VF t[S];
     transformSource<M>(d, t);
