@@ -109,43 +109,43 @@ void transformBack(const float* from, int64_t product, int64_t channels, float* 
 
 // ---- Products
 
-// So many terms of a column vector stay in registers, with the sums of so many rows.
+// Where a product has 16 terms and columns, a vector of AVX-512, its filter stays in registers and all tiles pass by:
+// register tiles of so few terms would have more to begin and to end than to multiply. Rows of tiles are dense then.
 constexpr int kHeldTerms = 16, kHeldRows = 8;
-// A product of a single vector of columns and at most so many terms holds the filter in registers and passes all rows
-// by it: tiles would have more to begin and to end than to multiply.
-constexpr int64_t kNarrowTerms = W == 16 ? 64 : 0;
+constexpr bool kHolds = W == kHeldTerms;
 
-// R rows of C = or += A·B over kHeldTerms terms, one chain an element as in tiles.
+// R rows of C = A·B, one chain an element as in register tiles.
 template <int R>
-LW_INLINE void heldRows(const VF* b, const float* a, int64_t lda, float* c, int64_t ldc, bool add) {
+LW_INLINE void heldRows(const VF* b, const float* a, float* c) {
   VF acc[R];
 #pragma GCC unroll 8
-  for (int i = 0; i < R; i++) acc[i] = add ? load(c + i * ldc) : zero();
+  for (int i = 0; i < R; i++) acc[i] = zero();
 #pragma GCC unroll 16
   for (int k = 0; k < kHeldTerms; k++) {
 #pragma GCC unroll 8
-    for (int i = 0; i < R; i++) acc[i] = fma(set1(a[i * lda + k]), b[k], acc[i]);
+    for (int i = 0; i < R; i++) acc[i] = fma(set1(a[i * kHeldTerms + k]), b[k], acc[i]);
   }
 #pragma GCC unroll 8
-  for (int i = 0; i < R; i++) store(c + i * ldc, acc[i] + zero());  // never −0, as in tiles
+  for (int i = 0; i < R; i++) store(c + i * W, acc[i] + zero());  // never −0, as in register tiles
 }
 
-void multiplyNarrow(int64_t terms, const float* a, int64_t lda, const float* b, float* c, int64_t ldc, int64_t rows) {
-  for (int64_t k = 0; k < terms; k += kHeldTerms) {
+template <bool HOLDS>
+void multiplyHeld(const float* a, const float* b, float* c, int64_t rows) {
+  if constexpr (HOLDS) {
     VF held[kHeldTerms];
 #pragma GCC unroll 16
-    for (int l = 0; l < kHeldTerms; l++) held[l] = load(b + (k + l) * kColumns);
+    for (int k = 0; k < kHeldTerms; k++) held[k] = load(b + k * kColumns);
     int64_t i = 0;
-    for (; i + kHeldRows <= rows; i += kHeldRows) heldRows<kHeldRows>(held, a + i * lda + k, lda, c + i * ldc, ldc, k > 0);
-    for (; i < rows; i++) heldRows<1>(held, a + i * lda + k, lda, c + i * ldc, ldc, k > 0);
+    for (; i + kHeldRows <= rows; i += kHeldRows) heldRows<kHeldRows>(held, a + i * kHeldTerms, c + i * W);
+    for (; i < rows; i++) heldRows<1>(held, a + i * kHeldTerms, c + i * W);
   }
 }
 
 // One product of a block: `count` transformed tiles by the filter's transform.
 void multiplyTiles(const Problem& p, const Block& b, const float* source, const float* filter, float* result,
                    int64_t count) {
-  if (p.columns <= W && p.depth <= kNarrowTerms && p.depth % kHeldTerms == 0) {
-    multiplyNarrow(p.depth, source, b.sourceRow, filter, result, b.resultRow, count);
+  if (kHolds && p.depth == kHeldTerms && p.columns <= W) {
+    multiplyHeld<kHolds>(source, filter, result, count);
     return;
   }
   const int64_t strips = ceilDiv(count, kRows);
@@ -186,6 +186,12 @@ void convolveTiles(const Problem& p, const float* x, const float* filters, Range
     for (int64_t product = 0; product < S * S; product++) {
       multiplyTiles(p, b, source + product * b.sourceSize, filters + product * filterSize,
                     products + product * b.resultSize, count);
+      // Meanwhile the result's pixels and the next block's source come from memory.
+      const Range soon = split(count, 1, product, S * S);
+      for (int64_t t = first + soon.begin; t < first + soon.end; t++) {
+        if (stored) askForTile<M, true>(stored, p, p.height, p.width, p.columns, t);
+        if (t + count < tiles.end) askForTile<M, false>(x, p, p.v.rows.size, p.v.columns.size, p.depth, t + count);
+      }
     }
     // Back, in runs of tiles that are side by side in the result.
     for (int64_t t = 0; t < count;) {

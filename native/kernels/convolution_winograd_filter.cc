@@ -82,12 +82,16 @@ void transformTiles(const Problem& p, const Blocks& b, int64_t block, const floa
   }
 }
 
-// sums (+)= sourceᵀ·result over the tiles of a block, some panels of some products in each part.
-void multiplyTiles(const Problem& p, const Blocks& b, int64_t block, const float* source,
-                   const float* result, float* sums, int64_t part, int64_t parts) {
+// sums (+)= sourceᵀ·result over the tiles of a block, some panels of some products in each part. Meanwhile the tiles of
+// the next block that this part will transform come from memory.
+template <int M>
+void multiplyTiles(const Problem& p, const Blocks& b, int64_t block, const float* x, const float* dy,
+                   const float* source, const float* result, float* sums, int64_t part, int64_t parts) {
   const int64_t panels = ceilDiv(p.columns, kColumns), strips = ceilDiv(p.depth, kRows);
   const int64_t tiles = b.begin(block + 1) - b.begin(block);
   const Range own = split(b.products * panels, 1, part, parts);
+  const int64_t next = b.begin(minOf(block + 1, b.count)), more = b.begin(minOf(block + 2, b.count)) - next;
+  const Range ahead = split(more, 1, part, parts);
   for (int64_t unit = own.begin; unit < own.end; unit++) {
     const int64_t product = unit / panels, j = unit % panels * kColumns;
     const int64_t vectors = ceilDiv(minOf(kColumns, p.columns - j), W);
@@ -97,6 +101,11 @@ void multiplyTiles(const Problem& p, const Blocks& b, int64_t block, const float
       kTiles[1][0][rows - 1][vectors - 1](
           tiles, source + product * b.sourceSize + c, b.sourceRow, result + product * b.resultSize + j,
           b.resultRow, sums + product * b.sumSize + c * b.sumRow + j, b.sumRow, block > 0, W);
+    }
+    const Range soon = split(ahead.end - ahead.begin, 1, unit - own.begin, own.end - own.begin);
+    for (int64_t t = next + ahead.begin + soon.begin; t < next + ahead.begin + soon.end; t++) {
+      askForTile<M, false>(x, p, p.v.rows.size, p.v.columns.size, p.depth, t);
+      askForTile<M, false>(dy, p, p.height, p.width, p.columns, t);
     }
   }
 }
@@ -172,14 +181,15 @@ void run(const Call& call, const Run& run, const Problem& p, int phase, int64_t 
   float* const source = (float*)run.shared;
   float* const result = source + b.products * b.sourceSize;
   float* const sums = source + b.transforms();
+  const float* const x = (const float*)run.ptr[call.inputs[0]];
+  const float* const dy = (const float*)run.ptr[call.inputs[1]];
   const int64_t block = phase / 2;
   if (block == b.count) {
     finish<M>(call, run, p, b, sums, part, parts);
   } else if (phase % 2 == 0) {
-    transformTiles<M>(p, b, block, (const float*)run.ptr[call.inputs[0]],
-                      (const float*)run.ptr[call.inputs[1]], source, result, part, parts);
+    transformTiles<M>(p, b, block, x, dy, source, result, part, parts);
   } else {
-    multiplyTiles(p, b, block, source, result, sums, part, parts);
+    multiplyTiles<M>(p, b, block, x, dy, source, result, sums, part, parts);
   }
 }
 

@@ -219,5 +219,19 @@ LW_INLINE void transformTile(const WinogradProblem& p, const float* x, int64_t i
   }
 }
 
+// Asks for the pixels of a tile, of the result or of a source of height × width pixels of `channels` floats (less their
+// seam, which tiles beside it ask for).
+template <int M, bool WRITE>
+LW_INLINE void askForTile(const float* x, const WinogradProblem& p, int64_t height, int64_t width, int64_t channels,
+                          int64_t tile) {
+  const int64_t down = ceilDiv(p.height, M), across = ceilDiv(p.width, M);
+  const int64_t row = tile / across % down * M, column = tile % across * M;
+  const float* from = x + ((tile / (down * across) * height + row) * width + column) * channels;
+  const int64_t rows = minOf(M, height - row), floats = minOf(M, width - column) * channels;
+  for (int64_t r = 0; r < rows; r++, from += width * channels) {
+    for (int64_t i = 0; i < floats; i += 16) __builtin_prefetch(from + i, WRITE, 2);
+  }
+}
+
 }  // namespace LAYERWISE_ISA_NAMESPACE
 }  // namespace layerwise
