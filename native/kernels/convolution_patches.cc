@@ -470,8 +470,12 @@ void packFilter(const Geometry& g, bool backward, const View& v, const float* w,
   for (int64_t k = k0; k < k0 + kc;) {
     const int64_t tap = k / v.depth, in = k % v.depth, n = minOf(v.depth - in, k0 + kc - k);
     const int64_t kh = v.rows.tap(tap / v.columns.taps), kw = v.columns.tap(tap % v.columns.taps);
-    packColumns(w + ((kh * g.kernelWidth + kw) * g.groupChannels() + j) * g.filters + in, g.filters, n,
-                width, to + (k - k0) * kColumns);
+    const float* const from = w + ((kh * g.kernelWidth + kw) * g.groupChannels() + j) * g.filters + in;
+    packColumns(from, g.filters, n, width, to + (k - k0) * kColumns);
+    // The next terms of these rows, far apart, are mostly wanted next.
+    if (in + n < v.depth) {
+      for (int64_t r = 0; r < width; r++) __builtin_prefetch(from + r * g.filters + n);
+    }
     k += n;
   }
 }
