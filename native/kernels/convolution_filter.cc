@@ -165,6 +165,23 @@ void padPixels(const View& v, const float* x, int64_t k0, int64_t kc, float* to,
   }
 }
 
+// What the block of pixels after [k0, k0 + kc) reads of x, less the rows that this one reads too, and of dy: they come
+// from memory while the tiles of this block, `calls` in all, are computed.
+struct NextBlock {
+  Soon source, result;
+  NextBlock(const Problem& p, const float* x, const float* dy, int64_t k0, int64_t kc, int64_t end, int64_t calls)
+      : source(x + floatsBefore(p.v, k0 + kc), floatsBefore(p.v, next(k0, kc, end)) - floatsBefore(p.v, k0 + kc), calls),
+        result(dy + (k0 + kc) * p.g.filters, (next(k0, kc, end) - k0 - kc) * p.g.filters, calls) {}
+  void ask() { source.ask(), result.ask(); }
+
+ private:
+  static int64_t next(int64_t k0, int64_t kc, int64_t end) { return minOf(end, k0 + kc + kBlockK); }
+  static int64_t floatsBefore(const View& v, int64_t pixel) {
+    const int64_t row = pixel / v.columns.count, image = row / v.rows.count;
+    return (image * v.rows.size + minOf(v.rows.size, row % v.rows.count * v.rows.stride)) * v.columns.size * v.pitch;
+  }
+};
+
 // multiply() below where patches are read in place.
 void multiplyInPlace(const Problem& p, const float* x, const float* dy, Range strips, Range pixels,
                      const Packed& packed, float* c) {
@@ -180,6 +197,7 @@ void multiplyInPlace(const Problem& p, const float* x, const float* dy, Range st
       padPixels(v, x + group * v.depth, k0, kc, packed.a, offsets);
       const float* const own = dy + k0 * ldc + group * p.columns;
       if (!asItIs) packRows(own, ldc, kc, p.columns, packed.b);
+      NextBlock next(p, x, dy, k0, kc, pixels.end, ceilDiv(p.columns, kColumns) * (strips.end - strips.begin));
       for (int64_t j = 0; j < p.columns; j += kColumns) {
         const int64_t width = minOf(kColumns, p.columns - j), vectors = ceilDiv(width, W);
         const int64_t tail = width - (vectors - 1) * W;
@@ -189,6 +207,7 @@ void multiplyInPlace(const Problem& p, const float* x, const float* dy, Range st
           const int64_t at = tap / v.columns.taps * v.rows.spacing * pitch +
                              tap % v.columns.taps * v.columns.spacing * v.depth + strip.term % v.depth;
           const bool many = strip.runs > 1;
+          next.ask();
           const auto& tiles = many ? kRunsTiles[strip.runs - 2][p.run - 1] : kOffsetTiles[strip.count - 1];
           tiles[vectors - 1][tail != W](kc, offsets, packed.a + at, many ? v.rows.spacing * pitch : 1,
                                         asItIs ? own + j : packed.b + j * kc, asItIs ? ldc : kColumns,
@@ -211,6 +230,7 @@ void multiply(const Problem& p, const float* x, const float* dy, Range strips, R
     for (int64_t k0 = pixels.begin; k0 < pixels.end; k0 += kBlockK) {
       const int64_t kc = minOf(kBlockK, pixels.end - k0);
       packRows(dy + k0 * ldc + group * p.columns, ldc, kc, p.columns, packed.b);
+      NextBlock next(p, x, dy, k0, kc, pixels.end, ceilDiv(p.columns, kColumns) * (strips.end - strips.begin));
       for (int64_t s0 = strips.begin; s0 < strips.end; s0 += kBlockStrips) {
         const int64_t n = minOf(kBlockStrips, strips.end - s0);
         packStrips(p, x, group, {s0, s0 + n}, k0, kc, packed);
@@ -220,6 +240,7 @@ void multiply(const Problem& p, const float* x, const float* dy, Range strips, R
           const auto& tiles = kTiles[1][tail != W];
           for (int64_t s = 0; s < n; s++) {
             const Strip strip = stripOf(p, s0 + s);
+            next.ask();
             tiles[strip.count - 1][vectors - 1](kc, packed.a + s * kStripFloats, kRows,
                                                 packed.b + j * kc, kColumns,
                                                 c + strip.term * ldc + group * p.columns + j,

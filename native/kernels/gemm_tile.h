@@ -203,6 +203,17 @@ struct Ahead {
   }
 };
 
+// The same of what lies in one piece, a few lines at each of so many calls.
+struct Soon {
+  const float *at, *end;
+  int64_t step;
+  LW_MEMBER Soon(const float* from, int64_t floats, int64_t calls)
+      : at(from), end(from + floats), step(ceilDiv(floats, 16 * maxOf(calls, 1)) * 16) {}
+  LW_MEMBER void ask() {
+    for (const float* const stop = end - at > step ? at + step : end; at < stop; at += 16) __builtin_prefetch(at, 0, 2);
+  }
+};
+
 // A B that lasts (Call::lasts) stays packed if so few rows meet it; with more, packing it costs little.
 constexpr int64_t kKeptRows = 1024;
 
