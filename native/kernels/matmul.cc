@@ -208,8 +208,8 @@ struct Packed {
 // One block of k of a piece of C.
 struct KBlock {
   const float *a, *b;  // the stored matrices at the piece's first element of this block
-  int64_t length;
-  bool add;            // C += A·B rather than C = A·B
+  int64_t length, then;  // of this block, and of the next one
+  bool add;              // C += A·B rather than C = A·B
   // B where it stays packed, from the piece's first column on, and which panels hold numbers only; else null.
   float* kept;
   const uint8_t* finite;
@@ -249,7 +249,7 @@ void packKept(const Shape& s, const float* b, void* to, int64_t part, int64_t pa
   for (int64_t i = own.begin; i < own.end; i++) {
     const int64_t kb = i / kept.panels, panel = i % kept.panels, j = panel * kColumns;
     const int64_t k0 = kept.blocks.begin(kb), kc = kept.blocks.begin(kb + 1) - k0;
-    const KBlock k = {nullptr, s.tb ? b + k0 : b + k0 * s.ldb(), kc, false, nullptr, nullptr};
+    const KBlock k = {nullptr, s.tb ? b + k0 : b + k0 * s.ldb(), kc, 0, false, nullptr, nullptr};
     kept.finite(to, kb)[panel] = packFinite(s, k, j, minOf(kColumns, s.n - j), kept.block(to, kb) + j * kc);
   }
 }
@@ -356,11 +356,13 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
         packStrip(ai + strips.at[strip] * lda, lda, kc, strips.rows(strip), packed.a + strip * sizeA);
       }
     }
-    // The next block of A comes from memory while this one is used.
-    const int64_t i1 = i0 + mc, more = block + 1 < blocks ? rows * (block + 2) / blocks - i1 : 0;
-    const Ahead aheadA = more == 0 ? Ahead{k.a, 0, 0, 0}
-                         : s.ta    ? Ahead{k.a + i1, lda, kc, more}
-                                   : Ahead{k.a + i1 * lda, lda, more, kc};
+    // The next block of A, of rows or of k, comes from memory while this one is used.
+    const bool lastRows = block + 1 == blocks;
+    const int64_t i1 = lastRows ? 0 : i0 + mc, more = lastRows ? rows / blocks : rows * (block + 2) / blocks - i1;
+    const int64_t k1 = lastRows ? kc : 0, terms = lastRows ? k.then : kc;
+    const Ahead aheadA = terms == 0 ? Ahead{k.a, 0, 0, 0}
+                         : s.ta     ? Ahead{k.a + k1 * lda + i1, lda, terms, more}
+                                    : Ahead{k.a + i1 * lda + k1, lda, more, terms};
     const bool toPack = block == 0 && !k.kept;
     const int64_t perTileA = ceilDiv(aheadA.rows, strips.count * ceilDiv(cols, panel));
     int64_t askedA = 0;
@@ -378,7 +380,10 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
       const bool first = toPack || !how.packB;
       const int64_t step = first ? group : panel, within = first ? inGroup : 0;
       const int64_t next = j - within + step, n = minOf(step, cols - next);
-      const Ahead ahead = n <= 0  ? Ahead{k.b, 0, 0, 0}
+      const Ahead ahead = n <= 0 && lastRows && k.then > 0 && !k.kept
+                              ? (s.tb ? Ahead{k.b + kc, ldb, minOf(step, cols), k.then}
+                                      : Ahead{k.b + kc * ldb, ldb, k.then, minOf(step, cols)})
+                          : n <= 0 ? Ahead{k.b, 0, 0, 0}
                           : !first ? Ahead{(k.kept ? k.kept : packed.b) + next * kc, panel, kc, panel}
                           : s.tb   ? Ahead{k.b + next * ldb, ldb, n, kc}
                                    : Ahead{k.b + next, ldb, kc, n};
@@ -467,7 +472,8 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
         for (int64_t kb = 0; kb < maxOf(blocks.count, 1); kb++) {
           const int64_t k0 = blocks.count > 0 ? blocks.begin(kb) : 0;
           const int64_t kc = blocks.count > 0 ? blocks.begin(kb + 1) - k0 : 0;
-          KBlock k = {s.ta ? a + k0 * lda : a + k0, s.tb ? bj + k0 : bj + k0 * ldb, kc, kb > 0, nullptr, nullptr};
+          const int64_t then = kb + 1 < blocks.count ? blocks.begin(kb + 2) - blocks.begin(kb + 1) : 0;
+          KBlock k = {s.ta ? a + k0 * lda : a + k0, s.tb ? bj + k0 : bj + k0 * ldb, kc, then, kb > 0, nullptr, nullptr};
           if (call.keeps > 0) {
             const KeptB kept(s.k, s.n);
             k.kept = kept.block(run.shared, kb) + j0 * kc;
