@@ -3,7 +3,9 @@
 // 9·M². Per channel both sides are transformed, so the products over channels are (M+2)² matrix products of
 // [tiles, channels]·[channels, filters], which gemm's register tiles do, k in blocks of kBlockK.
 //
-// Tiles are taken in blocks whose transforms stay close; how many follows from the shape.
+// Tiles are taken in blocks whose transforms stay close; how many follows from the shape. Where few tiles meet large
+// filters, filters are transformed panel by panel as they are used: all of them would go to memory and back for little
+// work.
 #include "epilogue.h"
 #include "winograd.h"
 #include "scratch.h"
@@ -40,14 +42,14 @@ struct Block {
 
 // ---- Transforms of the filter and of a result tile
 
-// Filters of one panel, channels [c0, c0 + n): to[product][panel][channel][kColumns].
+// Filters of one panel, channels [c0, c0 + n): to[product][channel][kColumns].
 template <int M>
-void transformFilters(const Problem& p, const float* w, int64_t panel, int64_t c0, int64_t n, float* to) {
+void transformFilters(const Problem& p, const float* w, int64_t panel, int64_t c0, int64_t n, float* to,
+                      int64_t product) {
   constexpr int S = kSide<M>;
   constexpr int64_t kAtOnce = 16;
   float taps[9][kAtOnce * kColumns];
   const int64_t j = panel * kColumns, width = minOf(kColumns, p.columns - j);
-  const int64_t product = p.filterSize();
   for (int64_t c = c0; c < c0 + n; c += kAtOnce) {
     const int64_t count = minOf(kAtOnce, c0 + n - c);
     for (int64_t tap = 0; tap < 9; tap++) {
@@ -63,7 +65,7 @@ void transformFilters(const Problem& p, const float* w, int64_t panel, int64_t c
 #pragma GCC unroll 6
         for (int k = 0; k < S; k++) rows[k][l] = t[k];
       }
-      float* const at = to + (j * p.depth + c * kColumns) + i;
+      float* const at = to + (c - c0) * kColumns + i;
 #pragma GCC unroll 6
       for (int k = 0; k < S; k++) {
         VF t[S];
@@ -75,9 +77,9 @@ void transformFilters(const Problem& p, const float* w, int64_t panel, int64_t c
   }
 }
 
-// A tile of the result from its products: rows × columns pixels of it exist.
+// A tile of the result from its products: rows × columns pixels of it exist, `pitch` floats apart.
 template <int M>
-void transformBack(const float* from, int64_t product, int64_t channels, float* to, int64_t rowPitch,
+void transformBack(const float* from, int64_t product, int64_t channels, float* to, int64_t pitch, int64_t rowPitch,
                    int64_t rows, int64_t columns) {
   constexpr int S = kSide<M>;
   for (int64_t c = 0; c < channels; c += W) {
@@ -100,14 +102,26 @@ void transformBack(const float* from, int64_t product, int64_t channels, float* 
 #pragma GCC unroll 4
       for (int l = 0; l < M; l++) {
         if (l >= columns) break;
-        if (count == W) store(at + l * channels, y[l]);
-        else storePartial(at + l * channels, y[l], count);
+        if (count == W) store(at + l * pitch, y[l]);
+        else storePartial(at + l * pitch, y[l], count);
       }
     }
   }
 }
 
 // ---- Products
+
+// Where filters are transformed as they are used, at most so many tiles meet a panel's transform of so many channels,
+// which stays in L2 together with their products. It pays if all transforms would leave L2 and tiles are few, but not so
+// few that a panel's transform has hardly any work to hide behind.
+constexpr int64_t kStreamedTiles = 64, kStreamedTerms = 128;
+constexpr int64_t kFewestStreamed = 29, kMostStreamed = 128, kStreamedFilters = 1024 * 1024;
+bool streamsFilters(const Problem& p, int64_t side) {
+  const int64_t tiles = p.tiles(side), products = (side + 2) * (side + 2);
+  return tiles >= kFewestStreamed && tiles <= kMostStreamed && products * p.filterSize() > kStreamedFilters;
+}
+// Terms of a block, the same whether filters are transformed as they are used or kept: the same bits.
+int64_t termsAtOnce(const Problem& p, int64_t side) { return streamsFilters(p, side) ? kStreamedTerms : kBlockK; }
 
 // Where a product has 16 terms and columns, a vector of AVX-512, its filter stays in registers and all tiles pass by:
 // register tiles of so few terms would have more to begin and to end than to multiply. Rows of tiles are dense then.
@@ -143,14 +157,14 @@ void multiplyHeld(const float* a, const float* b, float* c, int64_t rows) {
 
 // One product of a block: `count` transformed tiles by the filter's transform.
 void multiplyTiles(const Problem& p, const Block& b, const float* source, const float* filter, float* result,
-                   int64_t count) {
+                   int64_t count, int64_t blockK) {
   if (kHolds && p.depth == kHeldTerms && p.columns <= W) {
     multiplyHeld<kHolds>(source, filter, result, count);
     return;
   }
   const int64_t strips = ceilDiv(count, kRows);
-  for (int64_t k0 = 0; k0 < p.depth; k0 += kBlockK) {
-    const int64_t kc = minOf(kBlockK, p.depth - k0);
+  for (int64_t k0 = 0; k0 < p.depth; k0 += blockK) {
+    const int64_t kc = minOf(blockK, p.depth - k0);
     for (int64_t j = 0; j < p.columns; j += kColumns) {
       const float* const panel = filter + j * p.depth + k0 * kColumns;
       // Whole vectors: rows of the result have room for them.
@@ -165,6 +179,34 @@ void multiplyTiles(const Problem& p, const Block& b, const float* source, const 
 }
 
 // ---- Blocks of tiles
+
+// Columns [j, j + width) of tiles [first, first + count) from their products (`row` floats a tile, `product` from one
+// product to the next), in runs of tiles that are side by side in the result, and the epilogue on them.
+template <int M>
+void transformTilesBack(const Problem& p, int64_t first, int64_t count, const float* products, int64_t productRow,
+                        int64_t product, int64_t j, int64_t width, float* stored, float* scratch, Epilogue* epilogue) {
+  const int64_t down = ceilDiv(p.height, M), across = ceilDiv(p.width, M);
+  const int64_t pitch = stored ? p.columns : width;
+  for (int64_t t = 0; t < count;) {
+    const int64_t tile = first + t, image = tile / (down * across);
+    const int64_t row = tile / across % down * M, column = tile % across * M;
+    const int64_t n = minOf(count - t, across - tile % across);
+    const int64_t rows = minOf(M, p.height - row), pixels = minOf(n * M, p.width - column);
+    const int64_t at = (image * p.height + row) * p.width + column;
+    float* const to = stored ? stored + at * p.columns + j : scratch;
+    const int64_t rowPitch = (stored ? p.width : pixels) * pitch;
+    for (int64_t i = 0; i < n; i++) {
+      transformBack<M>(products + (t + i) * productRow, product, width, to + i * M * pitch, pitch, rowPitch, rows,
+                       minOf(M, pixels - i * M));
+    }
+    if (epilogue) {
+      for (int64_t r = 0; r < rows; r++) {
+        epilogue->apply(to + r * rowPitch, pitch, at + r * p.width, pixels, j, width);
+      }
+    }
+    t += n;
+  }
+}
 
 template <int M>
 void convolveTiles(const Problem& p, const float* x, const float* filters, Range tiles, float* source,
@@ -185,7 +227,7 @@ void convolveTiles(const Problem& p, const float* x, const float* filters, Range
     }
     for (int64_t product = 0; product < S * S; product++) {
       multiplyTiles(p, b, source + product * b.sourceSize, filters + product * filterSize,
-                    products + product * b.resultSize, count);
+                    products + product * b.resultSize, count, termsAtOnce(p, M));
       // Meanwhile the result's pixels and the next block's source come from memory.
       const Range soon = split(count, 1, product, S * S);
       for (int64_t t = first + soon.begin; t < first + soon.end; t++) {
@@ -193,27 +235,80 @@ void convolveTiles(const Problem& p, const float* x, const float* filters, Range
         if (t + count < tiles.end) askForTile<M, false>(x, p, p.v.rows.size, p.v.columns.size, p.depth, t + count);
       }
     }
-    // Back, in runs of tiles that are side by side in the result.
-    for (int64_t t = 0; t < count;) {
-      const int64_t tile = first + t, image = tile / (down * across);
-      const int64_t row = tile / across % down * M, column = tile % across * M;
-      const int64_t n = minOf(count - t, across - tile % across);
-      const int64_t rows = minOf(M, p.height - row), pixels = minOf(n * M, p.width - column);
-      const int64_t at = (image * p.height + row) * p.width + column;
-      float* const to = stored ? stored + at * p.columns : scratch;
-      const int64_t rowPitch = (stored ? p.width : pixels) * p.columns;
-      for (int64_t i = 0; i < n; i++) {
-        transformBack<M>(products + (t + i) * b.resultRow, b.resultSize, p.columns,
-                         to + i * M * p.columns, rowPitch, rows, minOf(M, pixels - i * M));
+    transformTilesBack<M>(p, first, count, products, b.resultRow, b.resultSize, 0, p.columns, stored, scratch, epilogue);
+  }
+}
+
+// ---- Filters that are transformed as they are used
+
+// Memory: the transforms of all tiles, shared; per thread those of a panel of the filter, and a block's products.
+struct Streamed {
+  int64_t tiles, blocks, panels, most, sourceRow, sourceSize, filterSize, resultRow, resultSize;
+  Streamed(const Problem& p, int64_t side)
+      : tiles(p.tiles(side)), blocks(ceilDiv(tiles, kStreamedTiles)), panels(ceilDiv(p.columns, kColumns)),
+        most(ceilDiv(tiles, blocks)), sourceRow(oddLines(p.depth)), sourceSize(oddLines(tiles * sourceRow)),
+        filterSize(oddLines(minOf(p.depth, kStreamedTerms) * kColumns)), resultRow(oddLines(kColumns)),
+        resultSize(oddLines(most * resultRow)) {}
+};
+
+// One panel of columns of one block of tiles.
+template <int M>
+void convolvePanel(const Problem& p, const Streamed& b, const float* source, const float* w, int64_t panel, int64_t block,
+                   float* filters, float* products, float* stored, float* scratch, Epilogue* epilogue) {
+  constexpr int64_t kProducts = kSide<M> * kSide<M>;
+  const int64_t first = b.tiles * block / b.blocks, count = b.tiles * (block + 1) / b.blocks - first;
+  const int64_t j = panel * kColumns, width = minOf(kColumns, p.columns - j), vectors = ceilDiv(width, W);
+  const Strips strips(count);
+  for (int64_t c = 0; c < p.depth; c += kStreamedTerms) {
+    const int64_t terms = minOf(kStreamedTerms, p.depth - c);
+    transformFilters<M>(p, w, panel, c, terms, filters, b.filterSize);
+    for (int64_t product = 0; product < kProducts; product++) {
+      const float* const from = source + product * b.sourceSize + first * b.sourceRow + c;
+      // The next product's source comes from L3 meanwhile.
+      const Ahead ahead = {from + b.sourceSize, b.sourceRow, product + 1 < kProducts ? count : 0, terms};
+      for (int64_t strip = 0; strip < strips.count; strip++) {
+        const int64_t i = strips.at[strip], mr = strips.rows(strip);
+        ahead.fetch(i, mr);
+        kTiles[0][0][mr - 1][vectors - 1](terms, from + i * b.sourceRow, b.sourceRow, filters + product * b.filterSize,
+                                          kColumns, products + product * b.resultSize + i * b.resultRow, b.resultRow,
+                                          c > 0, W);
       }
-      if (epilogue) {
-        for (int64_t r = 0; r < rows; r++) {
-          epilogue->apply(to + r * rowPitch, p.columns, at + r * p.width, pixels, 0, p.columns);
-        }
-      }
-      t += n;
     }
   }
+  transformTilesBack<M>(p, first, count, products, b.resultRow, b.resultSize, j, width, stored, scratch, epilogue);
+}
+
+template <int M>
+void runStreamed(const Call& call, const Run& run, const Problem& p, int phase, int64_t part, int64_t parts) {
+  const Streamed b(p, M);
+  float* const source = (float*)run.shared;
+  if (phase == 0) {
+    const int64_t down = ceilDiv(p.height, M), across = ceilDiv(p.width, M);
+    const Range own = split(b.tiles, 1, part, parts);
+    for (int64_t t = own.begin; t < own.end; t++) {
+      transformTile<M>(p, (const float*)run.ptr[call.inputs[0]], t / (down * across), t / across % down * M,
+                       t % across * M, source + t * b.sourceRow, b.sourceSize);
+    }
+    return;
+  }
+  const Range own = split(b.panels * b.blocks, 1, part, parts);
+  if (own.begin >= own.end) return;
+  const float* const w = (const float*)run.ptr[call.inputs[1]];
+  float* const stored = call.custom[0] >= 0 ? (float*)run.ptr[call.custom[0]] : nullptr;
+  float* const filters = (float*)(run.scratch + call.custom[2]);
+  float* const products = (float*)(run.scratch + call.custom[3]);
+  float* const scratch = (float*)(run.scratch + call.custom[4]);
+  const auto panels = [&](Epilogue* epilogue) {
+    for (int64_t i = own.begin; i < own.end; i++) {
+      convolvePanel<M>(p, b, source, w, i / b.blocks, i % b.blocks, filters, products, stored, scratch, epilogue);
+    }
+  };
+  if (!call.tile) {
+    panels(nullptr);
+    return;
+  }
+  Epilogue epilogue(call, run, minOf(kTileLanes, minOf(kColumns, p.columns)), false, p.columns);
+  panels(&epilogue);
 }
 
 template <int M>
@@ -225,8 +320,9 @@ void run(const Call& call, const Run& run, const Problem& p, int phase, int64_t 
     const Range own = split(panels * pieces, 1, part, parts);
     for (int64_t i = own.begin; i < own.end; i++) {
       const int64_t c = i % pieces * kChannels;
-      transformFilters<M>(p, (const float*)run.ptr[call.inputs[1]], i / pieces, c,
-                          minOf(kChannels, p.depth - c), filters);
+      const int64_t panel = i / pieces;
+      transformFilters<M>(p, (const float*)run.ptr[call.inputs[1]], panel, c, minOf(kChannels, p.depth - c),
+                          filters + (panel * p.depth + c) * kColumns, p.filterSize());
     }
     return;
   }
@@ -251,7 +347,8 @@ void run(const Call& call, const Run& run, const Problem& p, int phase, int64_t 
 }  // namespace
 
 // custom[0]: tensor that holds the result for the epilogue, −1 for scratch; [1]: side of a tile; byte
-// offsets in scratch of [2] transformed sources, [3] products, [4] a run of result tiles.
+// offsets in scratch of [2] transformed sources or filters, [3] products, [4] a run of result tiles; [5]: whether filters
+// are transformed as they are used.
 bool planWinograd(Call& call) {
   const Problem p(call);
   const int64_t side = p.side();
@@ -261,27 +358,36 @@ bool planWinograd(Call& call) {
   const int64_t products = (side + 2) * (side + 2);
   call.custom[0] = tile ? tile->blockTensor : call.outputs[0];
   call.custom[1] = side;
+  const int64_t tiles = p.tiles(side);
+  call.keeps = call.lasts && tiles <= kKeptTiles;
+  const bool streamed = !call.keeps && streamsFilters(p, side);
+  call.custom[5] = streamed;
+  const Streamed s(p, side);
   ScratchLayout take;
   if (tile) take(tile->scratchBytes);
-  call.custom[2] = take(products * b.sourceSize * 4);
-  call.custom[3] = take((products * b.resultSize + kColumns) * 4);
-  call.custom[4] = take(call.custom[0] < 0 ? b.tiles * side * side * p.columns * 4 : 0);
+  call.custom[2] = take(products * (streamed ? s.filterSize : b.sourceSize) * 4);
+  call.custom[3] = take((products * (streamed ? s.resultSize : b.resultSize) + kColumns) * 4);
+  const int64_t inScratch = streamed ? s.most * minOf(kColumns, p.columns) : b.tiles * p.columns;
+  call.custom[4] = take(call.custom[0] < 0 ? inScratch * side * side * 4 : 0);
   call.scratchBytes = take.bytes;
-  call.sharedBytes = products * p.filterSize() * 4;
+  call.sharedBytes = products * (streamed ? s.sourceSize : p.filterSize()) * 4;
   call.phases = 2;
-  call.keeps = call.lasts && p.tiles(side) <= kKeptTiles;
   const int64_t lanes = p.g.batch * p.height * p.width * p.columns * (tile ? 2 + tile->nOps + tile->nInputs : 1);
-  const int64_t tiles = p.tiles(side);
   call.work = products * (tiles * p.depth * p.columns / (5 * W) + tiles * (p.depth + p.columns) / 4 +
                           p.depth * p.columns / 4) + lanes / 12;
-  call.maxParts = maxOf(1, maxOf(ceilDiv(tiles, kRows), ceilDiv(p.columns, kColumns)));
+  call.maxParts = maxOf(1, maxOf(ceilDiv(tiles, kRows), ceilDiv(p.columns, kColumns) * (streamed ? s.blocks : 1)));
   return true;
 }
 
 void runWinograd(const Call& call, const Run& r, int phase, int64_t part, int64_t parts) {
   const Problem p(call);
-  if (call.custom[1] == 4) run<4>(call, r, p, phase, part, parts);
-  else run<2>(call, r, p, phase, part, parts);
+  if (call.custom[5]) {
+    if (call.custom[1] == 4) runStreamed<4>(call, r, p, phase, part, parts);
+    else runStreamed<2>(call, r, p, phase, part, parts);
+  } else {
+    if (call.custom[1] == 4) run<4>(call, r, p, phase, part, parts);
+    else run<2>(call, r, p, phase, part, parts);
+  }
 }
 
 }  // namespace LAYERWISE_ISA_NAMESPACE

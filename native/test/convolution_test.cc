@@ -254,8 +254,10 @@ TEST_P(ConvolutionTest, RunsItsEpilogue) {
   for (const Shape& s : depthwise()) all.push_back(s);
   for (const Shape& s : lanes()) all.push_back(s);
   all.push_back({1, 4, 5, 16, 530, 3, 3, 1, 1, 1, 1});  // wider than a tile of the epilogue
-  all.push_back({2, 14, 13, 17, 33, 3, 3, 1, 1, 1, 1});
-  all.back().winograd = true;
+  for (const Shape& s : std::vector<Shape>{{2, 14, 13, 17, 33, 3, 3, 1, 1, 1, 1}, {8, 8, 7, 300, 100, 3, 3, 1, 1, 1, 1}}) {
+    all.push_back(s);
+    all.back().winograd = true;
+  }
   for (const Shape& s : all) {
     for (KernelId kernel : kDirections) {
       for (bool withC : {true, false}) {
@@ -362,7 +364,8 @@ TEST_P(ConvolutionTest, StaysCloseByWinogradsAlgorithm) {
       {1, 30, 31, 20, 16, 3, 3, 1, 1, 0, 2},  {9, 4, 4, 40, 33, 3, 3, 1, 1, 1, 1},
       {30, 2, 2, 48, 50, 3, 3, 1, 1, 1, 1},   {1, 8, 9, 270, 18, 3, 3, 1, 1, 1, 1},
       {9, 2, 30, 24, 31, 3, 3, 1, 1, 1, 1},   {2, 9, 11, 16, 16, 3, 3, 1, 1, 1, 1},
-      {1, 10, 70, 64, 16, 3, 3, 1, 1, 1, 1},
+      {1, 10, 70, 64, 16, 3, 3, 1, 1, 1, 1},  {8, 8, 7, 300, 100, 3, 3, 1, 1, 1, 1},
+      {40, 2, 2, 300, 220, 3, 3, 1, 1, 1, 1},
   };
   double worst = 0, largest = 0;
   for (Shape s : all) {
