@@ -6,6 +6,7 @@
 // Rows are kept in a ring as long as results need them, each block's own, so that a source row is copied once.
 #pragma once
 
+#include "ahead.h"
 #include "convolution.h"
 
 namespace layerwise {
@@ -156,44 +157,6 @@ struct Strips {
 LW_INLINE bool continues(const Strip& s, const Strip& before) {
   return s.image == before.image && s.slice == before.slice && s.segment == before.segment;
 }
-
-// Memory that is asked for before it is needed, a few lines at every step, in the order in which it lies.
-struct Ahead {
-  const char* at = nullptr;
-  int64_t left = 0, each = 0;                   // lines of this piece; lines per step
-  int64_t lines = 0, piece = 0, pieces = 0, rows = 0;  // of a piece; pieces of a row; rows left
-  int64_t pieceStep = 0, rowStep = 0;           // bytes behind a piece, behind a row
-
-  LW_MEMBER Ahead() {}
-  // `floats` of each pixel of a rectangle of some rows' pixels; where they are whole pixels or whole rows, they
-  // are one piece.
-  Ahead(const float* from, int64_t floats, int64_t pixelFloats, int64_t pixels, int64_t rowPixels, int64_t count,
-        int64_t steps) {
-    if (floats <= 0 || pixels <= 0 || count <= 0 || steps <= 0) return;
-    pieces = pixels, rows = count;
-    if (floats == pixelFloats) floats *= pieces, pieces = 1;
-    if (pieces == 1 && pixels == rowPixels) floats *= rows, rows = 1;
-    at = (const char*)from;
-    left = lines = ceilDiv(floats, 16);
-    each = ceilDiv(lines * pieces * rows, steps);
-    pieceStep = pixelFloats * 4 - lines * 64;
-    rowStep = (rowPixels - pixels) * pixelFloats * 4;
-  }
-  LW_MEMBER void step() {
-    for (int64_t i = 0; i < each; i++, at += 64) {
-      __builtin_prefetch(at, 0, 2);
-      if (--left == 0) turn();
-    }
-  }
-  LW_MEMBER void turn() {
-    left = lines;
-    at += pieceStep;
-    if (++piece < pieces) return;
-    piece = 0;
-    at += rowStep;
-    if (--rows == 0) each = 0;
-  }
-};
 
 }  // namespace LAYERWISE_ISA_NAMESPACE
 }  // namespace layerwise

@@ -103,7 +103,7 @@ LW_INLINE void sumTaps(const Line& t, const float* x, const float* w, float* y, 
 
 // One block of a line.
 template <int V, int ROWS, int COLUMNS, int STRIDE>
-void sumLine(const Line& t, const float* x, const float* w, const Sink& sink, Ahead& reads, Ahead& writes) {
+void sumLine(const Line& t, const float* x, const float* w, const Sink& sink, AheadBySteps& reads, AheadBySteps& writes) {
   constexpr int kMost = pixelsOf(V, COLUMNS, STRIDE);
   const int64_t groups = ceilDiv(t.count, kMost);
   x += t.first;
@@ -132,8 +132,8 @@ void sumLine(const Line& t, const float* x, const float* w, const Sink& sink, Ah
     y += n * t.toPixel;
   }
 }
-using SumLine = void (*)(const Line& t, const float* x, const float* w, const Sink& sink, Ahead& reads,
-                         Ahead& writes);
+using SumLine = void (*)(const Line& t, const float* x, const float* w, const Sink& sink, AheadBySteps& reads,
+                         AheadBySteps& writes);
 SumLine sumLineOf(const Line& t, int64_t lanes) {
   const bool near = t.column == kLanes;
   if (lanes <= W) return near && t.pixel == kLanes ? sumLine<1, 0, 0, 1> : sumLine<1, 0, 0, 0>;
@@ -353,7 +353,7 @@ void sumRows(const Call& call, const Run& run, const Problem& p, Range rows, Epi
     float* const c = stored ? stored + pixel * p.lanes : (float*)(scratch + call.custom[1]);
     const int64_t top = work.sourceRows(s).begin;
     const int64_t nLines = p.inPlace ? work.cutInPlace(s, top, toRow) : work.cut(s, source, toRow);
-    Ahead reads, writes;
+    AheadBySteps reads, writes;
     if (!last) {
       int64_t steps = 0;
       for (int64_t i = 0; i < nLines; i++) steps += ceilDiv(work.lines[i].count, kPixels);
@@ -364,12 +364,12 @@ void sumRows(const Call& call, const Run& run, const Problem& p, Range rows, Epi
       const int64_t lane = own.begin * kLanes * p.spread.times / p.spread.each;
       const int64_t laneEnd =
           minOf(p.sourceLanes, own.end * kLanes * p.spread.times / p.spread.each);
-      reads = Ahead(coming.source + (nextFresh.begin * p.sourceWidth + begin) * p.sourceLanes + lane,
+      reads = AheadBySteps(coming.source + (nextFresh.begin * p.sourceWidth + begin) * p.sourceLanes + lane,
                     laneEnd - lane, p.sourceLanes, maxOf(0, end - begin), p.sourceWidth,
                     nextFresh.end - nextFresh.begin, steps);
       if (stored && !around) {
         const int64_t first = own.begin * kLanes;
-        writes = Ahead(stored + ((next.image * p.height + next.rows.begin) * p.width + to.begin) * p.lanes + first,
+        writes = AheadBySteps(stored + ((next.image * p.height + next.rows.begin) * p.width + to.begin) * p.lanes + first,
                        minOf(p.lanes, own.end * kLanes) - first, p.lanes, to.end - to.begin, p.width,
                        next.rows.end - next.rows.begin, steps);
       }

@@ -38,7 +38,7 @@ struct Lines {
 
 // What comes next of x and of dy.
 struct Coming {
-  Ahead x, dy;
+  AheadBySteps x, dy;
   LW_MEMBER void step() {
     x.step();
     dy.step();
@@ -255,10 +255,10 @@ void sumChunk(const Call& call, const Run& run, const Problem& p, Range rows, Ra
       const ChannelRows more = sourceOf(next);
       const int64_t begin = maxOf(0, more.first), end = minOf(g.width, more.first + p.columns);
       const int64_t lane = theirs.begin * kLanes, laneEnd = minOf(g.filters, theirs.end * kLanes);
-      coming.x = Ahead(more.source + (nextFresh.begin * g.width + begin) * g.channels + lane / p.spread.each,
+      coming.x = AheadBySteps(more.source + (nextFresh.begin * g.width + begin) * g.channels + lane / p.spread.each,
                        (laneEnd - lane) / p.spread.each, g.channels, maxOf(0, end - begin), g.width,
                        nextFresh.end - nextFresh.begin, steps);
-      coming.dy = Ahead(pixelOf(next, next.rows.begin) + lane, laneEnd - lane, g.filters, to.end - to.begin,
+      coming.dy = AheadBySteps(pixelOf(next, next.rows.begin) + lane, laneEnd - lane, g.filters, to.end - to.begin,
                         g.outWidth, next.rows.end - next.rows.begin, steps);
     }
     const int64_t firstLane = own.begin * kLanes, allLanes = minOf(g.filters, own.end * kLanes) - firstLane;

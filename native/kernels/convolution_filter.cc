@@ -168,11 +168,11 @@ void padPixels(const View& v, const float* x, int64_t k0, int64_t kc, float* to,
 // What the block of pixels after [k0, k0 + kc) reads of x, less the rows that this one reads too, and of dy: they come
 // from memory while the tiles of this block, `calls` in all, are computed.
 struct NextBlock {
-  Soon source, result;
+  AheadBySteps source, result;
   NextBlock(const Problem& p, const float* x, const float* dy, int64_t k0, int64_t kc, int64_t end, int64_t calls)
       : source(x + floatsBefore(p.v, k0 + kc), floatsBefore(p.v, next(k0, kc, end)) - floatsBefore(p.v, k0 + kc), calls),
         result(dy + (k0 + kc) * p.g.filters, (next(k0, kc, end) - k0 - kc) * p.g.filters, calls) {}
-  void ask() { source.ask(), result.ask(); }
+  void ask() { source.step(), result.step(); }
 
  private:
   static int64_t next(int64_t k0, int64_t kc, int64_t end) { return minOf(end, k0 + kc + kBlockK); }

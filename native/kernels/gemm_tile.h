@@ -7,6 +7,7 @@
 #pragma once
 
 #include "../simd/vec.h"
+#include "ahead.h"
 #include "kernels.h"
 
 namespace layerwise {
@@ -186,33 +187,6 @@ LW_INLINE void packStrip(const float* a, int64_t lda, int64_t kc, int64_t mr, fl
     for (int i = 0; i < kRows; i++) dst[i] = rows[i][k];
   }
 }
-
-// A piece of a matrix that is read soon: `rows` runs of `n` floats, `stride` apart. What it takes to have
-// it in L2 by then is spread over the tiles that are computed meanwhile.
-struct Ahead {
-  const float* from;
-  int64_t stride, rows, n;
-  // Asks for `count` runs from the first-th on.
-  LW_MEMBER void fetch(int64_t first, int64_t count) const {
-    const int64_t end = minOf(rows, first + count);
-    for (int64_t r = first; r < end; r++) {
-      const float* const run = from + r * stride;
-      for (int64_t i = 0; i < n; i += 16) __builtin_prefetch(run + i, 0, 2);
-      __builtin_prefetch(run + n - 1, 0, 2);  // the run may begin inside a line
-    }
-  }
-};
-
-// The same of what lies in one piece, a few lines at each of so many calls.
-struct Soon {
-  const float *at, *end;
-  int64_t step;
-  LW_MEMBER Soon(const float* from, int64_t floats, int64_t calls)
-      : at(from), end(from + floats), step(ceilDiv(floats, 16 * maxOf(calls, 1)) * 16) {}
-  LW_MEMBER void ask() {
-    for (const float* const stop = end - at > step ? at + step : end; at < stop; at += 16) __builtin_prefetch(at, 0, 2);
-  }
-};
 
 // A B that lasts (Call::lasts) stays packed if so few rows meet it; with more, packing it costs little.
 constexpr int64_t kKeptRows = 1024;

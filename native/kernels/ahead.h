@@ -1,0 +1,66 @@
+// Memory that is asked for before it is needed, while something else is computed.
+#pragma once
+
+#include "kernels.h"
+
+namespace layerwise {
+namespace LAYERWISE_ISA_NAMESPACE {
+
+// A piece of a matrix that is read soon: `rows` runs of `n` floats, `stride` apart. What it takes to have
+// it in L2 by then is spread over the tiles that are computed meanwhile.
+struct Ahead {
+  const float* from;
+  int64_t stride, rows, n;
+  // Asks for `count` runs from the first-th on.
+  LW_MEMBER void fetch(int64_t first, int64_t count) const {
+    const int64_t end = minOf(rows, first + count);
+    for (int64_t r = first; r < end; r++) {
+      const float* const run = from + r * stride;
+      for (int64_t i = 0; i < n; i += 16) __builtin_prefetch(run + i, 0, 2);
+      __builtin_prefetch(run + n - 1, 0, 2);  // the run may begin inside a line
+    }
+  }
+};
+
+// Memory that is asked for before it is needed, a few lines at every step, in the order in which it lies.
+struct AheadBySteps {
+  const char* at = nullptr;
+  int64_t left = 0, each = 0;                   // lines of this piece; lines per step
+  int64_t lines = 0, piece = 0, pieces = 0, rows = 0;  // of a piece; pieces of a row; rows left
+  int64_t pieceStep = 0, rowStep = 0;           // bytes behind a piece, behind a row
+
+  LW_MEMBER AheadBySteps() {}
+  // `floats` of each pixel of a rectangle of some rows' pixels; where they are whole pixels or whole rows, they
+  // are one piece.
+  AheadBySteps(const float* from, int64_t floats, int64_t pixelFloats, int64_t pixels, int64_t rowPixels, int64_t count,
+               int64_t steps) {
+    if (floats <= 0 || pixels <= 0 || count <= 0 || steps <= 0) return;
+    pieces = pixels, rows = count;
+    if (floats == pixelFloats) floats *= pieces, pieces = 1;
+    if (pieces == 1 && pixels == rowPixels) floats *= rows, rows = 1;
+    at = (const char*)from;
+    left = lines = ceilDiv(floats, 16);
+    each = ceilDiv(lines * pieces * rows, steps);
+    pieceStep = pixelFloats * 4 - lines * 64;
+    rowStep = (rowPixels - pixels) * pixelFloats * 4;
+  }
+  // What lies in one piece.
+  AheadBySteps(const float* from, int64_t floats, int64_t steps) : AheadBySteps(from, floats, floats, 1, 1, 1, steps) {}
+  LW_MEMBER void step() {
+    for (int64_t i = 0; i < each; i++, at += 64) {
+      __builtin_prefetch(at, 0, 2);
+      if (--left == 0) turn();
+    }
+  }
+  LW_MEMBER void turn() {
+    left = lines;
+    at += pieceStep;
+    if (++piece < pieces) return;
+    piece = 0;
+    at += rowStep;
+    if (--rows == 0) each = 0;
+  }
+};
+
+}  // namespace LAYERWISE_ISA_NAMESPACE
+}  // namespace layerwise
