@@ -165,17 +165,18 @@ void padPixels(const View& v, const float* x, int64_t k0, int64_t kc, float* to,
   }
 }
 
-// What the block of pixels after [k0, k0 + kc) reads of x, less the rows that this one reads too, and of dy: they come
-// from memory while the tiles of this block, `calls` in all, are computed.
+// What the block of pixels after [k0, k0 + kc) reads of x, but for the rows beyond its windows' first, and of dy: they come
+// from memory while the tiles of this block, `calls` in all, are computed. Of groups, each reads a small part of a pixel.
 struct NextBlock {
   AheadBySteps source, result;
-  NextBlock(const Problem& p, const float* x, const float* dy, int64_t k0, int64_t kc, int64_t end, int64_t calls)
-      : source(x + floatsBefore(p.v, k0 + kc), floatsBefore(p.v, next(k0, kc, end)) - floatsBefore(p.v, k0 + kc), calls),
-        result(dy + (k0 + kc) * p.g.filters, (next(k0, kc, end) - k0 - kc) * p.g.filters, calls) {}
+  NextBlock(const Problem& p, const float* x, const float* dy, Range pixels, int64_t k0, int64_t kc, int64_t calls)
+      : NextBlock(p, x, dy, k0 + kc, p.g.groups == 1 ? minOf(pixels.end, k0 + kc + kBlockK) : k0 + kc, calls) {}
   void ask() { source.step(), result.step(); }
 
  private:
-  static int64_t next(int64_t k0, int64_t kc, int64_t end) { return minOf(end, k0 + kc + kBlockK); }
+  NextBlock(const Problem& p, const float* x, const float* dy, int64_t begin, int64_t end, int64_t calls)
+      : source(x + floatsBefore(p.v, begin), floatsBefore(p.v, end) - floatsBefore(p.v, begin), calls),
+        result(dy + begin * p.g.filters, (end - begin) * p.g.filters, calls) {}
   static int64_t floatsBefore(const View& v, int64_t pixel) {
     const int64_t row = pixel / v.columns.count, image = row / v.rows.count;
     return (image * v.rows.size + minOf(v.rows.size, row % v.rows.count * v.rows.stride)) * v.columns.size * v.pitch;
@@ -197,7 +198,7 @@ void multiplyInPlace(const Problem& p, const float* x, const float* dy, Range st
       padPixels(v, x + group * v.depth, k0, kc, packed.a, offsets);
       const float* const own = dy + k0 * ldc + group * p.columns;
       if (!asItIs) packRows(own, ldc, kc, p.columns, packed.b);
-      NextBlock next(p, x, dy, k0, kc, pixels.end, ceilDiv(p.columns, kColumns) * (strips.end - strips.begin));
+      NextBlock next(p, x, dy, pixels, k0, kc, ceilDiv(p.columns, kColumns) * (strips.end - strips.begin));
       for (int64_t j = 0; j < p.columns; j += kColumns) {
         const int64_t width = minOf(kColumns, p.columns - j), vectors = ceilDiv(width, W);
         const int64_t tail = width - (vectors - 1) * W;
@@ -230,7 +231,7 @@ void multiply(const Problem& p, const float* x, const float* dy, Range strips, R
     for (int64_t k0 = pixels.begin; k0 < pixels.end; k0 += kBlockK) {
       const int64_t kc = minOf(kBlockK, pixels.end - k0);
       packRows(dy + k0 * ldc + group * p.columns, ldc, kc, p.columns, packed.b);
-      NextBlock next(p, x, dy, k0, kc, pixels.end, ceilDiv(p.columns, kColumns) * (strips.end - strips.begin));
+      NextBlock next(p, x, dy, pixels, k0, kc, ceilDiv(p.columns, kColumns) * (strips.end - strips.begin));
       for (int64_t s0 = strips.begin; s0 < strips.end; s0 += kBlockStrips) {
         const int64_t n = minOf(kBlockStrips, strips.end - s0);
         packStrips(p, x, group, {s0, s0 + n}, k0, kc, packed);

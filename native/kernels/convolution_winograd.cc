@@ -1,7 +1,7 @@
 // conv2d and conv2dInputGradient by minimal filtering (Winograd 1980; Lavin & Gray 2016): 3×3 filters at
 // stride 1. F(M, 3) makes M×M results of a tile of (M+2)×(M+2) source pixels by (M+2)² products instead of
 // 9·M². Per channel both sides are transformed, so the products over channels are (M+2)² matrix products of
-// [tiles, channels]·[channels, filters], which gemm's register tiles do, k in blocks of kBlockK.
+// [tiles, channels]·[channels, filters], which gemm's register tiles do, in blocks of terms (termsAtOnce).
 //
 // Tiles are taken in blocks whose transforms stay close; how many follows from the shape. Where few tiles meet large
 // filters, filters are transformed panel by panel as they are used: all of them would go to memory and back for little
@@ -111,14 +111,15 @@ void transformBack(const float* from, int64_t product, int64_t channels, float* 
 
 // ---- Products
 
-// Where filters are transformed as they are used, at most so many tiles meet a panel's transform of so many channels,
-// which stays in L2 together with their products. It pays if all transforms would leave L2 and tiles are few, but not so
-// few that a panel's transform has hardly any work to hide behind.
-constexpr int64_t kStreamedTiles = 64, kStreamedTerms = 128;
+// Filters are transformed as they are used if all transforms have more floats than kStreamedFilters, which L2 does not
+// hold, and are met by kFewestStreamed to kMostStreamed tiles: fewer hide no transform behind their products, more repay
+// one that goes to memory. (The same for all instruction sets, as bits depend on it.)
 constexpr int64_t kFewestStreamed = 29, kMostStreamed = 128, kStreamedFilters = 1024 * 1024;
+// A panel's transform of kStreamedTerms channels stays in L2 beside the products of kStreamedTiles tiles.
+constexpr int64_t kStreamedTiles = 64, kStreamedTerms = 128;
 bool streamsFilters(const Problem& p, int64_t side) {
   const int64_t tiles = p.tiles(side), products = (side + 2) * (side + 2);
-  return tiles >= kFewestStreamed && tiles <= kMostStreamed && products * p.filterSize() > kStreamedFilters;
+  return tiles >= kFewestStreamed && tiles <= kMostStreamed && products * p.depth * p.columns > kStreamedFilters;
 }
 // Terms of a block, the same whether filters are transformed as they are used or kept: the same bits.
 int64_t termsAtOnce(const Problem& p, int64_t side) { return streamsFilters(p, side) ? kStreamedTerms : kBlockK; }
@@ -162,15 +163,15 @@ void multiplyTiles(const Problem& p, const Block& b, const float* source, const 
     multiplyHeld<kHolds>(source, filter, result, count);
     return;
   }
-  const int64_t strips = ceilDiv(count, kRows);
+  const Strips strips(count);
   for (int64_t k0 = 0; k0 < p.depth; k0 += blockK) {
     const int64_t kc = minOf(blockK, p.depth - k0);
     for (int64_t j = 0; j < p.columns; j += kColumns) {
       const float* const panel = filter + j * p.depth + k0 * kColumns;
       // Whole vectors: rows of the result have room for them.
       const int64_t vectors = ceilDiv(minOf(kColumns, p.columns - j), W);
-      for (int64_t strip = 0; strip < strips; strip++) {
-        const int64_t i = count * strip / strips, mr = count * (strip + 1) / strips - i;
+      for (int64_t strip = 0; strip < strips.count; strip++) {
+        const int64_t i = strips.at[strip], mr = strips.rows(strip);
         kTiles[0][0][mr - 1][vectors - 1](kc, source + i * b.sourceRow + k0, b.sourceRow, panel, kColumns,
                                           result + i * b.resultRow + j, b.resultRow, k0 > 0, W);
       }
@@ -180,8 +181,8 @@ void multiplyTiles(const Problem& p, const Block& b, const float* source, const 
 
 // ---- Blocks of tiles
 
-// Columns [j, j + width) of tiles [first, first + count) from their products (`row` floats a tile, `product` from one
-// product to the next), in runs of tiles that are side by side in the result, and the epilogue on them.
+// Columns [j, j + width) of tiles [first, first + count) from their products (`productRow` floats a tile, `product` from
+// one product to the next), in runs of tiles that are side by side in the result, and the epilogue on them.
 template <int M>
 void transformTilesBack(const Problem& p, int64_t first, int64_t count, const float* products, int64_t productRow,
                         int64_t product, int64_t j, int64_t width, float* stored, float* scratch, Epilogue* epilogue) {
@@ -253,10 +254,10 @@ struct Streamed {
 
 // One panel of columns of one block of tiles.
 template <int M>
-void convolvePanel(const Problem& p, const Streamed& b, const float* source, const float* w, int64_t panel, int64_t block,
+void convolvePanel(const Problem& p, const Streamed& b, const float* source, const float* w, int64_t panel, Range tiles,
                    float* filters, float* products, float* stored, float* scratch, Epilogue* epilogue) {
   constexpr int64_t kProducts = kSide<M> * kSide<M>;
-  const int64_t first = b.tiles * block / b.blocks, count = b.tiles * (block + 1) / b.blocks - first;
+  const int64_t first = tiles.begin, count = tiles.end - tiles.begin;
   const int64_t j = panel * kColumns, width = minOf(kColumns, p.columns - j), vectors = ceilDiv(width, W);
   const Strips strips(count);
   for (int64_t c = 0; c < p.depth; c += kStreamedTerms) {
@@ -291,7 +292,9 @@ void runStreamed(const Call& call, const Run& run, const Problem& p, int phase, 
     }
     return;
   }
-  const Range own = split(b.panels * b.blocks, 1, part, parts);
+  // More blocks where there are more threads than panels.
+  const int64_t blocks = maxOf(b.blocks, minOf(ceilDiv(parts, b.panels), ceilDiv(b.tiles, kRows)));
+  const Range own = split(b.panels * blocks, 1, part, parts);
   if (own.begin >= own.end) return;
   const float* const w = (const float*)run.ptr[call.inputs[1]];
   float* const stored = call.custom[0] >= 0 ? (float*)run.ptr[call.custom[0]] : nullptr;
@@ -300,7 +303,8 @@ void runStreamed(const Call& call, const Run& run, const Problem& p, int phase, 
   float* const scratch = (float*)(run.scratch + call.custom[4]);
   const auto panels = [&](Epilogue* epilogue) {
     for (int64_t i = own.begin; i < own.end; i++) {
-      convolvePanel<M>(p, b, source, w, i / b.blocks, i % b.blocks, filters, products, stored, scratch, epilogue);
+      convolvePanel<M>(p, b, source, w, i / blocks, split(b.tiles, 1, i % blocks, blocks), filters, products, stored,
+                       scratch, epilogue);
     }
   };
   if (!call.tile) {
@@ -375,7 +379,8 @@ bool planWinograd(Call& call) {
   const int64_t lanes = p.g.batch * p.height * p.width * p.columns * (tile ? 2 + tile->nOps + tile->nInputs : 1);
   call.work = products * (tiles * p.depth * p.columns / (5 * W) + tiles * (p.depth + p.columns) / 4 +
                           p.depth * p.columns / 4) + lanes / 12;
-  call.maxParts = maxOf(1, maxOf(ceilDiv(tiles, kRows), ceilDiv(p.columns, kColumns) * (streamed ? s.blocks : 1)));
+  const int64_t panels = ceilDiv(p.columns, kColumns), strips = ceilDiv(tiles, kRows);
+  call.maxParts = maxOf(1, streamed ? panels * strips : maxOf(panels, strips));
   return true;
 }
 

@@ -63,7 +63,8 @@ constexpr int64_t kColumnsOfRow = 4096;
           }
         }
       }
-      for (int64_t j = 0; j < n; j++) c[j0 + j] = k0 > 0 ? c[j0 + j] + sums[j] : sums[j];
+      // 0 + …: never −0, as in a tile.
+      for (int64_t j = 0; j < n; j++) c[j0 + j] = (k0 > 0 ? c[j0 + j] : 0.0f) + sums[j];
     }
   }
 }

@@ -380,15 +380,17 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
       const bool first = toPack || !how.packB;
       const int64_t step = first ? group : panel, within = first ? inGroup : 0;
       const int64_t next = j - within + step, n = minOf(step, cols - next);
-      const Ahead ahead = n <= 0 && lastRows && k.then > 0 && !k.kept
-                              ? (s.tb ? Ahead{k.b + kc, ldb, minOf(step, cols), k.then}
-                                      : Ahead{k.b + kc * ldb, ldb, k.then, minOf(step, cols)})
+      // With the last panel, what the next block of k begins with.
+      const bool lastPanel = lastRows && j + panel >= cols && !k.kept;
+      const int64_t begins = minOf(group, cols);
+      const Ahead ahead = lastPanel && s.tb ? Ahead{k.b + kc, ldb, k.then > 0 ? begins : 0, k.then}
+                          : lastPanel ? Ahead{k.b + kc * ldb, ldb, k.then, begins}
                           : n <= 0 ? Ahead{k.b, 0, 0, 0}
                           : !first ? Ahead{(k.kept ? k.kept : packed.b) + next * kc, panel, kc, panel}
                           : s.tb   ? Ahead{k.b + next * ldb, ldb, n, kc}
                                    : Ahead{k.b + next, ldb, kc, n};
-      const int64_t perTile = ceilDiv(ahead.rows, step / panel * strips.count);
-      int64_t asked = within / panel * strips.count * perTile;
+      const int64_t perTile = ceilDiv(ahead.rows, (lastPanel ? 1 : step / panel) * strips.count);
+      int64_t asked = lastPanel ? 0 : within / panel * strips.count * perTile;
       const auto& tiles = kTiles[s.ta || how.packA][tail != W];
       for (int64_t strip = 0; strip < strips.count; strip++) {
         const int64_t i = strips.at[strip], mr = strips.rows(strip);
@@ -424,6 +426,7 @@ bool multiplySmall(const Call& call, const Run& run, const Shape& s, const Piece
     if (how.packB && s.tb) packColumns(B, ldb, s.k, cols, packed);
     else if (how.packB) packRows(B, ldb, s.k, cols, packed);
     const float* const from = how.packB ? packed : B;
+    if (epilogue) epilogue->fetch(row, rows, j0, cols);
     multiplyByTiles(s.ta, s.k, A, lda, from, how.packB ? kColumns : ldb, how.packB ? kColumns * s.k : how.panel,
                     how.panel, c, ldc, false, rows, cols);
     if (epilogue) epilogue->apply(c, ldc, row, rows, j0, cols);

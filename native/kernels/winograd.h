@@ -139,14 +139,15 @@ struct WinogradProblem {
   // Floats of one product's transformed filter.
   int64_t filterSize() const { return oddLines(depth * ceilDiv(columns, kColumns) * kColumns); }
 
-  // Side of the result's tiles, 0 for none. In cycles per channel and column, as measured with AVX2: a
-  // product takes 1/16, transforms a share that shrinks with the channels they serve.
+  // Side of the result's tiles, 0 for none: the same for all instruction sets, as bits depend on it. In cycles per
+  // channel and column, as measured with AVX2: a product takes 1/16, transforms a share that shrinks with the channels
+  // they serve.
   int64_t side() const {
     constexpr int64_t kFewestChannels = 16;
     if (!fits() || minOf(depth, columns) < kFewestChannels) return 0;
     const double shared = 16.0 / (double)minOf(depth, columns);
     const auto filter = [&](int64_t products) {
-      return (double)products * (products * filterSize() > kNearFilters ? 32 : 10);
+      return (double)products * (products * depth * columns > kNearFilters ? 32 : 10);
     };
     const double direct = (double)(g.batch * height * width) * 9;
     const double four = (double)tiles(4) * 36 * (1.15 + 2.5 * shared) + filter(36);

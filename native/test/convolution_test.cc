@@ -254,7 +254,7 @@ TEST_P(ConvolutionTest, RunsItsEpilogue) {
   for (const Shape& s : depthwise()) all.push_back(s);
   for (const Shape& s : lanes()) all.push_back(s);
   all.push_back({1, 4, 5, 16, 530, 3, 3, 1, 1, 1, 1});  // wider than a tile of the epilogue
-  for (const Shape& s : std::vector<Shape>{{2, 14, 13, 17, 33, 3, 3, 1, 1, 1, 1}, {8, 8, 7, 300, 100, 3, 3, 1, 1, 1, 1}}) {
+  for (const Shape& s : std::vector<Shape>{{3, 16, 15, 17, 33, 3, 3, 1, 1, 1, 1}, {8, 8, 7, 300, 100, 3, 3, 1, 1, 1, 1}}) {
     all.push_back(s);
     all.back().winograd = true;
   }
@@ -326,8 +326,10 @@ TEST_P(ConvolutionTest, UpdatesAParameterInPlace) {
   std::vector<Shape> all;
   for (size_t i : {3u, 6u, 15u, 18u, 26u}) all.push_back(shapes()[i]);
   for (const Shape& s : lanes()) all.push_back(s);
-  all.push_back({2, 14, 13, 17, 33, 3, 3, 1, 1, 1, 1});
-  all.back().winograd = true;
+  for (const Shape& s : std::vector<Shape>{{3, 16, 15, 17, 33, 3, 3, 1, 1, 1, 1}, {8, 8, 7, 300, 100, 3, 3, 1, 1, 1, 1}}) {
+    all.push_back(s);
+    all.back().winograd = true;
+  }
   for (const Shape& s : all) {
     for (KernelId kernel : kDirections) {
       Case c(s, kernel, random);
@@ -363,9 +365,9 @@ TEST_P(ConvolutionTest, StaysCloseByWinogradsAlgorithm) {
       {3, 17, 13, 19, 37, 3, 3},              {4, 6, 5, 17, 16, 3, 3, 1, 1, 2, 2},
       {1, 30, 31, 20, 16, 3, 3, 1, 1, 0, 2},  {9, 4, 4, 40, 33, 3, 3, 1, 1, 1, 1},
       {30, 2, 2, 48, 50, 3, 3, 1, 1, 1, 1},   {1, 8, 9, 270, 18, 3, 3, 1, 1, 1, 1},
-      {9, 2, 30, 24, 31, 3, 3, 1, 1, 1, 1},   {2, 9, 11, 16, 16, 3, 3, 1, 1, 1, 1},
-      {1, 10, 70, 64, 16, 3, 3, 1, 1, 1, 1},  {8, 8, 7, 300, 100, 3, 3, 1, 1, 1, 1},
-      {40, 2, 2, 300, 220, 3, 3, 1, 1, 1, 1},
+      {9, 2, 30, 24, 31, 3, 3, 1, 1, 1, 1},   {2, 16, 16, 16, 16, 3, 3, 1, 1, 1, 1},
+      {1, 10, 70, 64, 48, 3, 3, 1, 1, 1, 1},  {8, 8, 7, 300, 100, 3, 3, 1, 1, 1, 1},
+      {70, 2, 2, 300, 220, 3, 3, 1, 1, 1, 1},
   };
   double worst = 0, largest = 0;
   for (Shape s : all) {

@@ -336,9 +336,10 @@ TEST_P(GemmTest, GoesOnWithTilesWhereZerosEnd) {
 
 // Terms that underflow to −0, and a zero of A that would make 0 of it: the same bits whether rows are listed or not.
 TEST_P(GemmTest, HasNoSignOfWhatUnderflowed) {
-  for (double share : {0.2, 1.0}) {
+  // A single row is walked whole or, where threads share it, in tiles.
+  for (const auto& [share, s] : std::vector<std::pair<double, Shape>>{
+           {0.2, {1, 40, 128, 64}}, {1.0, {1, 40, 128, 64}}, {1.0, {1, 1, 512, 1000}}}) {
     Random random(8);
-    const Shape s{1, 40, 128, 64};
     Case c(s, random);
     for (int64_t i = 0; i < s.m; i++) {
       for (int64_t k = 0; k < s.k; k++) {
