@@ -308,6 +308,7 @@ class ListedBlocks {
     for (int64_t panel = j / kColumns; panel < ceilDiv(j + width, kColumns); panel++) all &= k_.finite[panel] != 0;
     return all;
   }
+
   const Shape& s_;
   const Packed& packed_;
   const KBlock& k_;
