@@ -186,14 +186,12 @@ void multiplyTiles(const Problem& p, const Block& b, const float* source, const 
 template <int M>
 void transformTilesBack(const Problem& p, int64_t first, int64_t count, const float* products, int64_t productRow,
                         int64_t product, int64_t j, int64_t width, float* stored, float* scratch, Epilogue* epilogue) {
-  const int64_t down = ceilDiv(p.height, M), across = ceilDiv(p.width, M);
   const int64_t pitch = stored ? p.columns : width;
   for (int64_t t = 0; t < count;) {
-    const int64_t tile = first + t, image = tile / (down * across);
-    const int64_t row = tile / across % down * M, column = tile % across * M;
-    const int64_t n = minOf(count - t, across - tile % across);
-    const int64_t rows = minOf(M, p.height - row), pixels = minOf(n * M, p.width - column);
-    const int64_t at = (image * p.height + row) * p.width + column;
+    const Place place = placeOf<M>(p, first + t);
+    const int64_t n = minOf(count - t, place.left);
+    const int64_t rows = minOf(M, p.height - place.row), pixels = minOf(n * M, p.width - place.column);
+    const int64_t at = (place.image * p.height + place.row) * p.width + place.column;
     float* const to = stored ? stored + at * p.columns + j : scratch;
     const int64_t rowPitch = (stored ? p.width : pixels) * pitch;
     for (int64_t i = 0; i < n; i++) {
@@ -214,7 +212,6 @@ void convolveTiles(const Problem& p, const float* x, const float* filters, Range
                    float* products, float* stored, float* scratch, Epilogue* epilogue) {
   constexpr int S = kSide<M>;
   const Block b(p, M);
-  const int64_t down = ceilDiv(p.height, M), across = ceilDiv(p.width, M);
   const int64_t blocks = ceilDiv(tiles.end - tiles.begin, b.tiles);
   const int64_t filterSize = p.filterSize();
   for (int64_t block = 0; block < blocks; block++) {
@@ -222,9 +219,7 @@ void convolveTiles(const Problem& p, const float* x, const float* filters, Range
     const int64_t first = tiles.begin + all * block / blocks;
     const int64_t count = tiles.begin + all * (block + 1) / blocks - first;
     for (int64_t t = 0; t < count; t++) {
-      const int64_t tile = first + t;
-      transformTile<M>(p, x, tile / (down * across), tile / across % down * M, tile % across * M,
-                       source + t * b.sourceRow, b.sourceSize);
+      transformTile<M>(p, x, placeOf<M>(p, first + t), source + t * b.sourceRow, b.sourceSize);
     }
     for (int64_t product = 0; product < S * S; product++) {
       multiplyTiles(p, b, source + product * b.sourceSize, filters + product * filterSize,
@@ -284,11 +279,10 @@ void runStreamed(const Call& call, const Run& run, const Problem& p, int phase, 
   const Streamed b(p, M);
   float* const source = (float*)run.shared;
   if (phase == 0) {
-    const int64_t down = ceilDiv(p.height, M), across = ceilDiv(p.width, M);
     const Range own = split(b.tiles, 1, part, parts);
     for (int64_t t = own.begin; t < own.end; t++) {
-      transformTile<M>(p, (const float*)run.ptr[call.inputs[0]], t / (down * across), t / across % down * M,
-                       t % across * M, source + t * b.sourceRow, b.sourceSize);
+      transformTile<M>(p, (const float*)run.ptr[call.inputs[0]], placeOf<M>(p, t), source + t * b.sourceRow,
+                       b.sourceSize);
     }
     return;
   }

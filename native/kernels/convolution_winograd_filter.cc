@@ -39,11 +39,11 @@ struct Blocks {
 
 // The transform of a tile of dy: to[product][filter]; what lies beyond dy is 0.
 template <int M>
-void transformResultTile(const Problem& p, const float* dy, int64_t image, int64_t row, int64_t column,
-                         float* to, int64_t product) {
+void transformResultTile(const Problem& p, const float* dy, const Place& place, float* to, int64_t product) {
   constexpr int S = kSide<M>;
-  const int64_t pitch = p.columns, rows = minOf(M, p.height - row), columns = minOf(M, p.width - column);
-  const float* const from = dy + ((image * p.height + row) * p.width + column) * pitch;
+  const int64_t pitch = p.columns, rows = minOf(M, p.height - place.row);
+  const int64_t columns = minOf(M, p.width - place.column);
+  const float* const from = dy + ((place.image * p.height + place.row) * p.width + place.column) * pitch;
   for (int64_t c = 0; c < pitch; c += W) {
     const int64_t lanes = pitch - c;
     VF half[S][M];
@@ -72,13 +72,12 @@ void transformResultTile(const Problem& p, const float* dy, int64_t image, int64
 template <int M>
 void transformTiles(const Problem& p, const Blocks& b, int64_t block, const float* x, const float* dy,
                     float* source, float* result, int64_t part, int64_t parts) {
-  const int64_t down = ceilDiv(p.height, M), across = ceilDiv(p.width, M), first = b.begin(block);
+  const int64_t first = b.begin(block);
   const Range own = split(b.begin(block + 1) - first, 1, part, parts);
   for (int64_t t = own.begin; t < own.end; t++) {
-    const int64_t tile = first + t, image = tile / (down * across);
-    const int64_t row = tile / across % down * M, column = tile % across * M;
-    transformTile<M>(p, x, image, row, column, source + t * b.sourceRow, b.sourceSize);
-    transformResultTile<M>(p, dy, image, row, column, result + t * b.resultRow, b.resultSize);
+    const Place place = placeOf<M>(p, first + t);
+    transformTile<M>(p, x, place, source + t * b.sourceRow, b.sourceSize);
+    transformResultTile<M>(p, dy, place, result + t * b.resultRow, b.resultSize);
   }
 }
 

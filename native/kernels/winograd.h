@@ -157,6 +157,16 @@ struct WinogradProblem {
   }
 };
 
+// Where a tile of M×M results is: its first pixel, and how many tiles of its row are left with it.
+struct Place {
+  int64_t image, row, column, left;
+};
+template <int M>
+LW_INLINE Place placeOf(const WinogradProblem& p, int64_t tile) {
+  const int64_t down = ceilDiv(p.height, M), across = ceilDiv(p.width, M), at = tile % across;
+  return {tile / (down * across), tile / across % down * M, at * M, across - at};
+}
+
 // What of a tile lies inside of the source.
 struct Inside {
   Range rows, columns;
@@ -197,14 +207,13 @@ LW_INLINE void transformChannels(const float* x, int64_t rowPitch, int64_t pitch
 
 // A tile's transform: to[product][channel].
 template <int M>
-LW_INLINE void transformTile(const WinogradProblem& p, const float* x, int64_t image, int64_t row,
-                             int64_t column, float* to, int64_t product) {
+LW_INLINE void transformTile(const WinogradProblem& p, const float* x, const Place& at, float* to, int64_t product) {
   constexpr int S = kSide<M>;
-  const int64_t y = p.v.rows.source(row), z = p.v.columns.source(column);
+  const int64_t y = p.v.rows.source(at.row), z = p.v.columns.source(at.column);
   const int64_t height = p.v.rows.size, width = p.v.columns.size, pitch = p.depth;
   Inside inside = {{maxOf(0, -y), minOf(S, height - y)}, {maxOf(0, -z), minOf(S, width - z)}, false};
   inside.all = y >= 0 && z >= 0 && y + S <= height && z + S <= width;
-  const float* const from = x + ((image * height + y) * width + z) * pitch;
+  const float* const from = x + ((at.image * height + y) * width + z) * pitch;
   int64_t c = 0;
   if (inside.all) {
     for (; c + W <= pitch; c += W) {
@@ -225,10 +234,9 @@ LW_INLINE void transformTile(const WinogradProblem& p, const float* x, int64_t i
 template <int M, bool WRITE>
 LW_INLINE void askForTile(const float* x, const WinogradProblem& p, int64_t height, int64_t width, int64_t channels,
                           int64_t tile) {
-  const int64_t down = ceilDiv(p.height, M), across = ceilDiv(p.width, M);
-  const int64_t row = tile / across % down * M, column = tile % across * M;
-  const float* from = x + ((tile / (down * across) * height + row) * width + column) * channels;
-  const int64_t rows = minOf(M, height - row), floats = minOf(M, width - column) * channels;
+  const Place at = placeOf<M>(p, tile);
+  const float* from = x + ((at.image * height + at.row) * width + at.column) * channels;
+  const int64_t rows = minOf(M, height - at.row), floats = minOf(M, width - at.column) * channels;
   for (int64_t r = 0; r < rows; r++, from += width * channels) {
     for (int64_t i = 0; i < floats; i += 16) __builtin_prefetch(from + i, WRITE, 2);
   }
