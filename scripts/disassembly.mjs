@@ -14,10 +14,10 @@ import { demand, root } from "./cmake.mjs";
  * How micro-kernels are recognised: their demangled names, which are
  * `layerwise::<isa>::gemmTile<rows, vectors, …, tail>`, or `offsetTile`; a tail is a last vector that is not full.
  * `zeroTile` has one row and so many panels, `sumPixels` and `addTile` an image in each lane, `multiplyHeld` a filter
- * in registers.
+ * in registers, `sumSquares` and `addSquares` channels by themselves.
  */
 const microKernel =
-  /layerwise::(?<isa>\w+)::(?:\(anonymous namespace\)::)?(?:zeroTile<\d+>|multiplyHeld<true>|(?:sumPixels|addTile)<\d+, \d+>|(?:gemm|offset)Tile<(?<rows>\d+), (?<vectors>\d+)(?:, \w+)*?(?:, (?<tail>true|false))?>)/;
+  /layerwise::(?<isa>\w+)::(?:\(anonymous namespace\)::)?(?:zeroTile<\d+>|multiplyHeld<true>|(?:sumPixels|addTile)<\d+, \d+>|(?:sum|add)Squares<\d+>|(?:gemm|offset)Tile<(?<rows>\d+), (?<vectors>\d+)(?:, \w+)*?(?:, (?<tail>true|false))?>)/;
 /** Rows and vectors of the tile that large products run in, and, for full vectors, its share of FMAs. */
 const mainTiles = {
   avx2: { rows: 6, vectors: 2 },
@@ -66,23 +66,23 @@ function disassemble(file) {
   return functions;
 }
 
-/** The innermost loop with the most FMAs: from the target of a backward jump to the jump. */
+/** The loop with the most FMAs in which no other loop has any: from the target of a backward jump to the jump. */
 export function hotLoop(code) {
-  let best;
+  const loops = [];
   for (const [end, { address, text }] of code.entries()) {
     const target = Number.parseInt(jump.exec(text)?.groups.target ?? "", 16);
     if (!(target <= address)) continue;
     const start = code.findIndex((instruction) => instruction.address === target);
     if (start < 0) continue;
     const loop = code.slice(start, end + 1);
-    const inner = loop.slice(0, -1).some((instruction) => {
-      const to = Number.parseInt(jump.exec(instruction.text)?.groups.target ?? "", 16);
-      return to >= target && to <= instruction.address;
-    });
     const fmas = loop.filter((instruction) => fma.test(instruction.text)).length;
-    if (!inner && fmas > (best?.fmas ?? 0)) best = { loop, fmas };
+    if (fmas > 0) loops.push({ start, end, loop, fmas });
   }
-  return best;
+  const innermost = loops.filter(
+    (outer) =>
+      !loops.some((loop) => loop !== outer && loop.start >= outer.start && loop.end <= outer.end),
+  );
+  return innermost.sort((a, b) => b.fmas - a.fmas)[0];
 }
 
 /** What is wrong with a list of functions, and a line per main tile. */

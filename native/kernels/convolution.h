@@ -39,6 +39,8 @@ struct Axis {
 
   int64_t tap(int64_t t) const { return first + t * step; }
   int64_t source(int64_t p) const { return p * stride + offset; }
+  // Whether no position has more than one tap in the padding of a side, at stride 1.
+  bool mostlyInside() const { return offset >= -1 && offset <= 0 && count + offset + taps - 2 <= size; }
   // Whether every tap of a position lies inside of the source, given its first.
   bool inside(int64_t from) const { return from >= 0 && from + (taps - 1) * spacing < size; }
   bool inside(int64_t from, int64_t t) const {
@@ -94,6 +96,11 @@ struct View {
   int64_t batch, pitch, depth;  // elements of a source pixel, and those of one group
   int64_t patches() const { return batch * rows.count * columns.count; }
   int64_t terms() const { return rows.taps * columns.taps * depth; }
+  // 3×3 taps that lie side by side, at stride 1.
+  bool neighbours() const {
+    const auto three = [](const Axis& a) { return a.taps == 3 && a.stride == 1 && a.spacing == 1; };
+    return three(rows) && three(columns) && dense();
+  }
   // Patches follow each other in the result.
   bool dense() const { return rows.every == 1 && columns.every == 1; }
 };
@@ -159,7 +166,7 @@ struct Stretch {
   int64_t at, count, offset;  // from term `at` of these; elements behind the patch's first
   int64_t row, column;        // tap
 };
-constexpr int64_t kMostTerms = 256;
+constexpr int64_t kMostTerms = 288;  // of a block, in both directions
 struct Stretches {
   int64_t taps = 0, runs = 0;
   Stretch byTap[kMostTerms], byRun[kMostTerms];

@@ -3,9 +3,10 @@
 // over its taps in order (of a gradient of several results per channel, for each row of taps over these).
 //
 // A few rows of the result at a time, all blocks of channels one after the other: channel_rows.h has what they
-// read. What the next rows will read and write is asked for meanwhile.
+// read, depthwise_square.h what reads 3×3 neighbouring taps in place. What the next rows will read and write is asked for meanwhile.
 #include "channel_rows.h"
 #include "convolution.h"
+#include "depthwise_square.h"
 #include "epilogue.h"
 #include "scratch.h"
 
@@ -16,6 +17,9 @@ namespace {
 // Register budget: pixels·kWide accumulators + 1 of the filter, or 3 of its neighbours and 1 of x. Three neighbours
 // have one accumulator too many, and are faster so (Zen 3): sides of images are often multiples of 7.
 constexpr int kPixels = 7;
+// Floats of x that a march down some rows meets: with what comes next in L2.
+constexpr int64_t kMarchFloats = 64 * 1024;
+alignas(64) constexpr float kPadding[W] = {};
 constexpr int pixelsOf(int vectors, int columns, int stride) {
   return vectors == 1 || (columns == 3 && stride == 1) ? kPixels : stride > 0 ? 5 : 4;
 }
@@ -156,6 +160,7 @@ struct Problem {
   int64_t blocks, atOnce;
   Spread spread;
   bool inPlace;  // x is read where it is
+  bool squares;  // so are its squares of taps, by sums that march down
 
   explicit Problem(const Call& call)
       : g(call), backward(call.kernel == k_conv2dInputGradient),
@@ -168,6 +173,7 @@ struct Problem {
     spread = backward ? Spread{each, 1, each} : Spread{1, each, 1};
     // Over strides, an element of x is in two or three sums: copying it would cost as much. Whole vectors are read.
     inPlace = !backward && each == 1 && g.strideHeight * g.strideWidth >= 4 && lanes % kLanes == 0;
+    squares = marches();
     const int64_t all = ceilDiv(width, across);
     segments = maxOf(1, ceilDiv(all, kSegment));
     positions = ceilDiv(all, segments);
@@ -189,17 +195,27 @@ struct Problem {
       return minOf(maxOf(1, sourceHeight), ceilDiv(r - 1, down) * stride(g.strideHeight) + tall - top);
     };
     rows = rowsAtATime(columns, height, rowsOf);
+    if (squares) {
+      const int64_t most = maxOf(2, kMarchFloats / maxOf(1, columns * lanes));
+      rows = maxOf(1, ceilDiv(height, ceilDiv(maxOf(1, height), most)));
+    }
     slots = maxOf(1, rowsOf(rows));
     blocks = ceilDiv(lanes, kLanes);
     atOnce = blocksAtATime(maxOf(1, blocks), slots * spread.planes * ringPitch(columns));
   }
+  // 3×3 neighbouring taps of whole vectors.
+  bool marches() const {
+    const View v = view(0);
+    return LW_MARCHES && spread.each == 1 && lanes % W == 0 && across * down == 1 && v.neighbours() &&
+           v.columns.mostlyInside();
+  }
   View view(int64_t i) const { return backward ? backwardView(g, i) : forwardView(g); }
   int64_t stride(int64_t forward) const { return backward ? 1 : forward; }
   int64_t taps() const { return g.kernelHeight * g.kernelWidth * spread.planes; }  // per lane
-  int64_t ringFloats() const { return inPlace ? 0 : atOnce * slots * spread.planes * ringPitch(columns); }
+  int64_t ringFloats() const { return inPlace || squares ? 0 : atOnce * slots * spread.planes * ringPitch(columns); }
   int64_t filterFloats() const { return blocks * taps() * kLanes; }
   // Lines of a few rows, and the rows of taps of all of them.
-  int64_t lines() const { return rows * (inPlace ? maxOf(1, positions) : across); }
+  int64_t lines() const { return squares ? 0 : rows * (inPlace ? maxOf(1, positions) : across); }
   int64_t lineTaps() const { return lines() * g.kernelHeight * spread.planes; }
   int64_t resultFloats() const { return rows * minOf(width, positions * across) * lanes; }
 };
@@ -323,6 +339,30 @@ struct Work {
     }
     return n;
   }
+  // The sums of a strip where p.squares, into the lanes of `sink`.
+  void march(const Strip& s, int64_t toRow, const float* w, const Sink& sink, AheadBySteps& reads,
+             AheadBySteps& writes) const {
+    const View v = p.view(0);
+    const Range columns = columnsOf(s);
+    const int64_t width = columns.end - columns.begin, groups = ceilDiv(width, kSquareColumns);
+    const int64_t row = v.rows.source(s.rows.begin), count = s.rows.end - s.rows.begin;
+    const Range inside = {maxOf(0, -row), minOf(count + 2, v.rows.size - row)};
+    Squares t = {count, inside, p.sourceWidth * p.sourceLanes, p.sourceLanes, toRow, p.lanes, {}, kPadding,
+                 sink.around};
+    for (int k = 0; k < 3; k++) {
+      for (int l = 0; l < 3; l++) t.filter[k][l] = (v.rows.tap(k) * 3 + v.columns.tap(l)) * kLanes;
+    }
+    const float* const from = x + (s.image * p.sourceHeight + row) * t.sourceRow + blocksOf(s).begin * kLanes;
+    for (int64_t lane = 0; lane < sink.lanes; lane += W) {
+      const float* const filter = w + lane / kLanes * p.taps() * kLanes + lane % kLanes;
+      for (int64_t group = 0; group < groups; group++) {
+        const int64_t at = width * group / groups, n = width * (group + 1) / groups - at;
+        const int64_t first = v.columns.source(columns.begin + at);
+        kSumSquares[n - 1](t, first < 0, first + n + 2 > v.columns.size, from + first * p.sourceLanes + lane, filter,
+                           sink.at + at * p.lanes + lane, reads, writes);
+      }
+    }
+  }
 };
 
 // Rows of the result [rows), all images' rows counted as one.
@@ -352,10 +392,10 @@ void sumRows(const Call& call, const Run& run, const Problem& p, Range rows, Epi
     const int64_t toRow = (stored ? p.width : width) * p.lanes;
     float* const c = stored ? stored + pixel * p.lanes : (float*)(scratch + call.custom[1]);
     const int64_t top = work.sourceRows(s).begin;
-    const int64_t nLines = p.inPlace ? work.cutInPlace(s, top, toRow) : work.cut(s, source, toRow);
+    const int64_t nLines = p.squares ? 0 : p.inPlace ? work.cutInPlace(s, top, toRow) : work.cut(s, source, toRow);
     AheadBySteps reads, writes;
     if (!last) {
-      int64_t steps = 0;
+      int64_t steps = p.squares ? ceilDiv(width, kSquareColumns) * (count + 2) * (kLanes / W) : 0;
       for (int64_t i = 0; i < nLines; i++) steps += ceilDiv(work.lines[i].count, kPixels);
       steps *= blocks.end - blocks.begin;
       const ChannelRows coming = work.sourceOf(next);
@@ -374,9 +414,14 @@ void sumRows(const Call& call, const Run& run, const Problem& p, Range rows, Epi
                        next.rows.end - next.rows.begin, steps);
       }
     }
-    const int64_t firstLane = blocks.begin * kLanes;
-    if (!p.inPlace) source.copy(fresh, firstLane, minOf(p.lanes, blocks.end * kLanes) - firstLane, work.ring);
-    for (int64_t b = blocks.begin; b < blocks.end; b++) {
+    const int64_t firstLane = blocks.begin * kLanes, laneEnd = minOf(p.lanes, blocks.end * kLanes);
+    if (p.squares) {
+      const Sink sink = {c + firstLane, laneEnd - firstLane, around};
+      work.march(s, toRow, work.filter + blocks.begin * p.taps() * kLanes, sink, reads, writes);
+    } else if (!p.inPlace) {
+      source.copy(fresh, firstLane, laneEnd - firstLane, work.ring);
+    }
+    for (int64_t b = blocks.begin; b < blocks.end && !p.squares; b++) {
       const int64_t lane = b * kLanes, n = minOf(kLanes, p.lanes - lane);
       const float* const filter = work.filter + b * p.taps() * kLanes;
       const float* const from = p.inPlace ? source.source + top * p.sourceWidth * p.sourceLanes + lane

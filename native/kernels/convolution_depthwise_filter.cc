@@ -1,8 +1,10 @@
 // conv2dFilterGradient in which every input channel is a group of its own: for each tap the sum of x·dy over all
 // pixels, vectors of channels. A chain along some rows of one image, such chains added in order, chunks of rows
-// (whose number follows from the shape) added in order. channel_rows.h has how x and dy are read.
+// (whose number follows from the shape) added in order. channel_rows.h has how x and dy are read, and
+// depthwise_filter_square.h what reads them in place for 3×3 neighbouring taps.
 #include "channel_rows.h"
 #include "convolution.h"
+#include "depthwise_filter_square.h"
 #include "epilogue.h"
 #include "scratch.h"
 
@@ -36,15 +38,6 @@ struct Lines {
   int64_t tap, pixel;
 };
 
-// What comes next of x and of dy.
-struct Coming {
-  AheadBySteps x, dy;
-  LW_MEMBER void step() {
-    x.step();
-    dy.step();
-  }
-};
-
 // U pixels' terms of R rows of T taps, V vectors. Neighbouring taps, pixels STRIDE blocks apart, or any if 0.
 template <int U, int R, int T, int V, int STRIDE>
 LW_INLINE void addPixels(VF acc[R][T][V], const Lines& s, const float* const at[R], const float* dy) {
@@ -64,9 +57,6 @@ LW_INLINE void addPixels(VF acc[R][T][V], const Lines& s, const float* const at[
     }
   }
 }
-
-// Pixels between two requests of what comes next.
-constexpr int kPixels = 4;
 
 // sums[r][t] += Σ x·dy over lines [range), for R rows of taps from row k on, T of their taps from column l on, V
 // vectors; the sums of a row of taps are `width` blocks.
@@ -171,6 +161,7 @@ struct Problem {
   int64_t columns, slots;       // of x: what a ring holds
   int64_t blocks, atOnce, chunks;
   Spread spread;
+  bool squares;  // x and dy are read where they are, by squares of taps
 
   explicit Problem(const Call& call)
       : g(call), v(forwardView(g)), spread{1, maxOf(1, g.groupFilters()), 1} {
@@ -187,12 +178,44 @@ struct Problem {
     // Parts are chunks of rows and blocks of channels: few chunks where there are many channels.
     constexpr int64_t kRowsEach = 8, kMost = 64;
     chunks = maxOf(1, minOf(ceilDiv(kMost, ceilDiv(maxOf(1, g.filters), 16)), g.batch * g.outHeight / kRowsEach));
+    // Of two rows, sumBlock's chains run from the one at the top to the one at the bottom.
+    squares = LW_HOLDS_SQUARES && spread.each == 1 && g.filters % W == 0 && g.outHeight > 2 && v.neighbours() &&
+              v.rows.mostlyInside() && v.columns.mostlyInside();
   }
   int64_t terms() const { return g.kernelHeight * g.kernelWidth; }
   int64_t sumFloats() const { return terms() * kLanes; }  // of a block in a chunk
   int64_t perBlock() const { return slots * ringPitch(columns); }
   int64_t dyPerBlock() const { return rows * ringPitch(positions); }
 };
+
+// Adds a strip's sums to those of its blocks `own`, in place: `lanes` of them, x and dy at the first, sums at the first
+// block's.
+void sumSquares(const Problem& p, const Strip& s, Range columns, int64_t lanes, const float* x, const float* dy,
+                float* sums, Coming& coming) {
+  const Geometry& g = p.g;
+  const View& v = p.v;
+  const int64_t from = v.columns.source(columns.begin), width = columns.end - columns.begin;
+  SquareRows rows = {0, width, g.width * g.channels, g.channels, g.outWidth * g.filters, g.filters,
+                     from < 0, from + width + 2 > g.width};
+  // The rows all of whose taps lie inside of x come first, as in sumBlock.
+  const int64_t top = v.rows.source(s.rows.begin) < 0, bottom = v.rows.source(s.rows.end - 1) + 3 > g.height;
+  const Range whole = {s.rows.begin + top, maxOf(s.rows.begin + top, s.rows.end - bottom)};
+  const auto add = [&](Range own, float* to, int64_t lane) {
+    const int64_t first = v.rows.source(own.begin);
+    const Range taps = tapsInside(v.rows, first);
+    rows.count = own.end - own.begin;
+    kAddSquares[taps.end - taps.begin - 1](
+        rows, x + ((s.image * g.height + first + taps.begin) * g.width + from) * g.channels + lane,
+        dy + ((s.image * g.outHeight + own.begin) * g.outWidth + columns.begin) * g.filters + lane,
+        to + taps.begin * 3 * kLanes, coming);
+  };
+  for (int64_t lane = 0; lane < lanes; lane += W) {
+    float* const to = sums + lane / kLanes * p.sumFloats() + lane % kLanes;
+    if (whole.begin < whole.end) add(whole, to, lane);
+    if (top) add({s.rows.begin, s.rows.begin + 1}, to, lane);
+    if (bottom && whole.end < s.rows.end) add({whole.end, s.rows.end}, to, lane);
+  }
+}
 
 // sums [blocks][terms][kLanes] = those of rows [rows) of dy, for blocks [blocks).
 void sumChunk(const Call& call, const Run& run, const Problem& p, Range rows, Range blocks, float* sums) {
@@ -250,7 +273,8 @@ void sumChunk(const Call& call, const Run& run, const Problem& p, Range rows, Ra
     }
     Coming coming;
     if (!last) {
-      const int64_t steps = all.count * maxOf(1, all.pixels / kPixels) * (own.end - own.begin) * kPasses;
+      const int64_t passes = p.squares ? kWide : kPasses;
+      const int64_t steps = all.count * maxOf(1, all.pixels / kPixels) * (own.end - own.begin) * passes;
       const Range theirs = blocksOf(next), to = columnsOf(next);
       const ChannelRows more = sourceOf(next);
       const int64_t begin = maxOf(0, more.first), end = minOf(g.width, more.first + p.columns);
@@ -262,9 +286,14 @@ void sumChunk(const Call& call, const Run& run, const Problem& p, Range rows, Ra
                         g.outWidth, next.rows.end - next.rows.begin, steps);
     }
     const int64_t firstLane = own.begin * kLanes, allLanes = minOf(g.filters, own.end * kLanes) - firstLane;
-    source.copy(fresh, firstLane, allLanes, rings);
-    result.copy(s.rows, firstLane, allLanes, copied);
-    for (int64_t b = own.begin; b < own.end; b++) {
+    if (p.squares) {
+      sumSquares(p, s, columns, allLanes, x + firstLane, dy + firstLane,
+                 sums + (own.begin - blocks.begin) * p.sumFloats(), coming);
+    } else {
+      source.copy(fresh, firstLane, allLanes, rings);
+      result.copy(s.rows, firstLane, allLanes, copied);
+    }
+    for (int64_t b = own.begin; b < own.end && !p.squares; b++) {
       const int64_t in = b - own.begin, n = minOf(kLanes, allLanes - in * kLanes);
       sumBlock(all, g.kernelHeight, g.kernelWidth, rings + in * p.perBlock(), copied + in * p.dyPerBlock(), n,
                sums + (b - blocks.begin) * p.sumFloats(), coming);
@@ -314,10 +343,10 @@ void planDepthwiseFilter(Call& call) {
   ScratchLayout take;
   if (tile) take(tile->scratchBytes);
   call.custom[0] = tile ? tile->blockTensor : call.outputs[0];
-  call.custom[1] = take(p.atOnce * p.perBlock() * 4);
+  call.custom[1] = take(p.squares ? 0 : p.atOnce * p.perBlock() * 4);
   call.custom[2] = take(p.rows * (int64_t)sizeof(Line));
   call.custom[3] = take(p.rows * p.g.kernelHeight * 4);
-  call.custom[4] = take(p.atOnce * p.dyPerBlock() * 4);
+  call.custom[4] = take(p.squares ? 0 : p.atOnce * p.dyPerBlock() * 4);
   call.scratchBytes = take.bytes;
   const int64_t result = p.terms() * p.g.filters;
   call.sharedBytes = (p.chunks * p.blocks * p.sumFloats() + (call.custom[0] < 0 ? result : 0)) * 4;

@@ -24,6 +24,8 @@ const OffsetTile kOffsetTiles[kTallest][2][2] = {
 
 namespace {
 
+static_assert(kBlockK <= kMostTerms, "Stretches has room for a block of terms");
+
 // By columns − 1, vectors − 1.
 constexpr PlaneTile kPlaneTiles[kPlaneColumns][kPlaneVectors] = {
     LW_PLANE_TILES(1), LW_PLANE_TILES(2), LW_PLANE_TILES(3),

@@ -122,7 +122,7 @@ struct Case {
 // Channels by themselves, at the edges of how channel_rows.h cuts: rows of several segments, more rows than are
 // taken at a time, several results per channel, more blocks of channels than are taken at a time.
 std::vector<Shape> depthwise() {
-  return {
+  std::vector<Shape> list = {
       {2, 3, 150, 20, 20, 3, 3, 1, 1, 1, 1, 1, 1, 20},  {1, 9, 141, 17, 17, 3, 3, 2, 2, 1, 1, 1, 1, 17},
       {3, 19, 7, 33, 33, 3, 3, 1, 1, 1, 1, 1, 1, 33},   {1, 23, 3, 8, 8, 5, 3, 1, 1, 2, 1, 2, 1, 8},
       {2, 7, 9, 6, 18, 3, 3, 1, 1, 1, 1, 1, 1, 6},      {1, 8, 70, 5, 10, 3, 2, 2, 1, 1, 1, 1, 2, 5},
@@ -130,6 +130,19 @@ std::vector<Shape> depthwise() {
       {2, 13, 11, 64, 64, 3, 3, 2, 2, 1, 1, 1, 1, 64},  {1, 5, 141, 32, 32, 5, 5, 2, 3, 2, 4, 1, 2, 32},
       {2, 3, 40, 1040, 1040, 3, 3, 1, 1, 1, 1, 1, 1, 1040},
   };
+  // Squares of taps, read in place: one row, one pixel in a row, with and without padding on each side, more rows than
+  // are taken at a time, several segments.
+  const std::vector<Shape> squares = {{2, 1, 9, 32, 32, 3, 3, 1, 1, 1, 1}, {3, 2, 1, 16, 16, 3, 3, 1, 1, 1, 1},
+                                      {1, 7, 15, 48, 48, 3, 3},            {2, 5, 130, 32, 32, 3, 3, 1, 1, 1, 0},
+                                      {1, 6, 8, 16, 16, 3, 3, 1, 1, 0, 1}, {1, 60, 23, 80, 80, 3, 3, 1, 1, 1, 1}};
+  for (Shape s : squares) {
+    s.groups = s.channels;
+    list.push_back(s);
+    // Padding on the left alone, or on the right.
+    s.missing = s.padLeft > 0 ? 1 : -1;
+    if (s.height > 2 && s.width > 2) list.push_back(s);
+  }
+  return list;
 }
 
 // An image in each lane, and a single row in segments.
@@ -179,6 +192,10 @@ const std::vector<Shape>& shapes() {
         // The first block of terms, all in the padding.
         {1, 5, 6, 34, 20, 5, 3, 1, 1, 4, 1},
         {1, 5, 9, 34, 2, 5, 3, 1, 1, 4, 1},
+        // More taps than a block has terms.
+        {1, 17, 18, 1, 40, 17, 17},
+        {2, 18, 23, 1, 5, 17, 18, 1, 3, 1},
+        {1, 19, 18, 3, 3, 18, 17, 1, 1, 0, 0, 1, 1, 3},
     };
     for (const Shape& s : depthwise()) list.push_back(s);
     for (const Shape& s : lanes()) list.push_back(s);
@@ -206,6 +223,12 @@ Shape drawn(Random& random) {
   s.filters = random.chance(0.3) && s.groups > 1 ? s.channels : s.groups * (1 + random.below(20));
   if (random.chance(0.2)) s.channels = s.filters = s.groups = 1 + random.below(40);
   s.kernelHeight = 1 + random.below(4), s.kernelWidth = 1 + random.below(4);
+  // Hundreds of taps, of few channels.
+  if (random.chance(0.1)) {
+    s.kernelHeight = 1 + random.below(24), s.kernelWidth = 1 + random.below(24);
+    s.channels = s.groups * (1 + random.below(2));
+    s.height += s.kernelHeight, s.width += s.kernelWidth;
+  }
   s.strideHeight = 1 + random.below(3), s.strideWidth = 1 + random.below(3);
   s.padTop = random.below(4), s.padLeft = random.below(4);
   s.dilationHeight = 1 + random.below(3), s.dilationWidth = 1 + random.below(3);

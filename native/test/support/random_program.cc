@@ -89,15 +89,19 @@ class Generator : RandomTiles {
   void convolution(KernelId kernel) {
     const bool winograd = r_.chance(0.3);  // where its shapes are likely
     const bool manyImages = !winograd && r_.chance(0.25);  // each in a lane, if there are few channels
-    const auto side = [&] { return r_.chance(0.05) ? 0 : 1 + r_.below(winograd ? 30 : 16); };
+    const bool manyTaps = !winograd && !manyImages && r_.chance(0.1);
+    const auto side = [&] { return r_.chance(0.05) ? 0 : 1 + r_.below(winograd || manyTaps ? 30 : 16); };
     const int64_t groups = !winograd && !manyImages && r_.chance(0.4) ? 1 + r_.below(5) : 1;
-    const auto depth = [&] { return winograd ? 16 + r_.below(40) : smallDim() * r_.pick<int64_t>({1, 1, 3}); };
+    const auto depth = [&] {
+      return manyTaps ? 1 + r_.below(2) : winograd ? 16 + r_.below(40) : smallDim() * r_.pick<int64_t>({1, 1, 3});
+    };
     const int64_t batch = manyImages ? 16 + r_.below(4) : r_.below(4), height = side(), width = side();
     int64_t channels = groups * depth(), filters = groups * depth();
     const bool apart = r_.chance(0.2) && channels > 0;  // every channel a group
-    if (apart) filters = channels;
+    if (apart) filters = channels = r_.chance(0.5) ? channels : 16 * (1 + r_.below(3));
     const auto few = [&](int64_t most) { return winograd || r_.chance(0.5) ? 1 : 1 + r_.below(most); };
-    const int64_t taps[] = {winograd ? 3 : 1 + r_.below(4), winograd ? 3 : 1 + r_.below(4)};
+    const auto tapsOf = [&] { return winograd ? 3 : 1 + r_.below(manyTaps ? 24 : 4); };
+    const int64_t taps[] = {tapsOf(), tapsOf()};
     const int64_t strides[] = {few(4), few(20)}, pads[] = {r_.below(4), r_.below(3)};
     const int64_t dilations[] = {few(3), few(4)};
     int64_t out[2];
