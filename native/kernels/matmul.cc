@@ -367,6 +367,10 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
     const bool toPack = block == 0 && !k.kept;
     const int64_t perTileA = ceilDiv(aheadA.rows, strips.count * ceilDiv(cols, panel));
     int64_t askedA = 0;
+    // So do the rows of C that it makes.
+    const Ahead aheadC = reuseC || lastRows ? Ahead{c, 0, 0, 0} : Ahead{ci + mc * ldc, ldc, more, cols};
+    const int64_t perTileC = ceilDiv(aheadC.rows, strips.count * ceilDiv(cols, panel));
+    int64_t askedC = 0;
     for (int64_t j = 0; j < cols; j += panel) {
       const int64_t width = minOf(panel, cols - j), vectors = ceilDiv(width, W);
       const int64_t tail = width - (vectors - 1) * W, inGroup = j % group;
@@ -399,6 +403,8 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
         const int64_t strideA = how.packA ? kRows : lda;
         if (ahead.rows > 0) ahead.fetch(asked, perTile);
         if (aheadA.rows > 0) aheadA.fetch(askedA, perTileA);
+        if (aheadC.rows > 0) aheadC.fetch(askedC, perTileC);
+        askedC += perTileC;
         asked += perTile;
         askedA += perTileA;
         soon(i0 + i, mr, j, width);
