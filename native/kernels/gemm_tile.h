@@ -56,9 +56,9 @@ constexpr int maxVectors(int rows) {
 using TileFunction = void (*)(int64_t kc, const float* a, int64_t lda, const float* b, int64_t ldb,
                               float* c, int64_t ldc, bool add, int64_t tail);
 
-template <int MR, int NV, bool TA, bool TAIL>
-void gemmTile(int64_t kc, const float* __restrict a, int64_t lda, const float* __restrict b,
-              int64_t ldb, float* __restrict c, int64_t ldc, bool add, int64_t tail) {
+template <int MR, int NV, bool TA, bool TAIL, class Meanwhile>
+LW_INLINE void multiplyTile(int64_t kc, const float* __restrict a, int64_t lda, const float* __restrict b, int64_t ldb,
+                            float* __restrict c, int64_t ldc, bool add, int64_t tail, Meanwhile meanwhile) {
   VF acc[MR][NV];
   // C is touched only after the loop: ask for its lines now (8 % on a 1024³ product, Zen 3).
 #pragma GCC unroll 16
@@ -85,6 +85,7 @@ void gemmTile(int64_t kc, const float* __restrict a, int64_t lda, const float* _
     }
     a += TA ? lda : 1;
     b += ldb;
+    meanwhile();
   };
   if constexpr (TA) {
 #pragma GCC unroll kUnrollPacked
@@ -105,6 +106,12 @@ void gemmTile(int64_t kc, const float* __restrict a, int64_t lda, const float* _
       }
     }
   }
+}
+
+template <int MR, int NV, bool TA, bool TAIL>
+void gemmTile(int64_t kc, const float* a, int64_t lda, const float* b, int64_t ldb, float* c, int64_t ldc, bool add,
+              int64_t tail) {
+  multiplyTile<MR, NV, TA, TAIL>(kc, a, lda, b, ldb, c, ldc, add, tail, []() {});
 }
 
 template <int MR, int NV, bool TA, bool TAIL>
@@ -129,6 +136,29 @@ constexpr TileFunction tileOrNull() {
   }
 // By transposeA, TAIL, rows − 1, vectors − 1. Compiled once, in matmul.cc.
 extern const TileFunction kTiles[2][2][14][8];
+
+// Tiles of a transposed A that ask for a line at every step, `apart` floats from one to the next: where products read so
+// much that they would wait for what is asked for between tiles.
+using StreamTile = void (*)(int64_t kc, const float* a, int64_t lda, const float* b, int64_t ldb, float* c, int64_t ldc,
+                            bool add, int64_t tail, const float* soon, int64_t apart);
+template <int MR, int NV, bool TAIL>
+void streamTile(int64_t kc, const float* a, int64_t lda, const float* b, int64_t ldb, float* c, int64_t ldc, bool add,
+                int64_t tail, const float* soon, int64_t apart) {
+  multiplyTile<MR, NV, true, TAIL>(kc, a, lda, b, ldb, c, ldc, add, tail, [&]() __attribute__((always_inline)) {
+    __builtin_prefetch(soon, 0, 2);
+    soon += apart;
+  });
+}
+template <int MR, int NV, bool TAIL>
+constexpr StreamTile streamTileOrNull() {
+  if constexpr (MR <= kRows && W == 16) return streamTile<MR, NV, TAIL>;
+  else return nullptr;
+}
+#define LW_STREAM_TILES(MR)                                            \
+  {                                                                    \
+    {streamTileOrNull<MR, 1, false>(), streamTileOrNull<MR, 1, true>()}, \
+        {streamTileOrNull<MR, 2, false>(), streamTileOrNull<MR, 2, true>()} \
+  }
 
 // Rows of kc floats are kept so far apart: on different L1 sets.
 constexpr int64_t packedStride(int64_t kc) { return kc + 16; }

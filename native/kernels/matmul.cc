@@ -17,6 +17,13 @@ extern const TileFunction kTiles[2][2][14][8] = {
 
 namespace {
 
+// By rows − 1, vectors − 1, TAIL.
+constexpr StreamTile kStreamTiles[14][2][2] = {
+    LW_STREAM_TILES(1),  LW_STREAM_TILES(2),  LW_STREAM_TILES(3),  LW_STREAM_TILES(4),  LW_STREAM_TILES(5),
+    LW_STREAM_TILES(6),  LW_STREAM_TILES(7),  LW_STREAM_TILES(8),  LW_STREAM_TILES(9),  LW_STREAM_TILES(10),
+    LW_STREAM_TILES(11), LW_STREAM_TILES(12), LW_STREAM_TILES(13), LW_STREAM_TILES(14),
+};
+
 // Block sizes, measured on Zen 4 (AVX-512) and on Zen 3 (the others). C in scratch, of kScratchRows × kScratchColumns, may
 // leave L2 between blocks of k: that costs less than packing all of B again for every few rows.
 // With a single block of k and C in scratch, the epilogue comes after every kHotRows rows, whose C is still
@@ -55,6 +62,9 @@ constexpr int64_t kTurnPanels = kRows > 8 ? 4 : 24;
 // Pieces of at most so many rows, columns and terms are multiplied without blocks, which take as long to lay out as
 // 16×16×16 to multiply.
 constexpr int64_t kSmall = 64;
+// One block of so few rows and columns reads much for what it computes: tiles ask for the next block of terms line by
+// line (with AVX-512; AVX2 is no faster so).
+constexpr int64_t kStreamed = W == 16 ? 320 : 0;
 // Vector products with k below this are left to the tiles.
 constexpr int64_t kDotK = 64;
 
@@ -365,6 +375,10 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
                          : s.ta     ? Ahead{k.a + k1 * lda + i1, lda, terms, more}
                                     : Ahead{k.a + i1 * lda + k1, lda, more, terms};
     const bool toPack = block == 0 && !k.kept;
+    const bool streams = blocks == 1 && k.then > 0 && !k.kept && s.ta && !s.tb && panel == kColumns && rows + cols <= kStreamed;
+    // Each tile asks for one line of every row of the next block: of A, then of B.
+    const int64_t linesA = ceilDiv(rows, 16), lines = linesA + ceilDiv(cols, 16);
+    int64_t line = 0;
     const int64_t perTileA = ceilDiv(aheadA.rows, strips.count * ceilDiv(cols, panel));
     int64_t askedA = 0;
     // So do the rows of C that it makes.
@@ -401,8 +415,17 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
         const int64_t i = strips.at[strip], mr = strips.rows(strip);
         const float* const as = how.packA ? packed.a + strip * sizeA : s.ta ? ai + i : ai + i * lda;
         const int64_t strideA = how.packA ? kRows : lda;
-        if (ahead.rows > 0) ahead.fetch(asked, perTile);
-        if (aheadA.rows > 0) aheadA.fetch(askedA, perTileA);
+        if (streams && line < lines) {
+          const bool ofA = line < linesA;
+          const float* const next = ofA ? k.a + kc * lda + 16 * line : k.b + kc * ldb + 16 * (line - linesA);
+          line++;
+          soon(i0 + i, mr, j, width);
+          kStreamTiles[mr - 1][vectors - 1][tail != W](kc, as, strideA, bp, how.packB ? kColumns : ldb,
+                                                       ci + i * ldc + j, ldc, k.add, tail, next, ofA ? lda : ldb);
+          continue;
+        }
+        if (ahead.rows > 0 && !streams) ahead.fetch(asked, perTile);
+        if (aheadA.rows > 0 && !streams) aheadA.fetch(askedA, perTileA);
         if (aheadC.rows > 0) aheadC.fetch(askedC, perTileC);
         askedC += perTileC;
         asked += perTile;
