@@ -12,12 +12,13 @@ import { demand, root } from "./cmake.mjs";
 
 /**
  * How micro-kernels are recognised: their demangled names, which are
- * `layerwise::<isa>::gemmTile<rows, vectors, …, tail>`, or `offsetTile`, `streamTile`; a tail is a last vector that is not full.
+ * `layerwise::<isa>::gemmTile<rows, vectors, …, tail>`, or `offsetTile`, `streamTile`; a tail is a last vector that is
+ * not full.
  * `zeroTile` has one row and so many panels, `sumPixels` and `addTile` an image in each lane, `multiplyHeld` a filter
- * in registers, `sumSquares` and `addSquares` channels by themselves.
+ * in registers, `marchSquares` and `addSquares` channels by themselves.
  */
 const microKernel =
-  /layerwise::(?<isa>\w+)::(?:\(anonymous namespace\)::)?(?:zeroTile<\d+>|multiplyHeld<true>|(?:sumPixels|addTile)<\d+, \d+>|(?:sum|add)Squares<\d+>|(?:gemm|offset|stream)Tile<(?<rows>\d+), (?<vectors>\d+)(?:, \w+)*?(?:, (?<tail>true|false))?>)/;
+  /layerwise::(?<isa>\w+)::(?:\(anonymous namespace\)::)?(?:zeroTile<\d+>|multiplyHeld<true>|(?:sumPixels|addTile)<\d+, \d+>|(?:march|add)Squares<\d+>|(?:gemm|offset|stream)Tile<(?<rows>\d+), (?<vectors>\d+)(?:, \w+)*?(?:, (?<tail>true|false))?>)/;
 /** Rows and vectors of the tile that large products run in, and, for full vectors, its share of FMAs. */
 const mainTiles = {
   avx2: { rows: 6, vectors: 2 },

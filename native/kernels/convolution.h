@@ -39,7 +39,7 @@ struct Axis {
 
   int64_t tap(int64_t t) const { return first + t * step; }
   int64_t source(int64_t p) const { return p * stride + offset; }
-  // Whether no position has more than one tap in the padding of a side, at stride 1.
+  // Whether no position has more than one tap in the padding of a side, at a stride and a spacing of 1.
   bool mostlyInside() const { return offset >= -1 && offset <= 0 && count + offset + taps - 2 <= size; }
   // Whether every tap of a position lies inside of the source, given its first.
   bool inside(int64_t from) const { return from >= 0 && from + (taps - 1) * spacing < size; }
@@ -166,7 +166,7 @@ struct Stretch {
   int64_t at, count, offset;  // from term `at` of these; elements behind the patch's first
   int64_t row, column;        // tap
 };
-constexpr int64_t kMostTerms = 288;  // of a block, in both directions
+constexpr int64_t kMostTerms = 288;
 struct Stretches {
   int64_t taps = 0, runs = 0;
   Stretch byTap[kMostTerms], byRun[kMostTerms];

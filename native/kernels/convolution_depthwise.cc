@@ -2,8 +2,8 @@
 // but vectors of channels, pixel by pixel. The two differ in their views only; each element is one chain of fma
 // over its taps in order (of a gradient of several results per channel, for each row of taps over these).
 //
-// A few rows of the result at a time, all blocks of channels one after the other: channel_rows.h has what they
-// read, depthwise_square.h what reads 3×3 neighbouring taps in place. What the next rows will read and write is asked for meanwhile.
+// A few rows of the result at a time, all blocks of channels one after the other: channel_rows.h has what they read,
+// depthwise_square.h what reads 3×3 neighbouring taps in place. What the next rows will read and write is asked for meanwhile.
 #include "channel_rows.h"
 #include "convolution.h"
 #include "depthwise_square.h"
@@ -358,8 +358,8 @@ struct Work {
       for (int64_t group = 0; group < groups; group++) {
         const int64_t at = width * group / groups, n = width * (group + 1) / groups - at;
         const int64_t first = v.columns.source(columns.begin + at);
-        kSumSquares[n - 1](t, first < 0, first + n + 2 > v.columns.size, from + first * p.sourceLanes + lane, filter,
-                           sink.at + at * p.lanes + lane, reads, writes);
+        kMarchSquares[n - 1](t, first < 0, first + n + 2 > v.columns.size, from + first * p.sourceLanes + lane, filter,
+                             sink.at + at * p.lanes + lane, reads, writes);
       }
     }
   }
@@ -391,7 +391,7 @@ void sumRows(const Call& call, const Run& run, const Problem& p, Range rows, Epi
     const int64_t pixel = (s.image * p.height + s.rows.begin) * p.width + columns.begin;
     const int64_t toRow = (stored ? p.width : width) * p.lanes;
     float* const c = stored ? stored + pixel * p.lanes : (float*)(scratch + call.custom[1]);
-    const int64_t top = work.sourceRows(s).begin;
+    const int64_t top = p.inPlace ? work.sourceRows(s).begin : 0;
     const int64_t nLines = p.squares ? 0 : p.inPlace ? work.cutInPlace(s, top, toRow) : work.cut(s, source, toRow);
     AheadBySteps reads, writes;
     if (!last) {
@@ -402,10 +402,10 @@ void sumRows(const Call& call, const Run& run, const Problem& p, Range rows, Epi
       const Range own = work.blocksOf(next), to = work.columnsOf(next);
       const int64_t begin = maxOf(0, coming.first), end = minOf(p.sourceWidth, coming.first + p.columns);
       const int64_t lane = own.begin * kLanes * p.spread.times / p.spread.each;
-      const int64_t laneEnd =
+      const int64_t behind =
           minOf(p.sourceLanes, own.end * kLanes * p.spread.times / p.spread.each);
       reads = AheadBySteps(coming.source + (nextFresh.begin * p.sourceWidth + begin) * p.sourceLanes + lane,
-                    laneEnd - lane, p.sourceLanes, maxOf(0, end - begin), p.sourceWidth,
+                    behind - lane, p.sourceLanes, maxOf(0, end - begin), p.sourceWidth,
                     nextFresh.end - nextFresh.begin, steps);
       if (stored && !around) {
         const int64_t first = own.begin * kLanes;
@@ -418,22 +418,21 @@ void sumRows(const Call& call, const Run& run, const Problem& p, Range rows, Epi
     if (p.squares) {
       const Sink sink = {c + firstLane, laneEnd - firstLane, around};
       work.march(s, toRow, work.filter + blocks.begin * p.taps() * kLanes, sink, reads, writes);
-    } else if (!p.inPlace) {
-      source.copy(fresh, firstLane, laneEnd - firstLane, work.ring);
-    }
-    for (int64_t b = blocks.begin; b < blocks.end && !p.squares; b++) {
-      const int64_t lane = b * kLanes, n = minOf(kLanes, p.lanes - lane);
-      const float* const filter = work.filter + b * p.taps() * kLanes;
-      const float* const from = p.inPlace ? source.source + top * p.sourceWidth * p.sourceLanes + lane
-                                          : work.ring + (b - blocks.begin) * source.perBlock();
-      const Sink sink = {c + lane, n, around};
-      for (int64_t i = 0; i < nLines; i++) {
-        sumLineOf(work.lines[i], n)(work.lines[i], from, filter, sink, reads, writes);
+    } else {
+      if (!p.inPlace) source.copy(fresh, firstLane, laneEnd - firstLane, work.ring);
+      for (int64_t b = blocks.begin; b < blocks.end; b++) {
+        const int64_t lane = b * kLanes, n = minOf(kLanes, p.lanes - lane);
+        const float* const filter = work.filter + b * p.taps() * kLanes;
+        const float* const from = p.inPlace ? source.source + top * p.sourceWidth * p.sourceLanes + lane
+                                            : work.ring + (b - blocks.begin) * source.perBlock();
+        const Sink sink = {c + lane, n, around};
+        for (int64_t i = 0; i < nLines; i++) {
+          sumLineOf(work.lines[i], n)(work.lines[i], from, filter, sink, reads, writes);
+        }
       }
     }
     if (epilogue) {
-      const int64_t first = wholeRows ? 0 : blocks.begin * kLanes;
-      const int64_t n = wholeRows ? p.lanes : minOf(p.lanes, blocks.end * kLanes) - first;
+      const int64_t first = wholeRows ? 0 : firstLane, n = wholeRows ? p.lanes : laneEnd - firstLane;
       const bool joined = width == p.width;  // rows are one piece
       for (int64_t r = 0; r < (joined ? 1 : count); r++) {
         epilogue->apply(c + r * toRow + first, p.lanes, pixel + r * p.width, joined ? count * width : width, first, n);

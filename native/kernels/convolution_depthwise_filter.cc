@@ -13,11 +13,7 @@ namespace LAYERWISE_ISA_NAMESPACE {
 namespace {
 
 // Vectors of 3×3 sums that the registers hold.
-#if defined(__AVX512F__) || defined(__aarch64__)
-constexpr int kSquareVectors = 2;
-#else
-constexpr int kSquareVectors = 1;
-#endif
+constexpr int kSquareVectors = LW_HOLDS_SQUARES ? 2 : 1;
 // Neighbouring taps of one row, otherwise.
 constexpr int kTaps = 4;
 
@@ -62,7 +58,7 @@ LW_INLINE void addPixels(VF acc[R][T][V], const Lines& s, const float* const at[
 // vectors; the sums of a row of taps are `width` blocks.
 template <int R, int T, int V, int STRIDE>
 void sumTaps(const Lines& s, Range range, int64_t k, int64_t l, const float* x, const float* dy, int64_t width,
-             float* sums, Coming& coming) {
+             float* sums, ComingPixels& coming) {
   VF acc[R][T][V];
 #pragma GCC unroll 3
   for (int r = 0; r < R; r++) {
@@ -83,13 +79,13 @@ void sumTaps(const Lines& s, Range range, int64_t k, int64_t l, const float* x, 
       for (int r = 0; r < R; r++) at[r] += n * s.pixel;
     };
     int64_t p = 0;
-    for (; p + kPixels <= s.pixels; p += kPixels) {
+    for (; p + kPixelsPerStep <= s.pixels; p += kPixelsPerStep) {
       coming.step();
       if constexpr (STRIDE > 0) {
-        addPixels<kPixels, R, T, V, STRIDE>(acc, s, at, d);
-        advance(kPixels);
+        addPixels<kPixelsPerStep, R, T, V, STRIDE>(acc, s, at, d);
+        advance(kPixelsPerStep);
       } else {
-        for (int j = 0; j < kPixels; j++, advance(1)) addPixels<1, R, T, V, STRIDE>(acc, s, at, d);
+        for (int j = 0; j < kPixelsPerStep; j++, advance(1)) addPixels<1, R, T, V, STRIDE>(acc, s, at, d);
       }
     }
     for (; p < s.pixels; p++, advance(1)) addPixels<1, R, T, V, STRIDE>(acc, s, at, d);
@@ -107,7 +103,7 @@ void sumTaps(const Lines& s, Range range, int64_t k, int64_t l, const float* x, 
   }
 }
 using SumTaps = void (*)(const Lines& s, Range range, int64_t k, int64_t l, const float* x, const float* dy,
-                         int64_t width, float* sums, Coming& coming);
+                         int64_t width, float* sums, ComingPixels& coming);
 // By taps − 1, vectors − 1.
 #define LW_SUM_TAPS(T) {sumTaps<1, T, 1, 0>, sumTaps<1, T, kWide, 0>}
 constexpr SumTaps kSumTaps[kTaps][kWide] = {LW_SUM_TAPS(1), LW_SUM_TAPS(2), LW_SUM_TAPS(3), LW_SUM_TAPS(4)};
@@ -117,7 +113,7 @@ constexpr SumTaps kSumSquares[3] = {sumTaps<3, 3, kSquareVectors, 0>, sumTaps<3,
 
 // All taps of one block, of which `lanes` are asked for.
 void sumBlock(const Lines& s, int64_t height, int64_t width, const float* x, const float* dy, int64_t lanes,
-              float* sums, Coming& coming) {
+              float* sums, ComingPixels& coming) {
   // The lines that meet all rows of taps of a square.
   Range whole = {0, 0};
   if (height == 3 && width == 3) {
@@ -178,7 +174,7 @@ struct Problem {
     // Parts are chunks of rows and blocks of channels: few chunks where there are many channels.
     constexpr int64_t kRowsEach = 8, kMost = 64;
     chunks = maxOf(1, minOf(ceilDiv(kMost, ceilDiv(maxOf(1, g.filters), 16)), g.batch * g.outHeight / kRowsEach));
-    // Of two rows, sumBlock's chains run from the one at the top to the one at the bottom.
+    // Of two rows, sumBlock's chains run from the one at the top to the one at the bottom; of more, none is both.
     squares = LW_HOLDS_SQUARES && spread.each == 1 && g.filters % W == 0 && g.outHeight > 2 && v.neighbours() &&
               v.rows.mostlyInside() && v.columns.mostlyInside();
   }
@@ -188,10 +184,10 @@ struct Problem {
   int64_t dyPerBlock() const { return rows * ringPitch(positions); }
 };
 
-// Adds a strip's sums to those of its blocks `own`, in place: `lanes` of them, x and dy at the first, sums at the first
-// block's.
-void sumSquares(const Problem& p, const Strip& s, Range columns, int64_t lanes, const float* x, const float* dy,
-                float* sums, Coming& coming) {
+// Adds what a strip adds to the sums of `lanes` lanes, from x and dy where they are; x and dy at the first lane, sums at
+// its block's.
+void sumInPlace(const Problem& p, const Strip& s, Range columns, int64_t lanes, const float* x, const float* dy,
+                float* sums, ComingPixels& coming) {
   const Geometry& g = p.g;
   const View& v = p.v;
   const int64_t from = v.columns.source(columns.begin), width = columns.end - columns.begin;
@@ -199,12 +195,12 @@ void sumSquares(const Problem& p, const Strip& s, Range columns, int64_t lanes, 
                      from < 0, from + width + 2 > g.width};
   // The rows all of whose taps lie inside of x come first, as in sumBlock.
   const int64_t top = v.rows.source(s.rows.begin) < 0, bottom = v.rows.source(s.rows.end - 1) + 3 > g.height;
-  const Range whole = {s.rows.begin + top, maxOf(s.rows.begin + top, s.rows.end - bottom)};
+  const Range whole = {s.rows.begin + top, s.rows.end - bottom};
   const auto add = [&](Range own, float* to, int64_t lane) {
     const int64_t first = v.rows.source(own.begin);
     const Range taps = tapsInside(v.rows, first);
     rows.count = own.end - own.begin;
-    kAddSquares[taps.end - taps.begin - 1](
+    kAddSquares[taps.end - taps.begin - 2](
         rows, x + ((s.image * g.height + first + taps.begin) * g.width + from) * g.channels + lane,
         dy + ((s.image * g.outHeight + own.begin) * g.outWidth + columns.begin) * g.filters + lane,
         to + taps.begin * 3 * kLanes, coming);
@@ -213,7 +209,7 @@ void sumSquares(const Problem& p, const Strip& s, Range columns, int64_t lanes, 
     float* const to = sums + lane / kLanes * p.sumFloats() + lane % kLanes;
     if (whole.begin < whole.end) add(whole, to, lane);
     if (top) add({s.rows.begin, s.rows.begin + 1}, to, lane);
-    if (bottom && whole.end < s.rows.end) add({whole.end, s.rows.end}, to, lane);
+    if (bottom) add({whole.end, s.rows.end}, to, lane);
   }
 }
 
@@ -263,7 +259,7 @@ void sumChunk(const Call& call, const Run& run, const Problem& p, Range rows, Ra
     const Range own = blocksOf(s), columns = columnsOf(s);
     Lines all = {lines, s.rows.end - s.rows.begin, columns.end - columns.begin, v.columns.spacing * kLanes,
                  v.columns.stride * kLanes};
-    for (int64_t i = 0; i < all.count; i++) {
+    for (int64_t i = 0; i < all.count && !p.squares; i++) {
       const int64_t from = v.rows.source(s.rows.begin + i);
       int32_t* const at = offsets + i * g.kernelHeight;
       lines[i] = {tapsInside(v.rows, from), at, result.at(s.rows.begin + i, 0)};
@@ -271,10 +267,10 @@ void sumChunk(const Call& call, const Run& run, const Problem& p, Range rows, Ra
         at[k] = (int32_t)source.at(from + k * v.rows.spacing, 0);
       }
     }
-    Coming coming;
+    ComingPixels coming;
     if (!last) {
       const int64_t passes = p.squares ? kWide : kPasses;
-      const int64_t steps = all.count * maxOf(1, all.pixels / kPixels) * (own.end - own.begin) * passes;
+      const int64_t steps = all.count * maxOf(1, all.pixels / kPixelsPerStep) * (own.end - own.begin) * passes;
       const Range theirs = blocksOf(next), to = columnsOf(next);
       const ChannelRows more = sourceOf(next);
       const int64_t begin = maxOf(0, more.first), end = minOf(g.width, more.first + p.columns);
@@ -287,16 +283,16 @@ void sumChunk(const Call& call, const Run& run, const Problem& p, Range rows, Ra
     }
     const int64_t firstLane = own.begin * kLanes, allLanes = minOf(g.filters, own.end * kLanes) - firstLane;
     if (p.squares) {
-      sumSquares(p, s, columns, allLanes, x + firstLane, dy + firstLane,
+      sumInPlace(p, s, columns, allLanes, x + firstLane, dy + firstLane,
                  sums + (own.begin - blocks.begin) * p.sumFloats(), coming);
     } else {
       source.copy(fresh, firstLane, allLanes, rings);
       result.copy(s.rows, firstLane, allLanes, copied);
-    }
-    for (int64_t b = own.begin; b < own.end && !p.squares; b++) {
-      const int64_t in = b - own.begin, n = minOf(kLanes, allLanes - in * kLanes);
-      sumBlock(all, g.kernelHeight, g.kernelWidth, rings + in * p.perBlock(), copied + in * p.dyPerBlock(), n,
-               sums + (b - blocks.begin) * p.sumFloats(), coming);
+      for (int64_t b = own.begin; b < own.end; b++) {
+        const int64_t in = b - own.begin, n = minOf(kLanes, allLanes - in * kLanes);
+        sumBlock(all, g.kernelHeight, g.kernelWidth, rings + in * p.perBlock(), copied + in * p.dyPerBlock(), n,
+                 sums + (b - blocks.begin) * p.sumFloats(), coming);
+      }
     }
     s = next;
     fresh = nextFresh;

@@ -14,8 +14,8 @@ namespace LAYERWISE_ISA_NAMESPACE {
 namespace {
 
 // Strips of terms whose part of a block of patches is packed at once: a quarter of a MiB, in L2.
-constexpr int64_t kBlockStrips = 256 / kRows;
-static_assert(kBlockStrips * kRows <= kMostTerms, "Stretches has room for their terms");
+constexpr int64_t kBlockTerms = 256, kBlockStrips = kBlockTerms / kRows;
+static_assert(kBlockTerms <= kMostTerms, "Stretches has room for their terms");
 constexpr int64_t kStripFloats = kRows * kBlockK + 16;  // an odd number of lines apart
 // So few strips would not repay the packing of dy, if its rows are at most two panels long.
 constexpr int64_t kUnpackedStrips = 4;

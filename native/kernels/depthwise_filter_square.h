@@ -15,15 +15,15 @@ namespace LAYERWISE_ISA_NAMESPACE {
 #endif
 
 // What comes next of x and of dy.
-struct Coming {
+struct ComingPixels {
   AheadBySteps x, dy;
   LW_MEMBER void step() {
     x.step();
     dy.step();
   }
 };
-// Pixels between two requests of it.
-constexpr int kPixels = 4;
+// A few lines of it are asked for every so many pixels.
+constexpr int kPixelsPerStep = 4;
 
 // Rows of dy, and the squares of x that meet them. Distances in floats.
 struct SquareRows {
@@ -34,7 +34,7 @@ struct SquareRows {
 
 // sums[r][l] += Σ x·dy for R rows of taps, one vector; x at the first tap of the first pixel, sums `kLanes` apart.
 template <int R>
-void addSquares(const SquareRows& s, const float* x, const float* dy, float* sums, Coming& coming) {
+void addSquares(const SquareRows& s, const float* x, const float* dy, float* sums, ComingPixels& coming) {
   VF acc[R][3];
 #pragma GCC unroll 3
   for (int r = 0; r < R; r++) {
@@ -64,7 +64,7 @@ void addSquares(const SquareRows& s, const float* x, const float* dy, float* sum
     };
     for (int64_t p = 0; p < inside;) {
       coming.step();
-      const int64_t end = minOf(inside, p + kPixels);
+      const int64_t end = minOf(inside, p + kPixelsPerStep);
       for (; p < end; p++, from += s.xPixel) {
 #pragma GCC unroll 3
         for (int r = 0; r < R; r++) at[r][2] = load(from + r * s.xRow);
@@ -86,11 +86,11 @@ void addSquares(const SquareRows& s, const float* x, const float* dy, float* sum
     }
   }
 }
-using AddSquares = void (*)(const SquareRows& s, const float* x, const float* dy, float* sums, Coming& coming);
-// By rows of taps − 1.
-constexpr AddSquares kAddSquares[3] = {
+using AddSquares = void (*)(const SquareRows& s, const float* x, const float* dy, float* sums, ComingPixels& coming);
+// By rows of taps − 2.
+constexpr AddSquares kAddSquares[2] = {
 #if LW_HOLDS_SQUARES
-    addSquares<1>, addSquares<2>, addSquares<3>,
+    addSquares<2>, addSquares<3>,
 #endif
 };
 

@@ -30,7 +30,7 @@ struct Squares {
 // P columns of one vector; x at the first tap of the first. `left`: that lies in the padding; `right`: the last tap of
 // the last column does.
 template <int P>
-void sumSquares(const Squares& t, bool left, bool right, const float* x, const float* w, float* y, AheadBySteps& reads,
+void marchSquares(const Squares& t, bool left, bool right, const float* x, const float* w, float* y, AheadBySteps& reads,
                 AheadBySteps& writes) {
   VF wv[3][3];
   VF acc[3][P];  // of the result's row that meets this row of x by its row k of taps
@@ -86,12 +86,12 @@ void sumSquares(const Squares& t, bool left, bool right, const float* x, const f
     }
   }
 }
-using SumSquares = void (*)(const Squares& t, bool left, bool right, const float* x, const float* w, float* y,
+using MarchSquares = void (*)(const Squares& t, bool left, bool right, const float* x, const float* w, float* y,
                             AheadBySteps& reads, AheadBySteps& writes);
 // By columns − 1.
-constexpr SumSquares kSumSquares[kSquareColumns] = {
+constexpr MarchSquares kMarchSquares[kSquareColumns] = {
 #if LW_MARCHES
-    sumSquares<1>, sumSquares<2>, sumSquares<3>, sumSquares<4>, sumSquares<5>, sumSquares<6>, sumSquares<7>,
+    marchSquares<1>, marchSquares<2>, marchSquares<3>, marchSquares<4>, marchSquares<5>, marchSquares<6>, marchSquares<7>,
 #endif
 };
 

@@ -140,13 +140,13 @@ extern const TileFunction kTiles[2][2][14][8];
 // Tiles of a transposed A that ask for a line at every step, `apart` floats from one to the next: where products read so
 // much that they would wait for what is asked for between tiles.
 using StreamTile = void (*)(int64_t kc, const float* a, int64_t lda, const float* b, int64_t ldb, float* c, int64_t ldc,
-                            bool add, int64_t tail, const float* soon, int64_t apart);
+                            bool add, int64_t tail, const float* coming, int64_t apart);
 template <int MR, int NV, bool TAIL>
 void streamTile(int64_t kc, const float* a, int64_t lda, const float* b, int64_t ldb, float* c, int64_t ldc, bool add,
-                int64_t tail, const float* soon, int64_t apart) {
+                int64_t tail, const float* coming, int64_t apart) {
   multiplyTile<MR, NV, true, TAIL>(kc, a, lda, b, ldb, c, ldc, add, tail, [&]() __attribute__((always_inline)) {
-    __builtin_prefetch(soon, 0, 2);
-    soon += apart;
+    __builtin_prefetch(coming, 0, 2);
+    coming += apart;
   });
 }
 template <int MR, int NV, bool TAIL>

@@ -375,16 +375,19 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
                          : s.ta     ? Ahead{k.a + k1 * lda + i1, lda, terms, more}
                                     : Ahead{k.a + i1 * lda + k1, lda, more, terms};
     const bool toPack = block == 0 && !k.kept;
-    const bool streams = blocks == 1 && k.then > 0 && !k.kept && s.ta && !s.tb && panel == kColumns && rows + cols <= kStreamed;
-    // Each tile asks for one line of every row of the next block: of A, then of B.
-    const int64_t linesA = ceilDiv(rows, 16), lines = linesA + ceilDiv(cols, 16);
-    int64_t line = 0;
-    const int64_t perTileA = ceilDiv(aheadA.rows, strips.count * ceilDiv(cols, panel));
+    const int64_t tilesOfBlock = strips.count * ceilDiv(cols, panel);
+    const int64_t perTileA = ceilDiv(aheadA.rows, tilesOfBlock);
     int64_t askedA = 0;
     // So do the rows of C that it makes.
     const Ahead aheadC = reuseC || lastRows ? Ahead{c, 0, 0, 0} : Ahead{ci + mc * ldc, ldc, more, cols};
-    const int64_t perTileC = ceilDiv(aheadC.rows, strips.count * ceilDiv(cols, panel));
+    const int64_t perTileC = ceilDiv(aheadC.rows, tilesOfBlock);
     int64_t askedC = 0;
+    // Or each tile asks for one line of every row of the next block of k: of A, then of B. A last one that no tile is
+    // left for is found by the hardware, beside the one before.
+    const int64_t linesA = ceilDiv(rows, 16), lines = linesA + ceilDiv(cols, 16);
+    const bool streams = blocks == 1 && k.then > 0 && !k.kept && s.ta && !s.tb && panel == kColumns &&
+                         rows + cols <= kStreamed && 4 * tilesOfBlock >= 3 * lines;
+    int64_t line = 0;
     for (int64_t j = 0; j < cols; j += panel) {
       const int64_t width = minOf(panel, cols - j), vectors = ceilDiv(width, W);
       const int64_t tail = width - (vectors - 1) * W, inGroup = j % group;
@@ -414,25 +417,25 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
       for (int64_t strip = 0; strip < strips.count; strip++) {
         const int64_t i = strips.at[strip], mr = strips.rows(strip);
         const float* const as = how.packA ? packed.a + strip * sizeA : s.ta ? ai + i : ai + i * lda;
-        const int64_t strideA = how.packA ? kRows : lda;
-        if (streams && line < lines) {
-          const bool ofA = line < linesA;
-          const float* const next = ofA ? k.a + kc * lda + 16 * line : k.b + kc * ldb + 16 * (line - linesA);
-          line++;
-          soon(i0 + i, mr, j, width);
-          kStreamTiles[mr - 1][vectors - 1][tail != W](kc, as, strideA, bp, how.packB ? kColumns : ldb,
-                                                       ci + i * ldc + j, ldc, k.add, tail, next, ofA ? lda : ldb);
-          continue;
-        }
-        if (ahead.rows > 0 && !streams) ahead.fetch(asked, perTile);
+        const int64_t strideA = how.packA ? kRows : lda, strideB = how.packB ? kColumns : ldb;
+        // The first block of k, which none before it has asked for, asks for the rest of its own B.
+        if (ahead.rows > 0 && (!streams || (!k.add && !lastPanel))) ahead.fetch(asked, perTile);
         if (aheadA.rows > 0 && !streams) aheadA.fetch(askedA, perTileA);
         if (aheadC.rows > 0) aheadC.fetch(askedC, perTileC);
         askedC += perTileC;
         asked += perTile;
         askedA += perTileA;
         soon(i0 + i, mr, j, width);
-        tiles[mr - 1][vectors - 1](kc, as, strideA, bp, how.packB ? kColumns : ldb, ci + i * ldc + j,
-                                   ldc, k.add, tail);
+        float* const to = ci + i * ldc + j;
+        if (streams && line < lines) {
+          const bool ofA = line < linesA;
+          const float* const coming = ofA ? k.a + kc * lda + 16 * line : k.b + kc * ldb + 16 * (line - linesA);
+          kStreamTiles[mr - 1][vectors - 1][tail != W](kc, as, strideA, bp, strideB, to, ldc, k.add, tail, coming,
+                                                       ofA ? lda : ldb);
+          line++;
+        } else {
+          tiles[mr - 1][vectors - 1](kc, as, strideA, bp, strideB, to, ldc, k.add, tail);
+        }
       }
     }
     done(i0, mc);

@@ -134,13 +134,18 @@ std::vector<Shape> depthwise() {
   // are taken at a time, several segments.
   const std::vector<Shape> squares = {{2, 1, 9, 32, 32, 3, 3, 1, 1, 1, 1}, {3, 2, 1, 16, 16, 3, 3, 1, 1, 1, 1},
                                       {1, 7, 15, 48, 48, 3, 3},            {2, 5, 130, 32, 32, 3, 3, 1, 1, 1, 0},
-                                      {1, 6, 8, 16, 16, 3, 3, 1, 1, 0, 1}, {1, 60, 23, 80, 80, 3, 3, 1, 1, 1, 1}};
+                                      {1, 6, 8, 16, 16, 3, 3, 1, 1, 0, 1}, {1, 60, 23, 80, 80, 3, 3, 1, 1, 1, 1},
+                                      {1, 4, 9, 32, 32, 3, 3, 1, 1, 3, 1}, {2, 5, 6, 16, 16, 3, 3, 1, 1, 5, 1},
+                                      {1, 3, 7, 48, 48, 3, 3, 1, 1, 2, 0}};
   for (Shape s : squares) {
     s.groups = s.channels;
     list.push_back(s);
     // Padding on the left alone, or on the right.
     s.missing = s.padLeft > 0 ? 1 : -1;
     if (s.height > 2 && s.width > 2) list.push_back(s);
+    // Rows far beyond the image.
+    s.missing = -6;
+    list.push_back(s);
   }
   return list;
 }
