@@ -67,7 +67,10 @@ function disassemble(file) {
   return functions;
 }
 
-/** The loop with the most FMAs in which no other loop has any: from the target of a backward jump to the jump. */
+/**
+ * The hottest loop: it has FMAs, no loop with FMAs inside, and the most of them. A loop reaches from the target of a
+ * backward jump to the jump.
+ */
 export function hotLoop(code) {
   const loops = [];
   for (const [end, { address, text }] of code.entries()) {

@@ -259,14 +259,6 @@ void sumChunk(const Call& call, const Run& run, const Problem& p, Range rows, Ra
     const Range own = blocksOf(s), columns = columnsOf(s);
     Lines all = {lines, s.rows.end - s.rows.begin, columns.end - columns.begin, v.columns.spacing * kLanes,
                  v.columns.stride * kLanes};
-    for (int64_t i = 0; i < all.count && !p.squares; i++) {
-      const int64_t from = v.rows.source(s.rows.begin + i);
-      int32_t* const at = offsets + i * g.kernelHeight;
-      lines[i] = {tapsInside(v.rows, from), at, result.at(s.rows.begin + i, 0)};
-      for (int64_t k = lines[i].taps.begin; k < lines[i].taps.end; k++) {
-        at[k] = (int32_t)source.at(from + k * v.rows.spacing, 0);
-      }
-    }
     ComingPixels coming;
     if (!last) {
       const int64_t passes = p.squares ? kWide : kPasses;
@@ -286,6 +278,14 @@ void sumChunk(const Call& call, const Run& run, const Problem& p, Range rows, Ra
       sumInPlace(p, s, columns, allLanes, x + firstLane, dy + firstLane,
                  sums + (own.begin - blocks.begin) * p.sumFloats(), coming);
     } else {
+      for (int64_t i = 0; i < all.count; i++) {
+        const int64_t from = v.rows.source(s.rows.begin + i);
+        int32_t* const at = offsets + i * g.kernelHeight;
+        lines[i] = {tapsInside(v.rows, from), at, result.at(s.rows.begin + i, 0)};
+        for (int64_t k = lines[i].taps.begin; k < lines[i].taps.end; k++) {
+          at[k] = (int32_t)source.at(from + k * v.rows.spacing, 0);
+        }
+      }
       source.copy(fresh, firstLane, allLanes, rings);
       result.copy(s.rows, firstLane, allLanes, copied);
       for (int64_t b = own.begin; b < own.end; b++) {
