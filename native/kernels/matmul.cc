@@ -378,8 +378,8 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
     const int64_t tilesOfBlock = strips.count * ceilDiv(cols, panel);
     const int64_t perTileA = ceilDiv(aheadA.rows, tilesOfBlock);
     int64_t askedA = 0;
-    // So do the rows of C that it makes.
-    const Ahead aheadC = reuseC || lastRows ? Ahead{c, 0, 0, 0} : Ahead{ci + mc * ldc, ldc, more, cols};
+    // So do the rows of C that it makes (with AVX2 as fast or slower, Zen 4).
+    const Ahead aheadC = W < 16 || reuseC || lastRows ? Ahead{c, 0, 0, 0} : Ahead{ci + mc * ldc, ldc, more, cols};
     const int64_t perTileC = ceilDiv(aheadC.rows, tilesOfBlock);
     int64_t askedC = 0;
     // Or each tile asks for one line of every row of the next block of k: of A, then of B. A last one that no tile is
