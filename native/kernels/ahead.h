@@ -22,6 +22,52 @@ struct Ahead {
   }
 };
 
+// Lines that are asked for one by one: runs of so many, `jump` bytes from behind a run to the next one.
+struct Stream {
+  const char* at;
+  int64_t lines, left, jump;
+};
+
+// An Ahead that is asked for while so many tiles are computed: some runs before each of them, or, where these would be so
+// many lines that a core waits for them (it follows about two dozen), line by line in tiles that can.
+class AheadByTiles {
+ public:
+  AheadByTiles() : ahead_{nullptr, 0, 0, 0} {}
+  AheadByTiles(const Ahead& ahead, int64_t tiles, bool canStream) : ahead_(ahead) {
+    if (ahead.rows <= 0 || ahead.n <= 0) {
+      ahead_.rows = 0;
+      return;
+    }
+    perTile_ = ceilDiv(ahead.rows, tiles);
+    // A run may begin inside a line, and so end in one more.
+    const bool whole = ((uintptr_t)ahead.from | (uintptr_t)(ahead.stride * 4)) % 64 == 0;
+    const int64_t lines = ceilDiv(ahead.n, 16) + !whole;
+    if (canStream && perTile_ * lines > kAtOnce) {
+      left_ = ahead.rows * lines;
+      stream_ = {(const char*)ahead.from, lines, lines, ahead.stride * 4 - lines * 64};
+    }
+  }
+  // Before a tile.
+  LW_MEMBER void fetch() {
+    if (ahead_.rows == 0 || stream_.lines > 0) return;
+    ahead_.fetch(asked_, perTile_);
+    asked_ += perTile_;
+  }
+  // Lines that tiles ask for are left.
+  int64_t left() const { return left_; }
+  // For a tile of so many steps.
+  LW_MEMBER Stream& take(int64_t steps) {
+    left_ -= steps;
+    return stream_;
+  }
+
+ private:
+  static constexpr int64_t kAtOnce = 24;
+  Ahead ahead_;
+  int64_t perTile_ = 0, asked_ = 0, left_ = 0;
+  Stream stream_ = {nullptr, 0, 0, 0};
+};
+
 // Memory that is asked for before it is needed, a few lines at every step, in the order in which it lies.
 struct AheadBySteps {
   const char* at = nullptr;

@@ -94,6 +94,7 @@ LW_INLINE void multiplyTile(int64_t kc, const float* __restrict a, int64_t lda, 
 #pragma GCC unroll kUnrollK
     for (int64_t k = 0; k < kc; k++) step();
   }
+  asm("" : "+r"(ldc));  // distances of rows are made anew here, or they would take the loop's registers
 #pragma GCC unroll 16
   for (int i = 0; i < MR; i++) {
 #pragma GCC unroll 8
@@ -137,17 +138,25 @@ constexpr TileFunction tileOrNull() {
 // By transposeA, TAIL, rows − 1, vectors − 1. Compiled once, in matmul.cc.
 extern const TileFunction kTiles[2][2][14][8];
 
-// Tiles of a transposed A that ask for a line at every step, `apart` floats from one to the next: where products read so
-// much that they would wait for what is asked for between tiles.
+// Tiles of a transposed A that ask for a line at every step: where products read so much that they would wait for what
+// is asked for between tiles.
 using StreamTile = void (*)(int64_t kc, const float* a, int64_t lda, const float* b, int64_t ldb, float* c, int64_t ldc,
-                            bool add, int64_t tail, const float* coming, int64_t apart);
+                            bool add, int64_t tail, Stream& stream);
 template <int MR, int NV, bool TAIL>
 void streamTile(int64_t kc, const float* a, int64_t lda, const float* b, int64_t ldb, float* c, int64_t ldc, bool add,
-                int64_t tail, const float* coming, int64_t apart) {
+                int64_t tail, Stream& stream) {
+  const char* at = stream.at;
+  int64_t left = stream.left;
   multiplyTile<MR, NV, true, TAIL>(kc, a, lda, b, ldb, c, ldc, add, tail, [&]() __attribute__((always_inline)) {
-    __builtin_prefetch(coming, 0, 2);
-    coming += apart;
+    __builtin_prefetch(at, 0, 2);
+    at += 64;
+    if (__builtin_expect(--left == 0, 0)) {
+      at += stream.jump;
+      left = stream.lines;
+    }
   });
+  stream.at = at;
+  stream.left = left;
 }
 template <int MR, int NV, bool TAIL>
 constexpr StreamTile streamTileOrNull() {
@@ -205,6 +214,11 @@ LW_INLINE void packStrip(const float* a, int64_t lda, int64_t kc, int64_t mr, fl
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; i++) rows[i] = a + (i < mr ? i : mr - 1) * lda;
   int64_t k = 0;
+#if defined(__AVX512F__)
+  for (; k + W <= kc; k += W, dst += W * kRows) {
+    transposeRows([&](int i) __attribute__((always_inline)) { return rows[i < kRows ? i : kRows - 1] + k; }, dst, kRows);
+  }
+#endif
   for (; k + 4 <= kc; k += 4, dst += 4 * kRows) {
 #pragma GCC unroll 4
     for (int i = 0; i + 4 <= kRows; i += 4) {

@@ -38,6 +38,7 @@ constexpr int64_t kPackRows = 48, kPackRowsAliased = 3 * kRows, kAliased = 256;
 #endif
 constexpr int64_t kBlockN = 1024;
 constexpr int64_t kBlockNEpilogue = 512;  // C must still be in L2 when the epilogue comes
+constexpr int64_t kNearC = 96 * 1024;
 constexpr int64_t kScratchRows = 1024, kScratchColumns = 512;
 constexpr int64_t kHotRows = 96 / kRows * kRows, kHotB = 1 << 17;
 constexpr int64_t kHotListedRows = 112;  // where lists make no strips: 7 whole vectors of a transposed A
@@ -59,6 +60,9 @@ constexpr int64_t kPackRowsOfA = 128, kPackStrideOfA = 256, kCloseRows = 576, kC
 // Rows of A that lie well are packed, which turns them, for so many panels. Tiles of many rows read as many streams of
 // an A that is not packed, so it pays sooner.
 constexpr int64_t kTurnPanels = kRows > 8 ? 4 : 24;
+// Two panels are enough for so many floats of A, which come from memory: tiles of a packed A ask for the next rows line by
+// line (1.25 times, Zen 5).
+constexpr int64_t kTurnFloats = kRows > 8 ? 2 << 20 : INT64_MAX;
 // Pieces of at most so many rows, columns and terms are multiplied without blocks, which take as long to lay out as
 // 16×16×16 to multiply.
 constexpr int64_t kSmall = 64;
@@ -188,7 +192,8 @@ struct Strategy {
     packB = keptB || s.tb || (rows >= packRowsFrom(s.ldb()) && panels > 1);
     const bool scattered = rows > kRows && s.lda() > (s.ta ? kCloseRowsTransposed : kCloseRows) &&
                            (rows > kPackRowsOfA || s.lda() % kPackStrideOfA == 0);
-    packA = (panels >= kPackPanels && scattered) || (!s.ta && rows > kRows && panels >= kTurnPanels);
+    const bool turned = panels >= kTurnPanels || (panels >= 2 && rows * s.k >= kTurnFloats);
+    packA = (panels >= kPackPanels && scattered) || (!s.ta && rows > kRows && turned);
     const bool byPanels = s.tb && !s.ta && rows <= kPanelRows;
     rowBlock = byPanels ? maxOf(kBlockM, kPanelRows) : kBlockM;
     panel = (!packB && rows <= kRows ? maxVectors((int)rows) : kVectors) * W;
@@ -218,8 +223,11 @@ struct Packed {
 // One block of k of a piece of C.
 struct KBlock {
   const float *a, *b;  // the stored matrices at the piece's first element of this block
-  int64_t length, then;  // of this block, and of the next one
-  bool add;              // C += A·B rather than C = A·B
+  int64_t length;
+  bool add;  // C += A·B rather than C = A·B
+  // The same of the block that comes next, whose length is 0 where none does.
+  const float *nextA, *nextB;
+  int64_t then;
   // B where it stays packed, from the piece's first column on, and which panels hold numbers only; else null.
   float* kept;
   const uint8_t* finite;
@@ -259,7 +267,7 @@ void packKept(const Shape& s, const float* b, void* to, int64_t part, int64_t pa
   for (int64_t i = own.begin; i < own.end; i++) {
     const int64_t kb = i / kept.panels, panel = i % kept.panels, j = panel * kColumns;
     const int64_t k0 = kept.blocks.begin(kb), kc = kept.blocks.begin(kb + 1) - k0;
-    const KBlock k = {nullptr, s.tb ? b + k0 : b + k0 * s.ldb(), kc, 0, false, nullptr, nullptr};
+    const KBlock k = {nullptr, s.tb ? b + k0 : b + k0 * s.ldb(), kc, false, nullptr, nullptr, 0, nullptr, nullptr};
     kept.finite(to, kb)[panel] = packFinite(s, k, j, minOf(kColumns, s.n - j), kept.block(to, kb) + j * kc);
   }
 }
@@ -367,27 +375,21 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
         packStrip(ai + strips.at[strip] * lda, lda, kc, strips.rows(strip), packed.a + strip * sizeA);
       }
     }
-    // The next block of A, of rows or of k, comes from memory while this one is used.
+    // What comes next is asked for meanwhile: of A the next block, of rows or of k.
     const bool lastRows = block + 1 == blocks;
     const int64_t i1 = lastRows ? 0 : i0 + mc, more = lastRows ? rows / blocks : rows * (block + 2) / blocks - i1;
-    const int64_t k1 = lastRows ? kc : 0, terms = lastRows ? k.then : kc;
-    const Ahead aheadA = terms == 0 ? Ahead{k.a, 0, 0, 0}
-                         : s.ta     ? Ahead{k.a + k1 * lda + i1, lda, terms, more}
-                                    : Ahead{k.a + i1 * lda + k1, lda, more, terms};
+    const float* const nextA = lastRows ? k.nextA : s.ta ? k.a + i1 : k.a + i1 * lda;
+    const int64_t terms = lastRows ? k.then : kc, tilesOfBlock = strips.count * ceilDiv(cols, panel);
+    const bool canStream = W == 16 && panel == kColumns && (s.ta || how.packA);
+    AheadByTiles aheadA(terms == 0 ? Ahead{k.a, 0, 0, 0}
+                        : s.ta     ? Ahead{nextA, lda, terms, more}
+                                   : Ahead{nextA, lda, more, terms},
+                        tilesOfBlock, canStream);
+    // Of C the rows that the next block makes (with AVX2 as fast or slower, Zen 4).
+    AheadByTiles aheadC(W < 16 || reuseC || lastRows ? Ahead{c, 0, 0, 0} : Ahead{ci + mc * ldc, ldc, more, cols},
+                        tilesOfBlock, false);
+    AheadByTiles aheadB;
     const bool toPack = block == 0 && !k.kept;
-    const int64_t tilesOfBlock = strips.count * ceilDiv(cols, panel);
-    const int64_t perTileA = ceilDiv(aheadA.rows, tilesOfBlock);
-    int64_t askedA = 0;
-    // So do the rows of C that it makes (with AVX2 as fast or slower, Zen 4).
-    const Ahead aheadC = W < 16 || reuseC || lastRows ? Ahead{c, 0, 0, 0} : Ahead{ci + mc * ldc, ldc, more, cols};
-    const int64_t perTileC = ceilDiv(aheadC.rows, tilesOfBlock);
-    int64_t askedC = 0;
-    // Or each tile asks for one line of every row of the next block of k: of A, then of B. A last one that no tile is
-    // left for is found by the hardware, beside the one before.
-    const int64_t linesA = ceilDiv(rows, 16), lines = linesA + ceilDiv(cols, 16);
-    const bool streams = blocks == 1 && k.then > 0 && !k.kept && s.ta && !s.tb && panel == kColumns &&
-                         rows + cols <= kStreamed && 4 * tilesOfBlock >= 3 * lines;
-    int64_t line = 0;
     for (int64_t j = 0; j < cols; j += panel) {
       const int64_t width = minOf(panel, cols - j), vectors = ceilDiv(width, W);
       const int64_t tail = width - (vectors - 1) * W, inGroup = j % group;
@@ -398,43 +400,35 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
         else if (toPack && inGroup == 0) packRows(k.b + j, ldb, kc, minOf(group, cols - j), to);
         bp = to;
       }
-      // The next group of B comes from memory while this one is used; when B is packed, the next panel.
+      // Of B the next group, or, when it is packed, the next panel; with the last one what the next block of k begins with.
       const bool first = toPack || !how.packB;
-      const int64_t step = first ? group : panel, within = first ? inGroup : 0;
-      const int64_t next = j - within + step, n = minOf(step, cols - next);
-      // With the last panel, what the next block of k begins with.
-      const bool lastPanel = lastRows && j + panel >= cols && !k.kept;
-      const int64_t begins = minOf(group, cols);
-      const Ahead ahead = lastPanel && s.tb ? Ahead{k.b + kc, ldb, k.then > 0 ? begins : 0, k.then}
-                          : lastPanel ? Ahead{k.b + kc * ldb, ldb, k.then, begins}
-                          : n <= 0 ? Ahead{k.b, 0, 0, 0}
-                          : !first ? Ahead{(k.kept ? k.kept : packed.b) + next * kc, panel, kc, panel}
-                          : s.tb   ? Ahead{k.b + next * ldb, ldb, n, kc}
-                                   : Ahead{k.b + next, ldb, kc, n};
-      const int64_t perTile = ceilDiv(ahead.rows, (lastPanel ? 1 : step / panel) * strips.count);
-      int64_t asked = lastPanel ? 0 : within / panel * strips.count * perTile;
-      const auto& tiles = kTiles[s.ta || how.packA][tail != W];
+      const int64_t step = first ? group : panel, next = j + step, n = minOf(step, cols - next);
+      if (!first || inGroup == 0) {
+        const int64_t begins = minOf(group, cols);
+        const Ahead ahead = n > 0 && !first        ? Ahead{(k.kept ? k.kept : packed.b) + next * kc, panel, kc, panel}
+                            : n > 0 && s.tb        ? Ahead{k.b + next * ldb, ldb, n, kc}
+                            : n > 0                ? Ahead{k.b + next, ldb, kc, n}
+                            : !lastRows || k.kept  ? Ahead{k.b, 0, 0, 0}
+                            : s.tb                 ? Ahead{k.nextB, ldb, k.then > 0 ? begins : 0, k.then}
+                                                   : Ahead{k.nextB, ldb, k.then, begins};
+        aheadB = AheadByTiles(ahead, ceilDiv(minOf(step, cols - j), panel) * strips.count, canStream);
+      }
+      const bool transposed = s.ta || how.packA;
       for (int64_t strip = 0; strip < strips.count; strip++) {
         const int64_t i = strips.at[strip], mr = strips.rows(strip);
         const float* const as = how.packA ? packed.a + strip * sizeA : s.ta ? ai + i : ai + i * lda;
         const int64_t strideA = how.packA ? kRows : lda, strideB = how.packB ? kColumns : ldb;
-        // The first block of k, which none before it has asked for, asks for the rest of its own B.
-        if (ahead.rows > 0 && (!streams || (!k.add && !lastPanel))) ahead.fetch(asked, perTile);
-        if (aheadA.rows > 0 && !streams) aheadA.fetch(askedA, perTileA);
-        if (aheadC.rows > 0) aheadC.fetch(askedC, perTileC);
-        askedC += perTileC;
-        asked += perTile;
-        askedA += perTileA;
+        aheadA.fetch();
+        aheadB.fetch();
+        aheadC.fetch();
         soon(i0 + i, mr, j, width);
         float* const to = ci + i * ldc + j;
-        if (streams && line < lines) {
-          const bool ofA = line < linesA;
-          const float* const coming = ofA ? k.a + kc * lda + 16 * line : k.b + kc * ldb + 16 * (line - linesA);
-          kStreamTiles[mr - 1][vectors - 1][tail != W](kc, as, strideA, bp, strideB, to, ldc, k.add, tail, coming,
-                                                       ofA ? lda : ldb);
-          line++;
+        AheadByTiles& longer = aheadA.left() > aheadB.left() ? aheadA : aheadB;
+        if (longer.left() > 0) {
+          kStreamTiles[mr - 1][vectors - 1][tail != W](kc, as, strideA, bp, strideB, to, ldc, k.add, tail,
+                                                       longer.take(kc));
         } else {
-          tiles[mr - 1][vectors - 1](kc, as, strideA, bp, strideB, to, ldc, k.add, tail);
+          kTiles[transposed][tail != W][mr - 1][vectors - 1](kc, as, strideA, bp, strideB, to, ldc, k.add, tail);
         }
       }
     }
@@ -485,7 +479,9 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
   if (hot) how.rowBlock = kHotRows;
   const int64_t blockN = ceilDiv(ceilDiv(nCols, ceilDiv(nCols, call.custom[3])), kColumns) * kColumns;
   const int64_t ldc = stored ? s.n : minOf(blockN, s.n);  // an epilogue on whole rows wants them dense
-  const int64_t rowsAtOnce = stored || hot ? nRows : minOf(kScratchRows, nRows);
+  const int64_t nearRows = kNearC / maxOf(1, minOf(blockN, nCols));
+  const int64_t rowsAtOnce = hot ? nRows : !stored ? minOf(kScratchRows, nRows)
+                             : blocks.count > 1 && nearRows >= 2 * how.rowBlock ? nearRows / how.rowBlock * how.rowBlock : nRows;
 
   for (int64_t b = piece.batch.begin; b < piece.batch.end; b++) {
     for (int64_t j0 = cols.begin; j0 < cols.end; j0 += blockN) {
@@ -508,8 +504,19 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
         for (int64_t kb = 0; kb < maxOf(blocks.count, 1); kb++) {
           const int64_t k0 = blocks.count > 0 ? blocks.begin(kb) : 0;
           const int64_t kc = blocks.count > 0 ? blocks.begin(kb + 1) - k0 : 0;
-          const int64_t then = kb + 1 < blocks.count ? blocks.begin(kb + 2) - blocks.begin(kb + 1) : 0;
-          KBlock k = {s.ta ? a + k0 * lda : a + k0, s.tb ? bj + k0 : bj + k0 * ldb, kc, then, kb > 0, nullptr, nullptr};
+          // Next are the same rows and columns of the next block, or the first block of the rows below.
+          const bool below = kb + 1 >= blocks.count;
+          const int64_t k1 = below ? 0 : k0 + kc, i1 = below ? mc : 0;
+          const int64_t then = below && i0 + mc >= rows.end ? 0 : blocks.begin(below ? 1 : kb + 2) - k1;
+          KBlock k = {s.ta ? a + k0 * lda : a + k0,
+                      s.tb ? bj + k0 : bj + k0 * ldb,
+                      kc,
+                      kb > 0,
+                      s.ta ? a + k1 * lda + i1 : a + k1 + i1 * lda,
+                      s.tb ? bj + k1 : bj + k1 * ldb,
+                      then,
+                      nullptr,
+                      nullptr};
           if (call.keeps > 0) {
             const KeptB kept(s.k, s.n);
             k.kept = kept.block(run.shared, kb) + j0 * kc;

@@ -47,15 +47,16 @@ LW_INLINE void transpose4(const float* src, int64_t srcStride, float* dst, int64
   _mm512_storeu_ps(dst + 3 * dstStride, _mm512_shuffle_ps(t1, t3, 0xee));
 }
 
-// dst[k·dstStride + i] = src[i·srcStride + k] for i, k < 16. Every line is read once: rows that lie on the same cache set,
-// whole KiB apart, would evict each other before transpose4 has read the rest of theirs.
-LW_INLINE void transposeSquare(const float* src, int64_t srcStride, float* dst, int64_t dstStride) {
+// dst[k·dstStride + i] = row(i)[k] for i, k < 16. Every line is read once: rows that lie on the same cache set, whole KiB
+// apart, would evict each other before transpose4 has read the rest of theirs. Stored from k = 0 on, so that what is too
+// much of a shorter row is overwritten by the next.
+template <class Row>
+LW_INLINE void transposeRows(Row row, float* dst, int64_t dstStride) {
   __m512 columns[4][4];  // of four rows each; lane l of [rows][c] is column 4·l + c
 #pragma GCC unroll 4
   for (int g = 0; g < 4; g++) {
-    const float* const p = src + 4 * g * srcStride;
-    const __m512 a = _mm512_loadu_ps(p), b = _mm512_loadu_ps(p + srcStride);
-    const __m512 c = _mm512_loadu_ps(p + 2 * srcStride), d = _mm512_loadu_ps(p + 3 * srcStride);
+    const __m512 a = _mm512_loadu_ps(row(4 * g)), b = _mm512_loadu_ps(row(4 * g + 1));
+    const __m512 c = _mm512_loadu_ps(row(4 * g + 2)), d = _mm512_loadu_ps(row(4 * g + 3));
     const __m512d ab = (__m512d)_mm512_unpacklo_ps(a, b), ab2 = (__m512d)_mm512_unpackhi_ps(a, b);
     const __m512d cd = (__m512d)_mm512_unpacklo_ps(c, d), cd2 = (__m512d)_mm512_unpackhi_ps(c, d);
     columns[g][0] = (__m512)_mm512_unpacklo_pd(ab, cd);
@@ -63,17 +64,24 @@ LW_INLINE void transposeSquare(const float* src, int64_t srcStride, float* dst, 
     columns[g][2] = (__m512)_mm512_unpacklo_pd(ab2, cd2);
     columns[g][3] = (__m512)_mm512_unpackhi_pd(ab2, cd2);
   }
+  __m512 turned[16];
 #pragma GCC unroll 4
   for (int c = 0; c < 4; c++) {
     const __m512 low = _mm512_shuffle_f32x4(columns[0][c], columns[1][c], 0x88);
     const __m512 odd = _mm512_shuffle_f32x4(columns[0][c], columns[1][c], 0xdd);
     const __m512 low2 = _mm512_shuffle_f32x4(columns[2][c], columns[3][c], 0x88);
     const __m512 odd2 = _mm512_shuffle_f32x4(columns[2][c], columns[3][c], 0xdd);
-    _mm512_storeu_ps(dst + c * dstStride, _mm512_shuffle_f32x4(low, low2, 0x88));
-    _mm512_storeu_ps(dst + (4 + c) * dstStride, _mm512_shuffle_f32x4(odd, odd2, 0x88));
-    _mm512_storeu_ps(dst + (8 + c) * dstStride, _mm512_shuffle_f32x4(low, low2, 0xdd));
-    _mm512_storeu_ps(dst + (12 + c) * dstStride, _mm512_shuffle_f32x4(odd, odd2, 0xdd));
+    turned[c] = _mm512_shuffle_f32x4(low, low2, 0x88);
+    turned[4 + c] = _mm512_shuffle_f32x4(odd, odd2, 0x88);
+    turned[8 + c] = _mm512_shuffle_f32x4(low, low2, 0xdd);
+    turned[12 + c] = _mm512_shuffle_f32x4(odd, odd2, 0xdd);
   }
+#pragma GCC unroll 16
+  for (int k = 0; k < 16; k++) _mm512_storeu_ps(dst + k * dstStride, turned[k]);
+}
+// The same of src[i·srcStride + k].
+LW_INLINE void transposeSquare(const float* src, int64_t srcStride, float* dst, int64_t dstStride) {
+  transposeRows([=](int i) __attribute__((always_inline)) { return src + i * srcStride; }, dst, dstStride);
 }
 
 // Compressed in a register: a compressing store takes a hundred cycles on AMD's cores.
