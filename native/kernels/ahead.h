@@ -28,6 +28,29 @@ struct Stream {
   int64_t lines, left, jump;
 };
 
+// The loop of a tile that asks for a line of a stream at every step.
+class StreamSteps {
+ public:
+  LW_MEMBER explicit StreamSteps(Stream& stream) : stream_(stream), at_(stream.at), left_(stream.left) {}
+  LW_MEMBER void step() {
+    __builtin_prefetch(at_, 0, 2);
+    at_ += 64;
+    if (__builtin_expect(--left_ == 0, 0)) {
+      at_ += stream_.jump;
+      left_ = stream_.lines;
+    }
+  }
+  LW_MEMBER void end() {
+    stream_.at = at_;
+    stream_.left = left_;
+  }
+
+ private:
+  Stream& stream_;
+  const char* at_;
+  int64_t left_;
+};
+
 // An Ahead that is asked for while so many tiles are computed: some runs before each of them, or, where these would be so
 // many lines that a core waits for them (it follows about two dozen), line by line in tiles that can.
 class AheadByTiles {

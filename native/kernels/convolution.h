@@ -7,6 +7,7 @@
 // remainder, turned round.
 #pragma once
 
+#include "blocks_of_k.h"
 #include "kernels.h"
 
 namespace layerwise {
@@ -90,12 +91,24 @@ LW_INLINE Range tapsInside(const Axis& axis, int64_t from) {
   return {minOf(begin, axis.taps), minOf(end, axis.taps)};
 }
 
+// Positions whose tap t lies inside of the source.
+LW_INLINE Range positionsInside(const Axis& axis, int64_t t) {
+  const int64_t from = -(axis.offset + t * axis.spacing), last = axis.size - 1 + from;
+  const int64_t begin = from <= 0 ? 0 : ceilDiv(from, axis.stride), end = last < 0 ? 0 : last / axis.stride + 1;
+  return {minOf(begin, axis.count), minOf(end, axis.count)};
+}
+
 // All patches of a convolution or of one phase of its input's gradient.
 struct View {
   Axis rows, columns;
   int64_t batch, pitch, depth;  // elements of a source pixel, and those of one group
   int64_t patches() const { return batch * rows.count * columns.count; }
   int64_t terms() const { return rows.taps * columns.taps * depth; }
+  // Terms of a block of products, if it can be of one tap only.
+  int64_t blockTerms() const {
+    const int64_t perTap = ceilDiv(maxOf(1, depth), kBlockK);
+    return 2 * depth > kBlockK && depth % perTap == 0 ? depth / perTap : kBlockK;
+  }
   // 3×3 taps that lie side by side, at stride 1.
   bool neighbours() const {
     const auto three = [](const Axis& a) { return a.taps == 3 && a.stride == 1 && a.spacing == 1; };

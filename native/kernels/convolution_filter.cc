@@ -28,7 +28,7 @@ void runsTile(int64_t kc, const int32_t* offsets, const float* a, int64_t apart,
               int64_t ldc, bool add, int64_t tail) {
   multiplyStrip<RUNS * N, NV, TAIL>(
       kc, offsets, a, [=](int64_t i) __attribute__((always_inline)) { return i / N * apart + i % N; }, b, ldb, c,
-      ldc, add, tail);
+      ldc, add, tail, []() {});
 }
 template <int RUNS, int N, int NV, bool TAIL>
 constexpr OffsetTile runsTileOrNull() {

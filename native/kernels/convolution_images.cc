@@ -1,6 +1,6 @@
 // conv2d and conv2dInputGradient whose results have few channels, over batches of W images and more: every lane of
 // a vector is an image of its own. No lane is empty, whatever the sizes, and taps in the padding are left out. The
-// accumulation is that of convolution_patches.cc: blocks of kBlockK terms from zero, in order (row, column, channel)
+// accumulation is that of convolution_patches.cc: blocks of View::blockTerms() from zero, in order (row, column, channel)
 // of the taps.
 #include "epilogue.h"
 #include "gemm_tile.h"
@@ -112,7 +112,8 @@ void sumPixels(const Pixels& at, int64_t count, float* to) {
         }
       }
     };
-    int64_t block = kBlockK;  // where the block of terms ends
+    const int64_t blockK = v.blockTerms();
+    int64_t block = blockK;  // where the block of terms ends
     for (int64_t r = at.rows.begin; r < lastRow; r++) {
       const float* run = at.source + (at.row + r * v.rows.spacing) * rowFloats + first;
       int64_t k = (r * v.columns.taps + at.taps.begin) * v.depth;
@@ -123,7 +124,7 @@ void sumPixels(const Pixels& at, int64_t count, float* to) {
           if (k >= block) {
             put();
             add = true;
-            block = (k / kBlockK + 1) * kBlockK;
+            block = (k / blockK + 1) * blockK;
           }
           for (const int64_t stop = minOf(end, block); k < stop; k++, s += W, w += n) {
             VF xv[P];

@@ -2,7 +2,7 @@
 // whole. Mostly source rows are copied with their padding and strips of patches read them in place; where that would
 // be too much, or rows of the result are tiny, patches are cut block by block into packed strips, which may run on from
 // row to row. The filter is packed once per call, and the accumulation is gemm's either way: blocks of
-// kBlockK terms from zero, in order (row, column, channel) of the taps.
+// View::blockTerms() from zero, in order (row, column, channel) of the taps.
 #include "convolution.h"
 #include "epilogue.h"
 #include "offset_tile.h"
@@ -23,6 +23,14 @@ const OffsetTile kOffsetTiles[kTallest][2][2] = {
 };
 
 namespace {
+
+// By rows − 1, TAIL.
+constexpr StreamOffsetTile kStreamOffsetTiles[14][2] = {
+    LW_STREAM_OFFSET_TILES(1),  LW_STREAM_OFFSET_TILES(2),  LW_STREAM_OFFSET_TILES(3),  LW_STREAM_OFFSET_TILES(4),
+    LW_STREAM_OFFSET_TILES(5),  LW_STREAM_OFFSET_TILES(6),  LW_STREAM_OFFSET_TILES(7),  LW_STREAM_OFFSET_TILES(8),
+    LW_STREAM_OFFSET_TILES(9),  LW_STREAM_OFFSET_TILES(10), LW_STREAM_OFFSET_TILES(11), LW_STREAM_OFFSET_TILES(12),
+    LW_STREAM_OFFSET_TILES(13), LW_STREAM_OFFSET_TILES(14),
+};
 
 static_assert(kBlockK <= kMostTerms, "Stretches has room for a block of terms");
 
@@ -170,16 +178,17 @@ void packFilters(const Problem& p, const float* w, float* packed, int64_t part, 
   const int64_t atOnce = p.panelsAtOnce(), perBlock = ceilDiv(panels, atOnce);
   int64_t units = 0;
   for (int64_t i = 0; i < p.views; i++) {
-    units += ceilDiv(p.view(i).terms(), kBlockK) * p.g.groups * perBlock;
+    units += ceilDiv(p.view(i).terms(), p.view(i).blockTerms()) * p.g.groups * perBlock;
   }
   const Range range = split(units, 1, part, parts);
   int64_t unit = 0;
   for (int64_t i = 0; i < p.views; i++) {
     const View v = p.view(i);
+    const int64_t blockK = v.blockTerms();
     for (int64_t group = 0; group < p.g.groups; group++) {
       float* const own = packed + group * v.terms() * p.paddedColumns();
-      for (int64_t k0 = 0; k0 < v.terms(); k0 += kBlockK) {
-        const int64_t kc = minOf(kBlockK, v.terms() - k0);
+      for (int64_t k0 = 0; k0 < v.terms(); k0 += blockK) {
+        const int64_t kc = minOf(blockK, v.terms() - k0);
         for (int64_t u = 0; u < perBlock; u++, unit++) {
           if (unit < range.begin || unit >= range.end) continue;
           const int64_t j = u * atOnce * kColumns;
@@ -237,14 +246,14 @@ Range termsInside(const View& v, int64_t row, int64_t k0, int64_t kc) {
 // multiplyRows() where vectors hold pixels.
 void multiplyPlanes(const Problem& p, const View& v, const Block& b, int64_t image, int64_t row,
                     int64_t count) {
-  const int64_t terms = v.terms(), padded = p.paddedColumns(), width = v.columns.count;
+  const int64_t terms = v.terms(), padded = p.paddedColumns(), width = v.columns.count, blockK = v.blockTerms();
   const int64_t pitch = planePitch(v), vectors = ceilDiv(width, W);
   const int64_t begin = b.cols.begin, end = p.g.groups == 1 ? b.cols.end : p.columns;
   for (int64_t group = 0; group < p.g.groups; group++) {
     const float* const filter = b.packed + group * terms * padded;
     padPlanes(v, b.source + group * v.depth, image, row, count, b.strips);
-    for (int64_t k0 = 0; k0 < terms; k0 += kBlockK) {
-      const int64_t kc = minOf(kBlockK, terms - k0);
+    for (int64_t k0 = 0; k0 < terms; k0 += blockK) {
+      const int64_t kc = minOf(blockK, terms - k0);
       int32_t offsets[kBlockK];
       for (int64_t k = k0; k < k0 + kc;) {
         const int64_t tap = k / v.depth, n = minOf((tap + 1) * v.depth, k0 + kc);
@@ -275,6 +284,21 @@ void multiplyPlanes(const Problem& p, const View& v, const Block& b, int64_t ima
   }
 }
 
+// Row j of a tap's matrix [groupChannels, filters]; taps are numbered as the view has them.
+const float* tapRow(const Geometry& g, const View& v, const float* w, int64_t tap, int64_t j) {
+  const int64_t kh = v.rows.tap(tap / v.columns.taps), kw = v.columns.tap(tap % v.columns.taps);
+  return w + ((kh * g.kernelWidth + kw) * g.groupChannels() + j) * g.filters;
+}
+
+// What packFilter() reads first for the panel that comes next: terms from k0 on, columns from j on.
+Ahead nextPanel(const Problem& p, const View& v, const float* w, int64_t k0, int64_t j, int64_t end, int64_t blockK) {
+  if (k0 >= v.terms()) return {w, 0, 0, 0};
+  const int64_t width = minOf(kColumns, end - j), terms = minOf(blockK, v.terms() - k0);
+  if (!p.backward) return {w + k0 * p.g.filters + j, p.g.filters, terms, width};
+  const int64_t in = k0 % v.depth;
+  return {tapRow(p.g, v, w, k0 / v.depth, j) + in, p.g.filters, width, minOf(v.depth - in, terms)};
+}
+
 // `count` rows of a view's patches from row `row` of an image on.
 void multiplyRows(const Problem& p, const View& v, const Block& b, int64_t image, int64_t row,
                   int64_t count) {
@@ -282,15 +306,16 @@ void multiplyRows(const Problem& p, const View& v, const Block& b, int64_t image
     multiplyPlanes(p, v, b, image, row, count);
     return;
   }
-  const int64_t terms = v.terms(), padded = p.paddedColumns(), width = v.columns.count;
+  const int64_t terms = v.terms(), padded = p.paddedColumns(), width = v.columns.count, blockK = v.blockTerms();
   const int64_t begin = b.cols.begin, end = p.g.groups == 1 ? b.cols.end : p.columns;
-  const int64_t nStrips = ceilDiv(width, rowsOfTile(end - begin)), lda = v.columns.stride * v.depth;
+  const int64_t tallest = rowsOfTile(end - begin), lda = v.columns.stride * v.depth;
   const int64_t pitch = sourcePitch(v);
   for (int64_t group = 0; group < p.g.groups; group++) {
     const float* const filter = b.filter ? nullptr : b.packed + group * terms * padded;
+    const float* const unpacked = b.filter ? b.filter + group * (p.backward ? v.depth : p.columns) : nullptr;
     padRows(v, b.source + group * v.depth, image, row, count, b.strips);
-    for (int64_t k0 = 0; k0 < terms; k0 += kBlockK) {
-      const int64_t kc = minOf(kBlockK, terms - k0);
+    for (int64_t k0 = 0; k0 < terms; k0 += blockK) {
+      const int64_t kc = minOf(blockK, terms - k0);
       int32_t offsets[kBlockK];
       for (int64_t k = k0; k < k0 + kc;) {
         const int64_t tap = k / v.depth, n = minOf((tap + 1) * v.depth, k0 + kc);
@@ -298,31 +323,47 @@ void multiplyRows(const Problem& p, const View& v, const Block& b, int64_t image
                            tap % v.columns.taps * v.columns.spacing * v.depth - tap * v.depth;
         for (; k < n; k++) offsets[k - k0] = (int32_t)(at + k);
       }
+      // Pixels that have a block's only tap in the padding are left out, but where the result begins.
+      const int64_t tap = k0 / v.depth;
+      const bool oneTap = k0 > 0 && (k0 + kc - 1) / v.depth == tap;
+      const Range pixels = oneTap ? positionsInside(v.columns, tap % v.columns.taps) : Range{0, width};
+      const int64_t across = pixels.end - pixels.begin, nStrips = ceilDiv(across, tallest);
       // A filter that fits L1 meets each strip as a whole, so that pixels of the result are written whole.
       const bool whole = kc * (end - begin) <= kFilterFloats;
       const int64_t step = whole ? end - begin : kColumns;
       for (int64_t j0 = begin; j0 < end; j0 += step) {
-        if (b.filter) {
+        AheadByTiles ahead;
+        if (unpacked) {
           for (int64_t j = j0; j < j0 + step && j < end; j += kColumns) {
-            packFilter(p.g, p.backward, v, b.filter + group * (p.backward ? v.depth : p.columns), k0, kc, j,
-                       minOf(kColumns, end - j), b.panels + (j - j0) * kc);
+            packFilter(p.g, p.backward, v, unpacked, k0, kc, j, minOf(kColumns, end - j), b.panels + (j - j0) * kc);
           }
+          // The next panel comes from memory while this one is used.
+          const bool last = j0 + step >= end;
+          const int64_t tiles = count * nStrips * ceilDiv(minOf(step, end - j0), kColumns);
+          ahead = AheadByTiles(nextPanel(p, v, unpacked, last ? k0 + kc : k0, last ? begin : j0 + step, end, blockK),
+                               tiles, W == 16 && tallest == kRows);
         }
-        const float* const panels = b.filter ? b.panels : filter + k0 * padded + j0 * kc;
+        const float* const panels = unpacked ? b.panels : filter + k0 * padded + j0 * kc;
         for (int64_t r = 0; r < count; r++) {
           const Range k = termsInside(v, row + r, k0, kc);
           if (k0 > 0 && k.begin == k.end) continue;
           const float* const a = b.strips + r * v.rows.stride * pitch;
           float* const c = b.c + r * b.rowPitch + group * p.columns;
           for (int64_t strip = 0; strip < nStrips; strip++) {
-            const int64_t i = width * strip / nStrips, mr = width * (strip + 1) / nStrips - i;
+            const int64_t i = pixels.begin + across * strip / nStrips;
+            const int64_t mr = pixels.begin + across * (strip + 1) / nStrips - i;
             for (int64_t j = j0; j < j0 + step && j < end; j += kColumns) {
               const int64_t columns = minOf(kColumns, end - j), vectors = ceilDiv(columns, W);
-              const int64_t tail = columns - (vectors - 1) * W;
+              const int64_t tail = columns - (vectors - 1) * W, n = k.end - k.begin;
               const float* const panel = panels + (j - j0) * kc + k.begin * kColumns;
-              kOffsetTiles[mr - 1][vectors - 1][tail != W](k.end - k.begin, offsets + k.begin, a + i * lda,
-                                                           lda, panel, kColumns, c + i * b.ldc + j, b.ldc, k0 > 0,
-                                                           tail);
+              ahead.fetch();
+              if (ahead.left() > 0 && vectors == kVectors) {
+                kStreamOffsetTiles[mr - 1][tail != W](n, offsets + k.begin, a + i * lda, lda, panel, kColumns,
+                                                      c + i * b.ldc + j, b.ldc, k0 > 0, tail, ahead.take(n));
+              } else {
+                kOffsetTiles[mr - 1][vectors - 1][tail != W](n, offsets + k.begin, a + i * lda, lda, panel, kColumns,
+                                                             c + i * b.ldc + j, b.ldc, k0 > 0, tail);
+              }
             }
           }
         }
@@ -333,15 +374,15 @@ void multiplyRows(const Problem& p, const View& v, const Block& b, int64_t image
 
 // `rows` patches of a view from patch `m` on.
 void multiplyPatches(const Problem& p, const View& v, const Block& b, int64_t m, int64_t rows) {
-  const int64_t terms = v.terms(), nStrips = ceilDiv(rows, kRows), padded = p.paddedColumns();
+  const int64_t terms = v.terms(), blockK = v.blockTerms(), nStrips = ceilDiv(rows, kRows), padded = p.paddedColumns();
   const int64_t begin = b.cols.begin, end = p.g.groups == 1 ? b.cols.end : p.columns;
   const bool turned = p.turnsPatches();
   for (int64_t group = 0; group < p.g.groups; group++) {
     const float* const packed = b.filter ? nullptr : b.packed + group * terms * padded;
     const float* const filter = !b.filter ? nullptr : b.filter + group * (p.backward ? v.depth : p.columns);
     const int64_t atOnce = p.panelsAtOnce() * kColumns;
-    for (int64_t k0 = 0; k0 < terms; k0 += kBlockK) {
-      const int64_t kc = minOf(kBlockK, terms - k0), stride = packedStride(kc);
+    for (int64_t k0 = 0; k0 < terms; k0 += blockK) {
+      const int64_t kc = minOf(blockK, terms - k0), stride = packedStride(kc);
       const Stretches stretches(v, k0, kc);
       Position position(v, m);
       for (int64_t strip = 0; strip < nStrips; strip++) {
@@ -363,7 +404,7 @@ void multiplyPatches(const Problem& p, const View& v, const Block& b, int64_t m,
           const bool last = j0 + atOnce >= end;
           const int64_t k1 = last ? k0 + kc : k0, j1 = last ? begin : j0 + atOnce;
           if (!p.backward && k1 < terms) {
-            ahead = {filter + k1 * p.g.filters + j1, p.g.filters, minOf(kBlockK, terms - k1), minOf(atOnce, end - j1)};
+            ahead = {filter + k1 * p.g.filters + j1, p.g.filters, minOf(blockK, terms - k1), minOf(atOnce, end - j1)};
           }
         }
         const int64_t perTile = ceilDiv(ahead.rows, ceilDiv(groupWidth, kColumns) * nStrips);
@@ -471,8 +512,7 @@ void packFilter(const Geometry& g, bool backward, const View& v, const float* w,
   }
   for (int64_t k = k0; k < k0 + kc;) {
     const int64_t tap = k / v.depth, in = k % v.depth, n = minOf(v.depth - in, k0 + kc - k);
-    const int64_t kh = v.rows.tap(tap / v.columns.taps), kw = v.columns.tap(tap % v.columns.taps);
-    const float* const from = w + ((kh * g.kernelWidth + kw) * g.groupChannels() + j) * g.filters + in;
+    const float* const from = tapRow(g, v, w, tap, j) + in;
     packColumns(from, g.filters, n, width, to + (k - k0) * kColumns);
     // The next terms of these rows, far apart, are mostly wanted next.
     if (in + n < v.depth) {
@@ -507,7 +547,7 @@ void planPatches(Call& call) {
     } else {
       const int64_t rows = minOf(v.patches(), p.blockRows(inScratch));
       // One more: where patches are cut that are turned then.
-      strips = maxOf(strips, (ceilDiv(rows, kRows) + 1) * kRows * packedStride(minOf(kBlockK, v.terms())));
+      strips = maxOf(strips, (ceilDiv(rows, kRows) + 1) * kRows * packedStride(minOf(v.blockTerms(), v.terms())));
     }
   }
   call.custom[1] = take(strips * 4);

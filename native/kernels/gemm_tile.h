@@ -8,21 +8,11 @@
 
 #include "../simd/vec.h"
 #include "ahead.h"
+#include "blocks_of_k.h"
 #include "kernels.h"
 
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
-
-// The k terms of a product are cut into near-equal blocks of at most kBlockK: a short last block would
-// read and write C for a few terms. 288 is 9·32: convolutions of 3×3 taps come out even.
-constexpr int64_t kBlockK = 288;
-struct BlocksOfK {
-  int64_t k, count;
-  explicit BlocksOfK(int64_t terms) : k(terms), count((terms + kBlockK - 1) / kBlockK) {}
-  int64_t begin(int64_t block) const { return k * block / count; }  // block may be count
-  // The largest block's length.
-  int64_t longest() const { return count > 0 ? (k + count - 1) / count : 0; }
-};
 
 // Register budget: MR·NV accumulators + NV vectors of B + 1 broadcast of A.
 #if defined(__AVX512F__)
@@ -145,18 +135,10 @@ using StreamTile = void (*)(int64_t kc, const float* a, int64_t lda, const float
 template <int MR, int NV, bool TAIL>
 void streamTile(int64_t kc, const float* a, int64_t lda, const float* b, int64_t ldb, float* c, int64_t ldc, bool add,
                 int64_t tail, Stream& stream) {
-  const char* at = stream.at;
-  int64_t left = stream.left;
-  multiplyTile<MR, NV, true, TAIL>(kc, a, lda, b, ldb, c, ldc, add, tail, [&]() __attribute__((always_inline)) {
-    __builtin_prefetch(at, 0, 2);
-    at += 64;
-    if (__builtin_expect(--left == 0, 0)) {
-      at += stream.jump;
-      left = stream.lines;
-    }
-  });
-  stream.at = at;
-  stream.left = left;
+  StreamSteps steps(stream);
+  multiplyTile<MR, NV, true, TAIL>(kc, a, lda, b, ldb, c, ldc, add, tail,
+                                   [&]() __attribute__((always_inline)) { steps.step(); });
+  steps.end();
 }
 template <int MR, int NV, bool TAIL>
 constexpr StreamTile streamTileOrNull() {
@@ -216,7 +198,8 @@ LW_INLINE void packStrip(const float* a, int64_t lda, int64_t kc, int64_t mr, fl
   int64_t k = 0;
 #if defined(__AVX512F__)
   for (; k + W <= kc; k += W, dst += W * kRows) {
-    transposeRows([&](int i) __attribute__((always_inline)) { return rows[i < kRows ? i : kRows - 1] + k; }, dst, kRows);
+    transposeRows<kRows>([&](int i) __attribute__((always_inline)) { return rows[i < kRows ? i : kRows - 1] + k; }, dst,
+                         kRows);
   }
 #endif
   for (; k + 4 <= kc; k += 4, dst += 4 * kRows) {

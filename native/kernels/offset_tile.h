@@ -41,10 +41,10 @@ LW_INLINE void padRows(const View& v, const float* source, int64_t image, int64_
 
 // The tile of gemm_tile.h over strips that are read in place: element (i, k) is at a[offsets[k] + row(i)].
 // The same chain of fma.
-template <int MR, int NV, bool TAIL, class Row>
+template <int MR, int NV, bool TAIL, class Row, class Meanwhile>
 LW_INLINE void multiplyStrip(int64_t kc, const int32_t* __restrict offsets, const float* __restrict a, Row row,
                              const float* __restrict b, int64_t ldb, float* __restrict c, int64_t ldc, bool add,
-                             int64_t tail) {
+                             int64_t tail, Meanwhile meanwhile) {
   VF acc[MR][NV];
 #pragma GCC unroll 28
   for (int i = 0; i < MR; i++) {
@@ -65,7 +65,9 @@ LW_INLINE void multiplyStrip(int64_t kc, const int32_t* __restrict offsets, cons
       for (int j = 0; j < NV; j++) acc[i][j] = fma(av, bv[j], acc[i][j]);
     }
     b += ldb;
+    meanwhile();
   }
+  asm("" : "+r"(ldc));  // as in multiplyTile()
 #pragma GCC unroll 28
   for (int i = 0; i < MR; i++) {
 #pragma GCC unroll 8
@@ -84,7 +86,8 @@ template <int MR, int NV, bool TAIL>
 void offsetTile(int64_t kc, const int32_t* offsets, const float* a, int64_t lda, const float* b, int64_t ldb, float* c,
                 int64_t ldc, bool add, int64_t tail) {
   multiplyStrip<MR, NV, TAIL>(
-      kc, offsets, a, [=](int64_t i) __attribute__((always_inline)) { return i * lda; }, b, ldb, c, ldc, add, tail);
+      kc, offsets, a, [=](int64_t i) __attribute__((always_inline)) { return i * lda; }, b, ldb, c, ldc, add, tail,
+      []() {});
 }
 using OffsetTile = void (*)(int64_t kc, const int32_t* offsets, const float* a, int64_t lda, const float* b,
                             int64_t ldb, float* c, int64_t ldc, bool add, int64_t tail);
@@ -104,6 +107,25 @@ constexpr OffsetTile offsetTileOrNull() {
 constexpr int kTallest = 28;
 static_assert(2 * kRows <= kTallest, "kOffsetTiles has a row for each");
 extern const OffsetTile kOffsetTiles[kTallest][2][2];
+
+// Tiles of two vectors that ask for a line at every step: where a filter is packed as it is used, for few pixels.
+template <int MR, bool TAIL>
+void streamOffsetTile(int64_t kc, const int32_t* offsets, const float* a, int64_t lda, const float* b, int64_t ldb,
+                      float* c, int64_t ldc, bool add, int64_t tail, Stream& stream) {
+  StreamSteps steps(stream);
+  multiplyStrip<MR, kVectors, TAIL>(
+      kc, offsets, a, [=](int64_t i) __attribute__((always_inline)) { return i * lda; }, b, ldb, c, ldc, add, tail,
+      [&]() __attribute__((always_inline)) { steps.step(); });
+  steps.end();
+}
+using StreamOffsetTile = void (*)(int64_t kc, const int32_t* offsets, const float* a, int64_t lda, const float* b,
+                                  int64_t ldb, float* c, int64_t ldc, bool add, int64_t tail, Stream& stream);
+template <int MR, bool TAIL>
+constexpr StreamOffsetTile streamOffsetTileOrNull() {
+  if constexpr (MR <= kRows && W == 16) return streamOffsetTile<MR, TAIL>;
+  else return nullptr;
+}
+#define LW_STREAM_OFFSET_TILES(MR) {streamOffsetTileOrNull<MR, false>(), streamOffsetTileOrNull<MR, true>()}
 
 }  // namespace LAYERWISE_ISA_NAMESPACE
 }  // namespace layerwise

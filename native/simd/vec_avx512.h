@@ -47,10 +47,9 @@ LW_INLINE void transpose4(const float* src, int64_t srcStride, float* dst, int64
   _mm512_storeu_ps(dst + 3 * dstStride, _mm512_shuffle_ps(t1, t3, 0xee));
 }
 
-// dst[k·dstStride + i] = row(i)[k] for i, k < 16. Every line is read once: rows that lie on the same cache set, whole KiB
-// apart, would evict each other before transpose4 has read the rest of theirs. Stored from k = 0 on, so that what is too
-// much of a shorter row is overwritten by the next.
-template <class Row>
+// dst[k·dstStride + i] = row(i)[k] for i < ROWS, k < 16. Every line is read once: rows that lie on the same cache set,
+// whole KiB apart, would evict each other before transpose4 has read the rest of theirs.
+template <int ROWS, class Row>
 LW_INLINE void transposeRows(Row row, float* dst, int64_t dstStride) {
   __m512 columns[4][4];  // of four rows each; lane l of [rows][c] is column 4·l + c
 #pragma GCC unroll 4
@@ -64,24 +63,25 @@ LW_INLINE void transposeRows(Row row, float* dst, int64_t dstStride) {
     columns[g][2] = (__m512)_mm512_unpacklo_pd(ab2, cd2);
     columns[g][3] = (__m512)_mm512_unpackhi_pd(ab2, cd2);
   }
-  __m512 turned[16];
+  const auto put = [=](int k, __m512 v) __attribute__((always_inline)) {
+    if constexpr (ROWS == 16) _mm512_storeu_ps(dst + k * dstStride, v);
+    else _mm512_mask_storeu_ps(dst + k * dstStride, (__mmask16)((1 << ROWS) - 1), v);
+  };
 #pragma GCC unroll 4
   for (int c = 0; c < 4; c++) {
     const __m512 low = _mm512_shuffle_f32x4(columns[0][c], columns[1][c], 0x88);
     const __m512 odd = _mm512_shuffle_f32x4(columns[0][c], columns[1][c], 0xdd);
     const __m512 low2 = _mm512_shuffle_f32x4(columns[2][c], columns[3][c], 0x88);
     const __m512 odd2 = _mm512_shuffle_f32x4(columns[2][c], columns[3][c], 0xdd);
-    turned[c] = _mm512_shuffle_f32x4(low, low2, 0x88);
-    turned[4 + c] = _mm512_shuffle_f32x4(odd, odd2, 0x88);
-    turned[8 + c] = _mm512_shuffle_f32x4(low, low2, 0xdd);
-    turned[12 + c] = _mm512_shuffle_f32x4(odd, odd2, 0xdd);
+    put(c, _mm512_shuffle_f32x4(low, low2, 0x88));
+    put(4 + c, _mm512_shuffle_f32x4(odd, odd2, 0x88));
+    put(8 + c, _mm512_shuffle_f32x4(low, low2, 0xdd));
+    put(12 + c, _mm512_shuffle_f32x4(odd, odd2, 0xdd));
   }
-#pragma GCC unroll 16
-  for (int k = 0; k < 16; k++) _mm512_storeu_ps(dst + k * dstStride, turned[k]);
 }
 // The same of src[i·srcStride + k].
 LW_INLINE void transposeSquare(const float* src, int64_t srcStride, float* dst, int64_t dstStride) {
-  transposeRows([=](int i) __attribute__((always_inline)) { return src + i * srcStride; }, dst, dstStride);
+  transposeRows<16>([=](int i) __attribute__((always_inline)) { return src + i * srcStride; }, dst, dstStride);
 }
 
 // Compressed in a register: a compressing store takes a hundred cycles on AMD's cores.
