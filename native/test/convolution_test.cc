@@ -197,6 +197,15 @@ const std::vector<Shape>& shapes() {
         // The first block of terms, all in the padding.
         {1, 5, 6, 34, 20, 5, 3, 1, 1, 4, 1},
         {1, 5, 9, 34, 2, 5, 3, 1, 1, 4, 1},
+        // Blocks of terms of a single tap, which some pixels of a row have in the padding: of one image, whose filter is
+        // packed as it is used, and of several; all taps of a column in the padding; an image in each lane.
+        {1, 7, 7, 150, 70, 3, 3, 1, 1, 1, 1},
+        {1, 7, 15, 70, 300, 3, 3, 1, 1, 1, 1},
+        {2, 5, 6, 300, 40, 3, 2, 1, 1, 2, 3},
+        {1, 6, 9, 40, 200, 2, 3, 1, 2, 1, 2, 1, 2},
+        {1, 4, 3, 160, 150, 3, 5, 1, 1, 1, 4},
+        {2, 9, 8, 170, 20, 3, 4, 2, 3, 2, 4},
+        {17, 4, 5, 150, 3, 3, 3, 1, 1, 1, 1},
         // More taps than a block has terms.
         {1, 17, 18, 1, 40, 17, 17},
         {2, 18, 23, 1, 5, 17, 18, 1, 3, 1},

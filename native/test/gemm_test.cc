@@ -109,6 +109,23 @@ TEST_P(GemmTest, MultipliesEveryTileAndEdge) {
   }
 }
 
+// Narrow results of many rows, some hundred of which meet all blocks of terms before those below do, and rows that are
+// packed for two panels.
+TEST_P(GemmTest, MultipliesManyRowsInTurn) {
+  Random random(9);
+  for (const Shape& s : std::vector<Shape>{
+           {1, 1401, 70, 301}, {1, 1401, 70, 301, true}, {1, 1401, 70, 301, false, true}, {1, 7001, 33, 301}}) {
+    Case c(s, random);
+    c.builder.call(k_gemm, {c.A, c.B}, {c.output()}, s.ints());
+    const Product want = multiply(s, c.a, c.b);
+    SCOPED_TRACE(testing::Message() << s.m << "x" << s.n << "x" << s.k << " " << (s.ta ? "T" : "N")
+                                    << (s.tb ? "T" : "N"));
+    expectNear(run(c.builder, c.bindings)[2], want.values,
+               [&](size_t i) { return errorPerMagnitude(s.k) * want.magnitudes[i]; });
+    if (HasFatalFailure()) return;
+  }
+}
+
 TEST_P(GemmTest, MultipliesRandomShapes) {
   Random random(2);
   for (int turn = 0; turn < 60; turn++) {
