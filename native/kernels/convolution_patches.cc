@@ -327,6 +327,7 @@ void multiplyRows(const Problem& p, const View& v, const Block& b, int64_t image
       const int64_t tap = k0 / v.depth;
       const bool oneTap = k0 > 0 && (k0 + kc - 1) / v.depth == tap;
       const Range pixels = oneTap ? positionsInside(v.columns, tap % v.columns.taps) : Range{0, width};
+      if (oneTap && pixels.begin == pixels.end) continue;
       const int64_t across = pixels.end - pixels.begin, nStrips = ceilDiv(across, tallest);
       // A filter that fits L1 meets each strip as a whole, so that pixels of the result are written whole.
       const bool whole = kc * (end - begin) <= kFilterFloats;

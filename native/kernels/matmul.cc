@@ -460,7 +460,8 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
           // Next are the same rows and columns of the next block, or the first block of the rows below.
           const bool below = kb + 1 >= blocks.count;
           const int64_t k1 = below ? 0 : k0 + kc, i1 = below ? mc : 0;
-          const int64_t then = below && i0 + mc >= rows.end ? 0 : blocks.begin(below ? 1 : kb + 2) - k1;
+          const bool none = blocks.count == 0 || (below && i0 + mc >= rows.end);
+          const int64_t then = none ? 0 : blocks.begin(below ? 1 : kb + 2) - k1;
           KBlock k = {s.ta ? a + k0 * lda : a + k0,
                       s.tb ? bj + k0 : bj + k0 * ldb,
                       kc,

@@ -158,6 +158,8 @@ TEST_P(GemmTest, RunsItsEpilogue) {
                                            {1, 300, 131, 280, true, false},
                                            {1, 13, 64, 64, true, false},
                                            {2, 1, 40, 80, false, true},
+                                           {1, 1100, 3, 0},
+                                           {1, 1100, 40, 300},
                                            {1, 0, 4, 4}}) {
     for (bool withC : {true, false}) {
       Case c(s, random);
