@@ -40,8 +40,8 @@ constexpr int64_t kPackRows = 48, kPackRowsAliased = 3 * kRows, kAliased = 256;
 constexpr int64_t kBlockN = 1024;
 constexpr int64_t kBlockNEpilogue = 512;  // C must still be in L2 when the epilogue comes
 // Rows of a stored C of so many floats meet all blocks of k before those below do: they stay in L2 (columns of 128, 512
-// terms: 1.09 times, Zen 5).
-constexpr int64_t kNearC = 96 * 1024;
+// terms: 1.09 times, Zen 5; with AVX2 0.99 times there).
+constexpr int64_t kNearC = W == 16 ? 96 * 1024 : 0;
 constexpr int64_t kScratchRows = 1024, kScratchColumns = 512;
 constexpr int64_t kHotRows = 96 / kRows * kRows, kHotB = 1 << 17;
 constexpr int64_t kHotListedRows = 112;  // where lists make no strips: 7 whole vectors of a transposed A
