@@ -26,6 +26,7 @@
       "kernels/convolution.cc",
       "kernels/convolution_patches.cc",
       "kernels/convolution_filter.cc",
+      "kernels/convolution_filter_panels.cc",
       "kernels/convolution_images.cc",
       "kernels/convolution_images_filter.cc",
       "kernels/convolution_depthwise.cc",

@@ -28,7 +28,7 @@ struct Stream {
   int64_t lines, left, jump;
 };
 
-// The loop of a tile that asks for a line of a stream at every step.
+// The loop of a tile that asks for a line of a stream at every step. (AheadBySteps would take more of its registers.)
 class StreamSteps {
  public:
   LW_MEMBER explicit StreamSteps(Stream& stream) : stream_(stream), at_(stream.at), left_(stream.left) {}

@@ -7,6 +7,7 @@
 // remainder, turned round.
 #pragma once
 
+#include "ahead.h"
 #include "blocks_of_k.h"
 #include "kernels.h"
 
@@ -104,7 +105,7 @@ struct View {
   int64_t batch, pitch, depth;  // elements of a source pixel, and those of one group
   int64_t patches() const { return batch * rows.count * columns.count; }
   int64_t terms() const { return rows.taps * columns.taps * depth; }
-  // Terms of a block of products, if it can be of one tap only.
+  // Terms of a block of products: of many channels those of one tap or equal parts of them, so that pixels can be left out.
   int64_t blockTerms() const {
     const int64_t perTap = ceilDiv(maxOf(1, depth), kBlockK);
     return 2 * depth > kBlockK && depth % perTap == 0 ? depth / perTap : kBlockK;
@@ -254,6 +255,8 @@ void runImagesFilter(const Call& call, const Run& run, int phase, int64_t part, 
 
 void packFilter(const Geometry& g, bool backward, const View& v, const float* w, int64_t k0, int64_t kc,
                 int64_t j, int64_t width, float* to);
+Ahead aheadOfFilter(const Geometry& g, bool backward, const View& v, const float* w, int64_t k0, int64_t j,
+                    int64_t width);
 void addChunks(const Call& call, const Run& run, float* sums, int64_t chunks, int64_t terms,
                int64_t columns, int64_t part, int64_t parts);
 

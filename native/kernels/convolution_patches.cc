@@ -93,6 +93,10 @@ struct Problem {
   int64_t down() const { return minOf(g.strideHeight, g.height); }
   int64_t groups() const { return g.height == 0 ? 0 : g.batch * ceilDiv(g.height, g.strideHeight); }
   int64_t paddedColumns() const { return ceilDiv(columns, kColumns) * kColumns; }
+  // A filter's first row and column of a group.
+  const float* ofGroup(const float* w, const View& v, int64_t group) const {
+    return w + group * (backward ? v.depth : columns);
+  }
   // Floats of one view's packed filter.
   int64_t packedSize(const View& v) const { return g.groups * v.terms() * paddedColumns(); }
   int64_t blockRows(bool inScratch) const {
@@ -192,7 +196,7 @@ void packFilters(const Problem& p, const float* w, float* packed, int64_t part, 
         for (int64_t u = 0; u < perBlock; u++, unit++) {
           if (unit < range.begin || unit >= range.end) continue;
           const int64_t j = u * atOnce * kColumns;
-          packFilter(p.g, p.backward, v, w + group * (p.backward ? v.depth : p.columns), k0, kc, j,
+          packFilter(p.g, p.backward, v, p.ofGroup(w, v, group), k0, kc, j,
                      minOf(atOnce * kColumns, p.columns - j), own + k0 * p.paddedColumns() + j * kc);
         }
       }
@@ -284,21 +288,6 @@ void multiplyPlanes(const Problem& p, const View& v, const Block& b, int64_t ima
   }
 }
 
-// Row j of a tap's matrix [groupChannels, filters]; taps are numbered as the view has them.
-const float* tapRow(const Geometry& g, const View& v, const float* w, int64_t tap, int64_t j) {
-  const int64_t kh = v.rows.tap(tap / v.columns.taps), kw = v.columns.tap(tap % v.columns.taps);
-  return w + ((kh * g.kernelWidth + kw) * g.groupChannels() + j) * g.filters;
-}
-
-// What packFilter() reads first for the panel that comes next: terms from k0 on, columns from j on.
-Ahead nextPanel(const Problem& p, const View& v, const float* w, int64_t k0, int64_t j, int64_t end, int64_t blockK) {
-  if (k0 >= v.terms()) return {w, 0, 0, 0};
-  const int64_t width = minOf(kColumns, end - j), terms = minOf(blockK, v.terms() - k0);
-  if (!p.backward) return {w + k0 * p.g.filters + j, p.g.filters, terms, width};
-  const int64_t in = k0 % v.depth;
-  return {tapRow(p.g, v, w, k0 / v.depth, j) + in, p.g.filters, width, minOf(v.depth - in, terms)};
-}
-
 // `count` rows of a view's patches from row `row` of an image on.
 void multiplyRows(const Problem& p, const View& v, const Block& b, int64_t image, int64_t row,
                   int64_t count) {
@@ -312,7 +301,7 @@ void multiplyRows(const Problem& p, const View& v, const Block& b, int64_t image
   const int64_t pitch = sourcePitch(v);
   for (int64_t group = 0; group < p.g.groups; group++) {
     const float* const filter = b.filter ? nullptr : b.packed + group * terms * padded;
-    const float* const unpacked = b.filter ? b.filter + group * (p.backward ? v.depth : p.columns) : nullptr;
+    const float* const unpacked = b.filter ? p.ofGroup(b.filter, v, group) : nullptr;
     padRows(v, b.source + group * v.depth, image, row, count, b.strips);
     for (int64_t k0 = 0; k0 < terms; k0 += blockK) {
       const int64_t kc = minOf(blockK, terms - k0);
@@ -341,8 +330,9 @@ void multiplyRows(const Problem& p, const View& v, const Block& b, int64_t image
           // The next panel comes from memory while this one is used.
           const bool last = j0 + step >= end;
           const int64_t tiles = count * nStrips * ceilDiv(minOf(step, end - j0), kColumns);
-          ahead = AheadByTiles(nextPanel(p, v, unpacked, last ? k0 + kc : k0, last ? begin : j0 + step, end, blockK),
-                               tiles, W == 16 && tallest == kRows);
+          const int64_t k1 = last ? k0 + kc : k0, j1 = last ? begin : j0 + step;
+          ahead = AheadByTiles(aheadOfFilter(p.g, p.backward, v, unpacked, k1, j1, minOf(kColumns, end - j1)), tiles,
+                               W == 16 && tallest == kRows);
         }
         const float* const panels = unpacked ? b.panels : filter + k0 * padded + j0 * kc;
         for (int64_t r = 0; r < count; r++) {
@@ -380,7 +370,7 @@ void multiplyPatches(const Problem& p, const View& v, const Block& b, int64_t m,
   const bool turned = p.turnsPatches();
   for (int64_t group = 0; group < p.g.groups; group++) {
     const float* const packed = b.filter ? nullptr : b.packed + group * terms * padded;
-    const float* const filter = !b.filter ? nullptr : b.filter + group * (p.backward ? v.depth : p.columns);
+    const float* const filter = b.filter ? p.ofGroup(b.filter, v, group) : nullptr;
     const int64_t atOnce = p.panelsAtOnce() * kColumns;
     for (int64_t k0 = 0; k0 < terms; k0 += blockK) {
       const int64_t kc = minOf(blockK, terms - k0), stride = packedStride(kc);
@@ -502,26 +492,6 @@ void convolve(const Problem& p, Block block, const Piece& piece, const Target& t
 }
 
 }  // namespace
-
-// The rows of a filter [taps, groupChannels, filters] for a view's terms [k0, k0 + kc), columns [j, j + width)
-// of a group (`w` at the group's first): panels of kColumns, as packRows has them; backward one panel.
-void packFilter(const Geometry& g, bool backward, const View& v, const float* w, int64_t k0, int64_t kc,
-                int64_t j, int64_t width, float* to) {
-  if (!backward) {
-    packRows(w + k0 * g.filters + j, g.filters, kc, width, to);
-    return;
-  }
-  for (int64_t k = k0; k < k0 + kc;) {
-    const int64_t tap = k / v.depth, in = k % v.depth, n = minOf(v.depth - in, k0 + kc - k);
-    const float* const from = tapRow(g, v, w, tap, j) + in;
-    packColumns(from, g.filters, n, width, to + (k - k0) * kColumns);
-    // The next terms of these rows, far apart, are mostly wanted next.
-    if (in + n < v.depth) {
-      for (int64_t r = 0; r < width; r++) __builtin_prefetch(from + r * g.filters + n);
-    }
-    k += n;
-  }
-}
 
 // custom[0]: tensor that holds the result meanwhile, −1 for scratch; byte offsets in scratch of [1] strips,
 // [2] a block of the result, [3] panels of the filter, −1 if it is packed as a whole beforehand.
