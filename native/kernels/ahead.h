@@ -115,9 +115,11 @@ struct AheadBySteps {
   }
   // What lies in one piece.
   AheadBySteps(const float* from, int64_t floats, int64_t steps) : AheadBySteps(from, floats, floats, 1, 1, 1, steps) {}
+  // Into L2, or into `LOCALITY` 3 L1, too.
+  template <int LOCALITY = 2>
   LW_MEMBER void step() {
     for (int64_t i = 0; i < each; i++, at += 64) {
-      __builtin_prefetch(at, 0, 2);
+      __builtin_prefetch(at, 0, LOCALITY);
       if (--left == 0) turn();
     }
   }

@@ -13,12 +13,19 @@ namespace LAYERWISE_ISA_NAMESPACE {
 namespace {
 
 // Vectors of 3×3 sums that the registers hold.
-constexpr int kSquareVectors = LW_HOLDS_SQUARES ? 2 : 1;
+constexpr int kSquareVectors = LW_MARCHES_FILTERS ? 2 : 1;
 // Neighbouring taps of one row, otherwise.
 constexpr int kTaps = 4;
 
 // Times that a pixel of dy is read, at least.
 constexpr int64_t kPasses = kWide / kSquareVectors;
+
+// Floats of x and dy that are read where they are, and those that come next are asked for meanwhile: both in L2. And
+// rows, of fewer channels if need be.
+constexpr int64_t kStripFloats = 72 * 1024, kFewestRows = 4;
+
+// A few lines of it are asked for every so many pixels.
+constexpr int kPixelsPerStep = 4;
 
 // One row of dy in a segment.
 struct Line {
@@ -161,55 +168,57 @@ struct Problem {
 
   explicit Problem(const Call& call)
       : g(call), v(forwardView(g)), spread{1, maxOf(1, g.groupFilters()), 1} {
-    segments = maxOf(1, ceilDiv(g.outWidth, kSegment));
+    squares = LW_MARCHES_FILTERS && spread.each == 1 && g.filters % W == 0 && v.neighbours() && v.rows.mostlyInside() &&
+              v.columns.mostlyInside();
+    segments = squares ? 1 : maxOf(1, ceilDiv(g.outWidth, kSegment));
     positions = ceilDiv(g.outWidth, segments);
     columns = positions > 0 ? (positions - 1) * v.columns.stride + (v.columns.taps - 1) * v.columns.spacing + 1 : 0;
+    blocks = ceilDiv(g.filters, kLanes);
     const auto rowsOf = [&](int64_t r) {
       return minOf(maxOf(1, g.height), (r - 1) * v.rows.stride + (v.rows.taps - 1) * v.rows.spacing + 1);
     };
-    rows = rowsAtATime(columns, g.outHeight, rowsOf);
+    if (squares) {
+      // Of as many channels as leave some rows.
+      const int64_t row = maxOf(1, g.width + g.outWidth) * kLanes, most = maxOf(1, kStripFloats / kFewestRows / row);
+      atOnce = ceilDiv(blocks, ceilDiv(maxOf(1, blocks), most));
+      rows = ceilDiv(g.outHeight, ceilDiv(maxOf(1, g.outHeight), maxOf(1, kStripFloats / (row * maxOf(1, atOnce)))));
+    } else {
+      rows = rowsAtATime(columns, g.outHeight, rowsOf);
+    }
     slots = maxOf(1, rowsOf(rows));
-    blocks = ceilDiv(g.filters, kLanes);
-    atOnce = blocksAtATime(maxOf(1, blocks), perBlock() + dyPerBlock());
+    if (!squares) atOnce = blocksAtATime(maxOf(1, blocks), perBlock() + dyPerBlock());
     // Parts are chunks of rows and blocks of channels: few chunks where there are many channels.
     constexpr int64_t kRowsEach = 8, kMost = 64;
     chunks = maxOf(1, minOf(ceilDiv(kMost, ceilDiv(maxOf(1, g.filters), 16)), g.batch * g.outHeight / kRowsEach));
-    // Of two rows, sumBlock's chains run from the one at the top to the one at the bottom; of more, none is both.
-    squares = LW_HOLDS_SQUARES && spread.each == 1 && g.filters % W == 0 && g.outHeight > 2 && v.neighbours() &&
-              v.rows.mostlyInside() && v.columns.mostlyInside();
   }
   int64_t terms() const { return g.kernelHeight * g.kernelWidth; }
   int64_t sumFloats() const { return terms() * kLanes; }  // of a block in a chunk
   int64_t perBlock() const { return slots * ringPitch(columns); }
   int64_t dyPerBlock() const { return rows * ringPitch(positions); }
+  int64_t groups() const { return ceilDiv(g.outWidth, kFilterColumns); }  // of columns that march down
 };
 
-// Adds what a strip adds to the sums of `lanes` lanes, from x and dy where they are; x and dy at the first lane, sums at
-// its block's.
-void sumInPlace(const Problem& p, const Strip& s, Range columns, int64_t lanes, const float* x, const float* dy,
-                float* sums, ComingPixels& coming) {
+// Adds what a strip adds to the sums of `lanes` lanes, from x and dy where they are; x and dy at the first lane of the
+// images, sums at its block's.
+void sumInPlace(const Problem& p, const Strip& s, int64_t lanes, const float* x, const float* dy, float* sums,
+                ComingPixels& coming) {
   const Geometry& g = p.g;
   const View& v = p.v;
-  const int64_t from = v.columns.source(columns.begin), width = columns.end - columns.begin;
-  SquareRows rows = {0, width, g.width * g.channels, g.channels, g.outWidth * g.filters, g.filters,
-                     from < 0, from + width + 2 > g.width};
-  // The rows all of whose taps lie inside of x come first, as in sumBlock.
-  const int64_t top = v.rows.source(s.rows.begin) < 0, bottom = v.rows.source(s.rows.end - 1) + 3 > g.height;
-  const Range whole = {s.rows.begin + top, s.rows.end - bottom};
-  const auto add = [&](Range own, float* to, int64_t lane) {
-    const int64_t first = v.rows.source(own.begin);
-    const Range taps = tapsInside(v.rows, first);
-    rows.count = own.end - own.begin;
-    kAddSquares[taps.end - taps.begin - 2](
-        rows, x + ((s.image * g.height + first + taps.begin) * g.width + from) * g.channels + lane,
-        dy + ((s.image * g.outHeight + own.begin) * g.outWidth + columns.begin) * g.filters + lane,
-        to + taps.begin * 3 * kLanes, coming);
-  };
+  const int64_t first = v.rows.source(s.rows.begin), from = v.columns.source(0), count = s.rows.end - s.rows.begin;
+  const FilterSquares squares = {count, first < 0, first + count + 2 > g.height, g.width * g.channels, g.channels,
+                                 g.outWidth * g.filters, g.filters};
+  // Near-equal groups of columns: some of `most`, then some of one less.
+  const int64_t groups = p.groups(), most = ceilDiv(g.outWidth, groups), fewer = groups * most - g.outWidth;
+  const bool left = from < 0, right = from + g.outWidth + 2 > g.width;
+  const FilterColumns wide = {groups - fewer, left, right && fewer == 0}, narrow = {fewer, false, right};
+  x += ((s.image * g.height + first) * g.width + from) * g.channels;
+  dy += (s.image * g.outHeight + s.rows.begin) * g.outWidth * g.filters;
   for (int64_t lane = 0; lane < lanes; lane += W) {
     float* const to = sums + lane / kLanes * p.sumFloats() + lane % kLanes;
-    if (whole.begin < whole.end) add(whole, to, lane);
-    if (top) add({s.rows.begin, s.rows.begin + 1}, to, lane);
-    if (bottom) add({whole.end, s.rows.end}, to, lane);
+    kAddSquares[most - 1](squares, wide, x + lane, dy + lane, to, coming);
+    if (fewer == 0) continue;
+    const int64_t column = wide.groups * most;
+    kAddSquares[most - 2](squares, narrow, x + column * g.channels + lane, dy + column * g.filters + lane, to, coming);
   }
 }
 
@@ -261,8 +270,9 @@ void sumChunk(const Call& call, const Run& run, const Problem& p, Range rows, Ra
                  v.columns.stride * kLanes};
     ComingPixels coming;
     if (!last) {
-      const int64_t passes = p.squares ? kWide : kPasses;
-      const int64_t steps = all.count * maxOf(1, all.pixels / kPixelsPerStep) * (own.end - own.begin) * passes;
+      const int64_t steps = (own.end - own.begin) *
+                            (p.squares ? (all.count + 2) * p.groups() * kWide
+                                       : all.count * maxOf(1, all.pixels / kPixelsPerStep) * kPasses);
       const Range theirs = blocksOf(next), to = columnsOf(next);
       const ChannelRows more = sourceOf(next);
       const int64_t begin = maxOf(0, more.first), end = minOf(g.width, more.first + p.columns);
@@ -275,8 +285,7 @@ void sumChunk(const Call& call, const Run& run, const Problem& p, Range rows, Ra
     }
     const int64_t firstLane = own.begin * kLanes, allLanes = minOf(g.filters, own.end * kLanes) - firstLane;
     if (p.squares) {
-      sumInPlace(p, s, columns, allLanes, x + firstLane, dy + firstLane,
-                 sums + (own.begin - blocks.begin) * p.sumFloats(), coming);
+      sumInPlace(p, s, allLanes, x + firstLane, dy + firstLane, sums + (own.begin - blocks.begin) * p.sumFloats(), coming);
     } else {
       for (int64_t i = 0; i < all.count; i++) {
         const int64_t from = v.rows.source(s.rows.begin + i);
