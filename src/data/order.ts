@@ -16,18 +16,17 @@ export function epochOrder(count: number, seed: number | null): Int32Array {
   return order;
 }
 
+/** What splitmix32 adds to its state. */
+const golden = 0x9e3779b9;
+
 /** xoshiro128** (Blackman & Vigna 2018), seeded by splitmix32: uint32 numbers. */
 export function xoshiro(seed: number): () => number {
-  let mix = seed | 0;
-  const split = (): number => {
-    mix = (mix + 0x9e3779b9) | 0;
-    let z = mix ^ (mix >>> 16);
-    z = Math.imul(z, 0x21f0aaad);
-    z ^= z >>> 15;
-    z = Math.imul(z, 0x735a2d97);
-    return z ^ (z >>> 15);
-  };
-  let [a, b, c, d] = [split(), split(), split(), split()] as [number, number, number, number];
+  // One state after the other by itself: short epochs are shuffled by the hundred thousand.
+  const start = seed | 0;
+  let a = splitmix(start + golden);
+  let b = splitmix(start + 2 * golden);
+  let c = splitmix(start + 3 * golden);
+  let d = splitmix(start + 4 * golden);
   return () => {
     const five = Math.imul(b, 5);
     const result = Math.imul((five << 7) | (five >>> 25), 9) >>> 0;
@@ -40,4 +39,14 @@ export function xoshiro(seed: number): () => number {
     d = (d << 11) | (d >>> 21);
     return result;
   };
+}
+
+/** What splitmix32 makes of one of its states. */
+function splitmix(state: number): number {
+  let z = state | 0;
+  z ^= z >>> 16;
+  z = Math.imul(z, 0x21f0aaad);
+  z ^= z >>> 15;
+  z = Math.imul(z, 0x735a2d97);
+  return z ^ (z >>> 15);
 }

@@ -90,10 +90,13 @@ export class ArrayFeed implements Feed {
   #orders(epoch: number, count: number): Int32Array {
     const used = this.steps * this.rows;
     const orderOf = (e: number): Int32Array =>
-      (this.#orderOf(e) ?? epochOrder(this.data.count, null)).subarray(0, used);
-    if (count === 1) return orderOf(epoch);
+      this.#orderOf(e) ?? epochOrder(this.data.count, null);
+    if (count === 1) return orderOf(epoch).subarray(0, used);
     const orders = new Int32Array(count * used);
-    for (let e = 0; e < count; e++) orders.set(orderOf(epoch + e), e * used);
+    for (let e = 0, at = 0; e < count; e++) {
+      const order = orderOf(epoch + e);
+      for (let i = 0; i < used; i++) orders[at++] = order[i]!;
+    }
     return orders;
   }
 

@@ -271,7 +271,7 @@ export class Trainer {
         const finished = count === 1 ? 0 : Math.min(count - 1, Math.floor(record.finished / steps));
         for (let e = 0; e < finished; e++) {
           const means = record.means(e * steps, (e + 1) * steps);
-          await callbacks.at("onEpochEnd", epoch + e, this.#logs(objective, means));
+          callbacks.record(epoch + e, this.#logs(objective, means));
         }
       }
       const steps = perEpoch();
