@@ -20,9 +20,9 @@ constexpr int kTaps = 4;
 // Times that a pixel of dy is read, at least.
 constexpr int64_t kPasses = kWide / kSquareVectors;
 
-// Floats of x and dy that are read where they are, and those that come next are asked for meanwhile: both in L2. And
-// rows, of fewer channels if need be.
-constexpr int64_t kStripFloats = 72 * 1024, kFewestRows = 4;
+// Of what is read where it is: floats of x and dy in a strip, so that L2 has them and those that come next; rows, of fewer
+// channels if need be (one row, however long); terms of a chain.
+constexpr int64_t kStripFloats = 72 * 1024, kFewestRows = 4, kMostTerms = 256;
 
 // A few lines of it are asked for every so many pixels.
 constexpr int kPixelsPerStep = 4;
@@ -164,7 +164,7 @@ struct Problem {
   int64_t columns, slots;       // of x: what a ring holds
   int64_t blocks, atOnce, chunks;
   Spread spread;
-  bool squares;  // x and dy are read where they are, by squares of taps
+  bool squares;  // x and dy are read where they are, by sums that march down
 
   explicit Problem(const Call& call)
       : g(call), v(forwardView(g)), spread{1, maxOf(1, g.groupFilters()), 1} {
@@ -181,7 +181,8 @@ struct Problem {
       // Of as many channels as leave some rows.
       const int64_t row = maxOf(1, g.width + g.outWidth) * kLanes, most = maxOf(1, kStripFloats / kFewestRows / row);
       atOnce = ceilDiv(blocks, ceilDiv(maxOf(1, blocks), most));
-      rows = ceilDiv(g.outHeight, ceilDiv(maxOf(1, g.outHeight), maxOf(1, kStripFloats / (row * maxOf(1, atOnce)))));
+      const int64_t fit = minOf(kStripFloats / (row * maxOf(1, atOnce)), kMostTerms / kFilterColumns);
+      rows = ceilDiv(g.outHeight, ceilDiv(maxOf(1, g.outHeight), maxOf(1, fit)));
     } else {
       rows = rowsAtATime(columns, g.outHeight, rowsOf);
     }
@@ -209,16 +210,20 @@ void sumInPlace(const Problem& p, const Strip& s, int64_t lanes, const float* x,
                                  g.outWidth * g.filters, g.filters};
   // Near-equal groups of columns: some of `most`, then some of one less.
   const int64_t groups = p.groups(), most = ceilDiv(g.outWidth, groups), fewer = groups * most - g.outWidth;
-  const bool left = from < 0, right = from + g.outWidth + 2 > g.width;
-  const FilterColumns wide = {groups - fewer, left, right && fewer == 0}, narrow = {fewer, false, right};
+  const int64_t last = from + g.outWidth + 2;  // behind the columns of x
   x += ((s.image * g.height + first) * g.width + from) * g.channels;
   dy += (s.image * g.outHeight + s.rows.begin) * g.outWidth * g.filters;
   for (int64_t lane = 0; lane < lanes; lane += W) {
     float* const to = sums + lane / kLanes * p.sumFloats() + lane % kLanes;
-    kAddSquares[most - 1](squares, wide, x + lane, dy + lane, to, coming);
-    if (fewer == 0) continue;
-    const int64_t column = wide.groups * most;
-    kAddSquares[most - 2](squares, narrow, x + column * g.channels + lane, dy + column * g.filters + lane, to, coming);
+    for (int64_t group = 0, column = 0; group < groups;) {
+      const bool whole = group < groups - fewer;
+      const int64_t wide = most - !whole, left = (whole ? groups - fewer : groups) - group;
+      const int64_t n = minOf(left, maxOf(1, kMostTerms / (wide * count)));
+      const FilterColumns columns = {n, group == 0 && from < 0, group + n == groups && last > g.width};
+      kAddSquares[wide - 1](squares, columns, x + column * g.channels + lane, dy + column * g.filters + lane, to, coming);
+      group += n;
+      column += n * wide;
+    }
   }
 }
 

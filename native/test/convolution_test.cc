@@ -130,13 +130,14 @@ std::vector<Shape> depthwise() {
       {2, 13, 11, 64, 64, 3, 3, 2, 2, 1, 1, 1, 1, 64},  {1, 5, 141, 32, 32, 5, 5, 2, 3, 2, 4, 1, 2, 32},
       {2, 3, 40, 1040, 1040, 3, 3, 1, 1, 1, 1, 1, 1, 1040},
   };
-  // Squares of taps, read in place: one row, one pixel in a row, with and without padding on each side, more rows than
-  // are taken at a time, several segments.
+  // Squares of taps, read in place: one row, one pixel in a row, with and without padding on each side; several strips of an
+  // image and slices of its channels, and rows of which each is a strip.
   const std::vector<Shape> squares = {{2, 1, 9, 32, 32, 3, 3, 1, 1, 1, 1}, {3, 2, 1, 16, 16, 3, 3, 1, 1, 1, 1},
                                       {1, 7, 15, 48, 48, 3, 3},            {2, 5, 130, 32, 32, 3, 3, 1, 1, 1, 0},
                                       {1, 6, 8, 16, 16, 3, 3, 1, 1, 0, 1}, {1, 60, 23, 80, 80, 3, 3, 1, 1, 1, 1},
                                       {1, 4, 9, 32, 32, 3, 3, 1, 1, 3, 1}, {2, 5, 6, 16, 16, 3, 3, 1, 1, 5, 1},
-                                      {1, 3, 7, 48, 48, 3, 3, 1, 1, 2, 0}};
+                                      {1, 3, 7, 48, 48, 3, 3, 1, 1, 2, 0}, {1, 40, 200, 64, 64, 3, 3, 1, 1, 1, 1},
+                                      {1, 9, 1300, 16, 16, 3, 3, 1, 1, 1, 1}};
   for (Shape s : squares) {
     s.groups = s.channels;
     list.push_back(s);

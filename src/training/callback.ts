@@ -189,7 +189,8 @@ export class CallbackList {
 
   /** True when all of them only record: nobody acts between epochs. */
   get onlyRecord(): boolean {
-    return this.#list.every((c) => c.constructor === History);
+    const { onEpochEnd } = History.prototype;
+    return this.#list.every((c) => c.onEpochEnd === onEpochEnd && c.constructor === History);
   }
 
   /** Whether one of the callbacks is of this class. */

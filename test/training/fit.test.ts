@@ -427,6 +427,21 @@ describe("a run", () => {
     expect(runs[1]).not.toBe(runs[0]);
   });
 
+  test("of many short epochs waits for a history that was given a hook of its own", async () => {
+    const model = xorNetwork();
+    model.compile({ optimizer: "adam", loss: "binaryCrossentropy" });
+    const kept = await model.fit(gateInputs, xor, { verbose: 0 });
+    const ends: number[] = [];
+    kept.onEpochEnd = async (epoch: number): Promise<void> => {
+      ends.push(epoch);
+      await Promise.resolve();
+      if (epoch === 20) throw new Error("seen enough");
+    };
+    const fit = model.fit(gateInputs, xor, { epochs: 500, verbose: 0, callbacks: kept });
+    await expect(fit).rejects.toThrow("seen enough");
+    expect(ends.length).toBe(21);
+  });
+
   test("of many short epochs names the epoch in which the loss was lost", async () => {
     const model = sequential([
       dense({ units: 1, useBias: false, kernelInitializer: "ones", inputShape: [1] }),
