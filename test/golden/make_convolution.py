@@ -123,6 +123,12 @@ cases += [
     padded((4, 4), 2, 3, (1, 1), 2, [[0, 1], [0, 1]]),
     padded((4, 5), 2, 3, (1, 1), 2, [[0, 2], [0, 0]]),
     padded((5, 4), 2, 3, (3, 2), 2, [[0, 1], [1, 2]]),
+    # First layers' filters, and what kernels of their own compute: channel by channel, and Winograd's algorithm.
+    conv(2, (19, 17), 2, 2, (11, 11), 4, 2),
+    conv(2, (13, 11), 2, 2, (7, 7), 2, 3),
+    conv(2, (8, 9), 2, 2, (5, 5), 1, 2),
+    depthwise((4, 9), 16, 1, (3, 3), 1, 1),
+    conv(2, (9, 10), 16, 16, (3, 3), 1, 1),
 ]
 out = pathlib.Path(__file__).with_name("convolution.json")
 out.write_text(json.dumps({"torch": torch.__version__, "cases": cases}, separators=(",", ":")) + "\n")

@@ -52,6 +52,8 @@ describe("parameters", () => {
     ["vgg19 (torchvision)", () => vgg({ depth: 19 }), 143_667_240],
     ["vgg11 with norms (torchvision)", () => vgg({ depth: 11, batchNorm: true }), 132_868_840],
     ["vgg16 with norms (torchvision)", () => vgg({ batchNorm: true }), 138_365_992],
+    ["vgg13 with norms (torchvision)", () => vgg({ depth: 13, batchNorm: true }), 133_053_736],
+    ["vgg19 with norms (torchvision)", () => vgg({ depth: 19, batchNorm: true }), 143_678_248],
     ["resnet18 (torchvision)", () => resnet({ depth: 18 }), 11_689_512],
     ["resnet34 (torchvision)", () => resnet({ depth: 34 }), 21_797_672],
     ["resnet50 (torchvision)", () => resnet(), 25_557_032],
@@ -60,6 +62,7 @@ describe("parameters", () => {
     ["resnet152 (torchvision)", () => resnet({ depth: 152 }), 60_192_808],
     ["resnet20 (0.27 million in the paper)", () => resnet({ depth: 20 }), thin(20)],
     ["resnet32 (0.46 million in the paper)", () => resnet({ depth: 32 }), thin(32)],
+    ["resnet44 (0.66 million in the paper)", () => resnet({ depth: 44 }), thin(44)],
     ["resnet56 (0.85 million in the paper)", () => resnet({ depth: 56 }), thin(56)],
     ["resnet110 (1.7 million in the paper)", () => resnet({ depth: 110 }), thin(110)],
     ["googlenet of the paper (BVLC's Caffe model)", () => googlenet(), 6_998_552],
@@ -77,6 +80,8 @@ describe("parameters", () => {
     ],
     // 6·26 + 16·151 + 120·401 + 84·121 + 10·85
     ["lenet5 of today", () => lenet5(), 61_706],
+    // 12·26 + 32·301 + 240·801 + 168·241 + 10·169
+    ["lenet5 of today, twice as wide", () => lenet5({ width: 12 }), 244_362],
   ])("%s", (_, make, count) => {
     expect(trainable(make())).toBe(count);
   });
@@ -127,6 +132,7 @@ describe("shapes and multiply-adds", () => {
     expect(shapeAt(model, "pool5")).toEqual([7, 7, 512]);
     expect(networkCosts(model).multiplyAdds / 1e9).toBeCloseTo(15.47, 2);
     expect(networkCosts(vgg({ depth: 11 })).multiplyAdds / 1e9).toBeCloseTo(7.61, 2);
+    expect(networkCosts(vgg({ depth: 13 })).multiplyAdds / 1e9).toBeCloseTo(11.31, 2);
     expect(networkCosts(vgg({ depth: 19 })).multiplyAdds / 1e9).toBeCloseTo(19.63, 2);
   });
 
@@ -137,6 +143,8 @@ describe("shapes and multiply-adds", () => {
     expect(networkCosts(model).multiplyAdds / 1e9).toBeCloseTo(1.81, 2);
     expect(networkCosts(resnet({ depth: 34 })).multiplyAdds / 1e9).toBeCloseTo(3.66, 2);
     expect(networkCosts(resnet()).multiplyAdds / 1e9).toBeCloseTo(4.09, 2);
+    expect(networkCosts(resnet({ depth: 101 })).multiplyAdds / 1e9).toBeCloseTo(7.8, 2);
+    expect(networkCosts(resnet({ depth: 152 })).multiplyAdds / 1e9).toBeCloseTo(11.51, 2);
     // 40.8 million for 20 layers, by 3×3 convolutions of 9·c·c' at 32², 16² and 8² pixels.
     expect(networkCosts(resnet({ depth: 20 })).multiplyAdds / 1e6).toBeCloseTo(40.55, 1);
   });
@@ -229,6 +237,9 @@ test("the depth is one that was published", () => {
   expect(() => vgg({ depth: 12 })).toThrow(
     'models.vgg(): expected `depth` to be one of "11", "13", "16", "19", got "12"',
   );
+  expect(() => lenet5({ variant: "original", width: 12 })).toThrow(
+    'models.lenet5(): expected `width` 6 with variant "original", whose table of connections is for 6 maps, got 12',
+  );
   expect(() => lenet5({ inputShape: [28, 28] as never })).toThrow(
     "models.lenet5(): expected `inputShape` to be [height, width, channels], got [28, 28]",
   );
@@ -272,5 +283,29 @@ onEachBackend("networks", () => {
     expect(copy.predict(x).then).toBeDefined();
     const [got, want] = [await copy.predict(x), await model.predict(x)];
     expect(got.dataSync()).toEqual(want.dataSync());
+  });
+
+  test("googlenet learns from its auxiliary outputs, too", async () => {
+    lw.setRandomSeed(1);
+    const options = { width: 1 / 16, inputShape: [80, 80, 1], classes: 3 } as const;
+    const model = googlenet({ ...options, variant: "batchNorm", auxiliary: true });
+    const x = lw.randomUniform([6, 80, 80, 1], 0, 1, "float32", 3);
+    const y = Int32Array.of(0, 1, 2, 0, 1, 2);
+    // The weights of Szegedy et al. (2015), section 5.
+    const loss = "sparseCategoricalCrossentropy";
+    const lossWeights = [1, 0.3, 0.3];
+    model.compile({ optimizer: "adam", loss: [loss, loss, loss], lossWeights });
+    const heads = model.trainableWeights.filter((w) => w.name.startsWith("auxiliary1"));
+    const before = heads.map((w) => w.read().dataSync().slice());
+    const { history } = await model.fit(x, [y, y, y], { epochs: 2, batchSize: 6, verbose: 0 });
+    expect(heads.length).toBeGreaterThan(0);
+    for (const [i, w] of heads.entries()) expect(w.read().dataSync()).not.toEqual(before[i]);
+    const [total, main, first, second] = [
+      "loss",
+      "predictions_loss",
+      "auxiliary1_loss",
+      "auxiliary2_loss",
+    ].map((key) => history[key]![0]!);
+    expect(total).toBeCloseTo(main! + 0.3 * first! + 0.3 * second!, 4);
   });
 });

@@ -1,6 +1,6 @@
 /** LeNet-5 (LeCun et al. 1998), as it was and as it is built today. */
 import { ArgumentError, expected } from "../../errors.js";
-import { choice, type OptionsOf, parseOptions } from "../../layers/config.js";
+import { choice, integer, type OptionsOf, parseOptions } from "../../layers/config.js";
 import { connectedConv2d } from "../../layers/connected.js";
 import { conv2d, depthwiseConv2d } from "../../layers/convolution.js";
 import { dense, flatten } from "../../layers/core.js";
@@ -31,6 +31,8 @@ const lenet5Options = {
    * not trained. Compiled with the loss `maximumAPosteriori` that is the paper's training criterion.
    */
   output: choice(["dense", "rbf"], "dense"),
+  /** Filters of the first convolution; the other layers before the output are scaled by it. 6 with the original. */
+  width: integer({ min: 1 }, 6),
 };
 
 /** Options of {@link lenet5}. */
@@ -42,15 +44,19 @@ export type Lenet5Options = OptionsOf<typeof lenet5Options>;
  * "original" is the paper's: the table of connections, trainable subsampling, 1.7159 · tanh(2x/3), and with
  * `output: "rbf"` its output too: 60,000 trainable parameters, which are C1 156, S2 12, C3 1,516, S4 32, C5
  * 48,120 and F6 10,164, and 340,908 connections. With the dense output there are 850 more. "modern" has 61,706.
- * @throws ArgumentError for "rbf" with another variant or number of classes.
+ * @throws ArgumentError for "rbf" with another variant or number of classes, and for the original with another width.
  */
 export function lenet5(options: Lenet5Options = {}): Model {
   const o = parseOptions("models.lenet5()", lenet5Options, options);
+  if (o.variant === "original" && o.width !== 6) {
+    const wanted = '`width` 6 with variant "original", whose table of connections is for 6 maps';
+    throw new ArgumentError(expected("models.lenet5()", wanted, String(o.width)));
+  }
   const [height, width] = o.inputShape;
   const x = image(o.inputShape);
   // 32×32 is what the paper pads its digits to.
   const padding = Math.min(height, width) < 32 ? "same" : "valid";
-  const features = o.variant === "original" ? original(x, padding) : modern(x, padding);
+  const features = o.variant === "original" ? original(x, padding) : modern(x, padding, o.width);
   const classifier = { units: o.classes, activation: o.classifierActivation, name: "predictions" };
   const outputs = (
     o.output === "dense" ? dense(classifier) : radialBasis({ ...classifier, ...codes(o) })
@@ -68,15 +74,16 @@ function codes({ variant, classes }: { variant: string; classes: number }) {
   return { centers: digitCodes, trainable: false };
 }
 
-function modern(x: SymbolicTensor, padding: "same" | "valid"): SymbolicTensor {
+function modern(x: SymbolicTensor, padding: "same" | "valid", width: number): SymbolicTensor {
+  const scaled = (count: number): number => Math.max(1, Math.round((count * width) / 6));
   const init = { activation: "relu", kernelInitializer: "heNormal" } as const;
-  let y = conv2d({ filters: 6, kernelSize: 5, padding, ...init, name: "c1" }).apply(x);
+  let y = conv2d({ filters: width, kernelSize: 5, padding, ...init, name: "c1" }).apply(x);
   y = maxPooling2d({ name: "s2" }).apply(y);
-  y = conv2d({ filters: 16, kernelSize: 5, ...init, name: "c3" }).apply(y);
+  y = conv2d({ filters: scaled(16), kernelSize: 5, ...init, name: "c3" }).apply(y);
   y = maxPooling2d({ name: "s4" }).apply(y);
   y = flatten({ name: "flatten" }).apply(y);
-  y = dense({ units: 120, ...init, name: "c5" }).apply(y);
-  return dense({ units: 84, ...init, name: "f6" }).apply(y);
+  y = dense({ units: scaled(120), ...init, name: "c5" }).apply(y);
+  return dense({ units: scaled(84), ...init, name: "f6" }).apply(y);
 }
 
 function original(x: SymbolicTensor, padding: "same" | "valid"): SymbolicTensor {
