@@ -98,6 +98,6 @@ const resnet: readonly Layer[] = [
 
 export const cases: readonly Case[] = [
   ...single.flatMap((layer) => convolutions("", 32, layer)),
-  ...vgg.flatMap((layer) => convolutions("vgg11 ", 32, layer)),
+  ...[1, 32].flatMap((batch) => vgg.flatMap((layer) => convolutions("vgg11 ", batch, layer))),
   ...[1, 32].flatMap((batch) => resnet.flatMap((layer) => convolutions("resnet50 ", batch, layer))),
 ];
