@@ -107,10 +107,12 @@ LW_INLINE int64_t rowsAtATime(int64_t columns, int64_t most, RowsOf rowsOf) {
   while (rows > 1 && rowsOf(rows) * columns * 64 > kBlockBytes) rows--;
   return rows;
 }
-// Blocks whose rings stay in L2, near-equal parts of all.
+// Near-equal parts of at most `most`: how many the largest has.
+LW_INLINE int64_t nearEqual(int64_t all, int64_t most) { return all > 0 ? ceilDiv(all, ceilDiv(all, most)) : 0; }
+// Blocks whose rings stay in L2.
 LW_INLINE int64_t blocksAtATime(int64_t blocks, int64_t floats) {
   const int64_t most = maxOf(1, kRingBytes / 4 / maxOf(1, floats));
-  return ceilDiv(blocks, ceilDiv(blocks, most));
+  return nearEqual(blocks, most);
 }
 
 // The rows that a ring holds, and which have to be copied for it to hold others: rows ask in order, mostly.

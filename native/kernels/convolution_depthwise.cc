@@ -197,7 +197,7 @@ struct Problem {
     rows = rowsAtATime(columns, height, rowsOf);
     if (squares) {
       const int64_t most = maxOf(2, kMarchFloats / maxOf(1, columns * lanes));
-      rows = maxOf(1, ceilDiv(height, ceilDiv(maxOf(1, height), most)));
+      rows = maxOf(1, nearEqual(height, most));
     }
     slots = maxOf(1, rowsOf(rows));
     blocks = ceilDiv(lanes, kLanes);

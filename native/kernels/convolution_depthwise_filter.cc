@@ -180,9 +180,9 @@ struct Problem {
     if (squares) {
       // Of as many channels as leave some rows.
       const int64_t row = maxOf(1, g.width + g.outWidth) * kLanes, most = maxOf(1, kStripFloats / kFewestRows / row);
-      atOnce = ceilDiv(blocks, ceilDiv(maxOf(1, blocks), most));
+      atOnce = nearEqual(blocks, most);
       const int64_t fit = minOf(kStripFloats / (row * maxOf(1, atOnce)), kMostTerms / kFilterColumns);
-      rows = ceilDiv(g.outHeight, ceilDiv(maxOf(1, g.outHeight), maxOf(1, fit)));
+      rows = nearEqual(g.outHeight, maxOf(1, fit));
     } else {
       rows = rowsAtATime(columns, g.outHeight, rowsOf);
     }
