@@ -128,7 +128,7 @@ cases += [
     conv(2, (13, 11), 2, 2, (7, 7), 2, 3),
     conv(2, (8, 9), 2, 2, (5, 5), 1, 2),
     depthwise((4, 9), 16, 1, (3, 3), 1, 1),
-    conv(2, (9, 10), 16, 16, (3, 3), 1, 1),
+    conv(2, (12, 8), 24, 24, (3, 3), 1, 1) | {"winograd": True},
 ]
 out = pathlib.Path(__file__).with_name("convolution.json")
 out.write_text(json.dumps({"torch": torch.__version__, "cases": cases}, separators=(",", ":")) + "\n")

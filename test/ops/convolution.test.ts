@@ -27,6 +27,8 @@ const golden = JSON.parse(
     dy: number[];
     dx: number[];
     dFilter: number[];
+    /** Whether the addon computes it by Winograd's algorithm. */
+    winograd?: true;
   }[];
 };
 
@@ -37,6 +39,10 @@ const ops: Readonly<Record<Op, (x: lw.Tensor, filter: lw.Tensor, options: object
   depthwiseConv2d: lw.depthwiseConv2d,
   conv2dTranspose: lw.conv2dTranspose,
 };
+
+/** docs/program.md: Winograd's error at most, relative to the deviation of the results (whose mean is about 0 here). */
+const winogradError = (results: readonly number[]): number =>
+  1.2e-5 * Math.sqrt(results.reduce((sum, v) => sum + v * v, 0) / results.length);
 
 const drawn = (seed: number, shape: readonly number[]): lw.Tensor =>
   lw.tensor(
@@ -50,7 +56,7 @@ const drawn = (seed: number, shape: readonly number[]): lw.Tensor =>
 onEachBackend("convolution", () => {
   test.each(golden.cases.map((one) => ({ ...one, label: JSON.stringify(one.options) })))(
     `$op $label as PyTorch ${golden.torch} has it`,
-    ({ op, options, x, filter, y, dy, dx, dFilter }) => {
+    ({ op, options, x, filter, y, dy, dx, dFilter, winograd }) => {
       const convolve = (image: lw.Tensor, weights: lw.Tensor): lw.Tensor =>
         ops[op](image, weights, options);
       const [image, weights] = [x, filter].map(({ shape, data }) => lw.tensor(data, shape)) as [
@@ -59,11 +65,12 @@ onEachBackend("convolution", () => {
       ];
       const result = convolve(image, weights);
       expect(result.shape).toEqual(y.shape);
-      // Sums of exact products of small numbers: exact in float32 as well.
-      expectClose(result.dataSync(), y.data, { atol: 1e-5 });
+      // Sums of exact products of small numbers: exact in float32 as well, but for Winograd's fractions.
+      const atol = (want: readonly number[]): number => (winograd ? winogradError(want) : 1e-5);
+      expectClose(result.dataSync(), y.data, { atol: atol(y.data) });
       const { grads } = lw.valueAndGrads(convolve)([image, weights], lw.tensor(dy, y.shape));
-      expectClose(grads[0]!.dataSync(), dx, { atol: 1e-5 }, "dx");
-      expectClose(grads[1]!.dataSync(), dFilter, { atol: 1e-5 }, "dFilter");
+      expectClose(grads[0]!.dataSync(), dx, { atol: atol(dx) }, "dx");
+      expectClose(grads[1]!.dataSync(), dFilter, { atol: atol(dFilter) }, "dFilter");
     },
   );
 
