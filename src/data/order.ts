@@ -21,7 +21,7 @@ const golden = 0x9e3779b9;
 
 /** xoshiro128** (Blackman & Vigna 2018), seeded by splitmix32: uint32 numbers. */
 export function xoshiro(seed: number): () => number {
-  // One state after the other by itself: short epochs are shuffled by the hundred thousand.
+  // Neither a closure nor an array: short epochs are shuffled by the hundred thousand.
   const start = seed | 0;
   let a = splitmix(start + golden);
   let b = splitmix(start + 2 * golden);

@@ -93,6 +93,7 @@ export class ArrayFeed implements Feed {
       this.#orderOf(e) ?? epochOrder(this.data.count, null);
     if (count === 1) return orderOf(epoch).subarray(0, used);
     const orders = new Int32Array(count * used);
+    // By hand: for epochs of a few samples, subarray() and set() cost more than the shuffling.
     for (let e = 0, at = 0; e < count; e++) {
       const order = orderOf(epoch + e);
       for (let i = 0; i < used; i++) orders[at++] = order[i]!;
