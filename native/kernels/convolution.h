@@ -253,10 +253,17 @@ void runImages(const Call& call, const Run& run, int phase, int64_t part, int64_
 bool planImagesFilter(Call& call);
 void runImagesFilter(const Call& call, const Run& run, int phase, int64_t part, int64_t parts);
 
+const float* tapRow(const Geometry& g, const View& v, const float* w, int64_t tap, int64_t j);
 void packFilter(const Geometry& g, bool backward, const View& v, const float* w, int64_t k0, int64_t kc,
                 int64_t j, int64_t width, float* to);
 Ahead aheadOfFilter(const Geometry& g, bool backward, const View& v, const float* w, int64_t k0, int64_t j,
                     int64_t width);
+// All patches of a view of few (dotsPay()), columns [cols), where the filter is read where it is; `pixels` has room for
+// dotFloats().
+bool dotsPay(const View& v);
+int64_t dotFloats(const View& v);
+void multiplyByDots(const Geometry& g, const View& v, const float* dy, const float* w, Range cols, float* pixels,
+                    float* c, int64_t ldc);
 void addChunks(const Call& call, const Run& run, float* sums, int64_t chunks, int64_t terms,
                int64_t columns, int64_t part, int64_t parts);
 

@@ -19,6 +19,8 @@ static_assert(kBlockTerms <= kMostTerms, "Stretches has room for their terms");
 constexpr int64_t kStripFloats = kRows * kBlockK + 16;  // an odd number of lines apart
 // So few strips would not repay the packing of dy, if its rows are at most two panels long.
 constexpr int64_t kUnpackedStrips = 4;
+// All columns of dy meet each strip if a block has so few floats of them: rows of the result are then written whole.
+constexpr int64_t kFewFloats = 8 * 1024;
 
 // Runs of terms, `apart` floats from one to the next, as one strip: a short run has too few chains of fma to
 // hide their latency.
@@ -74,7 +76,8 @@ struct Problem {
   // Of the source rows that a block of pixels can meet: its rows lie in one image or in several.
   int64_t paddedFloats() const {
     if (v.patches() == 0) return 0;
-    const int64_t rows = (kBlockK - 2) / v.columns.count + 2, images = (rows - 2) / v.rows.count + 2;
+    const int64_t most = minOf(kBlockK, v.patches()), width = v.columns.count, height = v.rows.count;
+    const int64_t rows = (most + width - 2) / width + 1, images = (rows + height - 2) / height + 1;
     return (rows * v.rows.stride + images * sourceRows(v, 1)) * sourcePitch(v) + W;
   }
   int64_t stripsPerRun() const { return ceilDiv(run, inPlace ? rowsOfTile(columns) : kRows); }
@@ -83,7 +86,7 @@ struct Problem {
     return runs > 1 ? ceilDiv(v.rows.taps, runs) : terms / run * stripsPerRun();
   }
   int64_t chunks() const {
-    constexpr int64_t kFewElements = 32 * 1024, kPixels = 2048, kMost = 16;
+    constexpr int64_t kFewElements = 32 * 1024, kPixels = 512, kMost = 16;
     if (terms * g.filters > kFewElements) return 1;
     return maxOf(1, minOf(kMost, pixels / kPixels));
   }
@@ -200,20 +203,23 @@ void multiplyInPlace(const Problem& p, const float* x, const float* dy, Range st
       const float* const own = dy + k0 * ldc + group * p.columns;
       if (!asItIs) packRows(own, ldc, kc, p.columns, packed.b);
       NextBlock next(p, x, dy, pixels, k0, kc, ceilDiv(p.columns, kColumns) * (strips.end - strips.begin));
-      for (int64_t j = 0; j < p.columns; j += kColumns) {
-        const int64_t width = minOf(kColumns, p.columns - j), vectors = ceilDiv(width, W);
-        const int64_t tail = width - (vectors - 1) * W;
+      const int64_t panels = ceilDiv(p.columns, kColumns), inL1 = kc * p.columns <= kFewFloats ? panels : 1;
+      for (int64_t first = 0; first < panels; first += inL1) {
         for (int64_t s = strips.begin; s < strips.end; s++) {
           const Strip strip = stripOf(p, s);
           const int64_t tap = strip.term / v.depth;
           const int64_t at = tap / v.columns.taps * v.rows.spacing * pitch +
                              tap % v.columns.taps * v.columns.spacing * v.depth + strip.term % v.depth;
           const bool many = strip.runs > 1;
-          next.ask();
           const auto& tiles = many ? kRunsTiles[strip.runs - 2][p.run - 1] : kOffsetTiles[strip.count - 1];
-          tiles[vectors - 1][tail != W](kc, offsets, packed.a + at, many ? v.rows.spacing * pitch : 1,
-                                        asItIs ? own + j : packed.b + j * kc, asItIs ? ldc : kColumns,
-                                        c + strip.term * ldc + group * p.columns + j, ldc, k0 > pixels.begin, tail);
+          for (int64_t panel = first; panel < first + inL1; panel++) {
+            const int64_t j = panel * kColumns, width = minOf(kColumns, p.columns - j), vectors = ceilDiv(width, W);
+            const int64_t tail = width - (vectors - 1) * W;
+            next.ask();
+            tiles[vectors - 1][tail != W](kc, offsets, packed.a + at, many ? v.rows.spacing * pitch : 1,
+                                          asItIs ? own + j : packed.b + j * kc, asItIs ? ldc : kColumns,
+                                          c + strip.term * ldc + group * p.columns + j, ldc, k0 > pixels.begin, tail);
+          }
         }
       }
     }

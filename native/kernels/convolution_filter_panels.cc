@@ -4,15 +4,12 @@
 
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
-namespace {
 
 // Row j of a tap's matrix [groupChannels, filters]; taps are numbered as the view has them.
 const float* tapRow(const Geometry& g, const View& v, const float* w, int64_t tap, int64_t j) {
   const int64_t kh = v.rows.tap(tap / v.columns.taps), kw = v.columns.tap(tap % v.columns.taps);
   return w + ((kh * g.kernelWidth + kw) * g.groupChannels() + j) * g.filters;
 }
-
-}  // namespace
 
 // The rows of a filter [taps, groupChannels, filters] for a view's terms [k0, k0 + kc), columns [j, j + width)
 // of a group (`w` at the group's first): panels of kColumns, as packRows has them; backward one panel.

@@ -71,6 +71,7 @@ struct Problem {
   // A row of the one view is computed in so many segments; the longest.
   int64_t segments;
   View longest;
+  bool byDots;  // whether the filter is read where it is
   bool byRows;  // whether strips are cut row by row, from padded source rows
 
   explicit Problem(const Call& call)
@@ -81,7 +82,8 @@ struct Problem {
     const View v = view(0);
     segments = v.rows.count == 1 ? maxOf(1, v.columns.count / kSegment) : 1;
     longest = segment(segments - 1, segments);
-    byRows = scattered() || readsInPlace();
+    byDots = backward && !scattered() && g.groups == 1 && dotsPay(v);
+    byRows = scattered() || (!byDots && readsInPlace());
   }
   View view(int64_t i) const { return backward ? backwardView(g, i) : forwardView(g); }
   int64_t rows() const {
@@ -100,6 +102,7 @@ struct Problem {
   // Floats of one view's packed filter.
   int64_t packedSize(const View& v) const { return g.groups * v.terms() * paddedColumns(); }
   int64_t blockRows(bool inScratch) const {
+    if (byDots) return maxOf(1, rows());
     return inScratch ? maxOf(2 * kRows, minOf(kBlockRows, kScratchFloats / maxOf(1, pitch)))
                      : kBlockRows;
   }
@@ -213,6 +216,10 @@ Piece pieceOf(const Problem& p, int64_t part, int64_t parts) {
   const int64_t units = p.units();
   Piece piece = {{0, units}, {0, p.pitch}};
   const int64_t panels = ceilDiv(p.columns, kColumns);
+  if (p.byDots) {
+    piece.cols = split(p.pitch, kColumns, part, parts);
+    return piece;
+  }
   const bool fewRows = p.rows() < 4 * kRows * parts || p.once(false);
   if (p.g.groups == 1 && fewRows && panels >= 2 * parts) {
     piece.cols = split(p.pitch, kColumns, part, parts);
@@ -441,6 +448,8 @@ void convolveDense(const Problem& p, Block block, const Piece& piece, const Targ
       for (int64_t r = 0; r < rows; r++) {
         for (int64_t k = 0; k < width; k++) block.c[r * n + j + k] = 0.0f;
       }
+    } else if (p.byDots) {
+      multiplyByDots(p.g, v, block.source, block.filter, piece.cols, block.strips, block.c, n);
     } else if (p.byRows) {
       multiplyRows(p, v, block, line / v.rows.count, line % v.rows.count, count);
     } else {
@@ -510,7 +519,9 @@ void planPatches(Call& call) {
     const View v = p.view(i);
     packed += p.packedSize(v);
     if (v.patches() == 0 || v.terms() == 0) continue;
-    if (p.byRows) {
+    if (p.byDots) {
+      strips = dotFloats(v);
+    } else if (p.byRows) {
       const View own = p.scattered() ? v : p.longest;
       const int64_t rows = p.scattered() ? groups : rowsAtOnce(p, own, inScratch);
       if (inScratch) block = maxOf(block, rows * own.columns.count);
@@ -524,7 +535,7 @@ void planPatches(Call& call) {
   call.custom[1] = take(strips * 4);
   call.custom[2] = take(block * p.pitch * 4);
   // A filter that lasts stays packed where few pixels meet it.
-  call.keeps = call.lasts && p.rows() <= kKeptRows;
+  call.keeps = call.lasts && p.rows() <= kKeptRows && !p.byDots;
   const bool once = p.once(inScratch) && !call.keeps;
   // Rows of patches take as many panels as L1 holds, or one.
   const int64_t panels = kBlockK * p.panelsAtOnce() * kColumns + (p.byRows ? kFilterFloats : 0);

@@ -1,4 +1,5 @@
-// Vector products: rows that are contiguous in k, times one vector.
+// Dot products: few rows times a matrix that is transposed, both contiguous in k. The matrix is read once, where it is:
+// packing, which turns it, would take longer than to multiply it by so few rows.
 #pragma once
 
 #include "kernels.h"
@@ -6,55 +7,29 @@
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
 
-// y[r·step] = Σ rows[r·stride + i]·x[i] for R rows: 16 lanes of fma over chunks of 256 terms, chunks added
-// in double. Several rows at once keep more loads in flight; each sum is the same.
-template <int R>
-LW_INLINE void dots(const float* rows, int64_t stride, const float* x, int64_t n, float* y,
-                    int64_t step) {
-  double total[R] = {};
-  for (int64_t at = 0; at < n; at += 256) {
-    const int64_t end = minOf(n, at + 256);
-    Lanes16 acc[R];
-#pragma GCC unroll 8
-    for (int r = 0; r < R; r++) acc[r] = lanes16(0.0f);
-    int64_t i = at;
-    for (; i + 16 <= end; i += 16) {
-      const Lanes16 b = loadLanes16(x + i);
-#pragma GCC unroll 8
-      for (int r = 0; r < R; r++) {
-#pragma GCC unroll 4
-        for (int j = 0; j < 16 / W; j++) {
-          acc[r].v[j] = fma(load(rows + r * stride + i + j * W), b.v[j], acc[r].v[j]);
-        }
-      }
-    }
-    if (i < end) {
-      const Lanes16 b = loadLanes16(x + i, end - i, 0.0f);
-#pragma GCC unroll 8
-      for (int r = 0; r < R; r++) {
-        const Lanes16 a = loadLanes16(rows + r * stride + i, end - i, 0.0f);
-#pragma GCC unroll 4
-        for (int j = 0; j < 16 / W; j++) acc[r].v[j] = fma(a.v[j], b.v[j], acc[r].v[j]);
-      }
-    }
-#pragma GCC unroll 8
-    for (int r = 0; r < R; r++) total[r] += sumLanes(acc[r]);
-  }
-  for (int r = 0; r < R; r++) y[r * step] = (float)total[r];
+// Rows of a tile: their sums with kDotColumns columns stay in registers.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kDotRows = 6;
+#elif defined(__AVX2__)
+constexpr int kDotRows = 3;
+#else
+constexpr int kDotRows = 2;
+#endif
+constexpr int kDotColumns = 4;
+// More rows are faster by tiles, and so are few terms, as every sum's lanes are added up at the end.
+constexpr int64_t kMostDotRows = 64, kDotTerms = 64;
+LW_INLINE bool dotsPay(int64_t rows, int64_t terms) {
+  return rows <= kMostDotRows / 2 && terms >= maxOf(rows > 1 ? 2 * kDotTerms : kDotTerms, 16 * rows);
 }
+// Terms of a block, so that rows stay in L1; a lane's chain of fma is 256 long at most.
+LW_INLINE int64_t dotBlock(int64_t rows) { return minOf(256 * 16, maxOf(512, 8192 / maxOf(1, rows) / 16 * 16)); }
+// Floats that the rows of a block take.
+LW_INLINE int64_t dotFloats(int64_t rows, int64_t terms) { return rows * minOf(terms, dotBlock(rows)); }
 
-// Rows at once: 1.33 times as fast as four of them on Zen 4 where a row of chains is one register.
-constexpr int kDotRows = W == 16 ? 8 : 4;
-
-// y[r·step] for `count` rows of n floats that follow each other.
-LW_INLINE void dotsOfRows(const float* rows, int64_t n, const float* x, int64_t count, float* y, int64_t step) {
-  int64_t r = 0;
-  for (; r + kDotRows <= count; r += kDotRows) dots<kDotRows>(rows + r * n, n, x, n, y + r * step, step);
-  if constexpr (kDotRows > 4) {
-    for (; r + 4 <= count; r += 4) dots<4>(rows + r * n, n, x, n, y + r * step, step);
-  }
-  for (; r < count; r++) dots<1>(rows + r * n, n, x, n, y + r * step, step);
-}
+// c[i][j] += Σ rows[i·n + k]·matrix[j·stride + k] over n terms, for i < count, j < columns. Meanwhile what lies at `next`
+// as the matrix does is asked for.
+void addDots(int64_t n, const float* rows, int64_t count, const float* matrix, int64_t stride, int64_t columns,
+             const float* next, float* const* c);
 
 }  // namespace LAYERWISE_ISA_NAMESPACE
 }  // namespace layerwise

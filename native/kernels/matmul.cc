@@ -1,6 +1,8 @@
 // gemm: C[b] = op(A[b])·op(B[b]), with a tile program (the epilogue) run over rows of C while they are
 // hot. From outside in: blocks of columns, blocks of k (kBlockK), blocks of rows (A packed, in L2), panels
 // of columns (B packed, in L1), strips of rows, one register tile.
+#include <utility>
+
 #include "epilogue.h"
 #include "gemm_dots.h"
 #include "gemm_row.h"
@@ -70,8 +72,6 @@ constexpr int64_t kTurnFloats = kRows > 8 ? 2 << 20 : INT64_MAX;
 // 16×16×16 to multiply.
 constexpr int64_t kSmall = 64;
 constexpr int64_t kStreamed = W == 16 ? 320 : 0;
-// Vector products with k below this are left to the tiles.
-constexpr int64_t kDotK = 64;
 
 struct Shape {
   int64_t batch, m, n, k;
@@ -82,8 +82,8 @@ struct Shape {
         ta(call.ints[4] != 0), tb(call.ints[5] != 0), strideA(call.ints[6]), strideB(call.ints[7]) {}
   int64_t lda() const { return ta ? m : k; }
   int64_t ldb() const { return tb ? k : n; }
-  // One row or column of C against rows that are contiguous in k.
-  bool byDots() const { return k >= kDotK && ((n == 1 && !ta) || (m == 1 && tb)); }
+  // Few rows or one column of C against rows that are contiguous in k.
+  bool byDots() const { return (n == 1 && !ta && dotsPay(1, k)) || (tb && (m == 1 || !ta) && dotsPay(m, k)); }
 };
 
 // A whole B that stays packed between runs: blocks of k, in each all panels of columns. For every panel of every block
@@ -161,11 +161,25 @@ struct Strategy {
   }
 };
 
-// One row or one column of C, by dot products of rows that are contiguous in k.
-void multiplyByDots(const Shape& s, const float* a, const float* b, float* c, int64_t ldc,
-                    int64_t rows, int64_t cols) {
-  if (s.n == 1) dotsOfRows(a, s.k, b, rows, c, ldc);
-  else dotsOfRows(b, s.k, a, cols, c, 1);
+// Few rows of C (rows×cols at c) or its only column, by dot products.
+void multiplyByDots(const Shape& s, const float* a, const float* b, float* block, float* c, int64_t ldc, int64_t rows,
+                    int64_t cols) {
+  // The column is a row of C transposed.
+  if (s.n == 1) std::swap(a, b), std::swap(rows, cols), ldc = cols;
+  float* to[kMostDotRows];
+  for (int64_t i = 0; i < rows; i++) {
+    to[i] = c + i * ldc;
+    for (int64_t j = 0; j < cols; j++) to[i][j] = 0.0f;
+  }
+  const int64_t blocks = ceilDiv(s.k, dotBlock(s.n == 1 ? 1 : s.m));  // not of the rows of a part
+  for (int64_t kb = 0; kb < blocks; kb++) {
+    const Range k = split(s.k, 16, kb, blocks);
+    const int64_t n = k.end - k.begin;
+    if (rows > 1) {
+      for (int64_t i = 0; i < rows; i++) memcpy(block + i * n, a + i * s.k + k.begin, (size_t)n * 4);
+    }
+    addDots(n, rows > 1 ? block : a + k.begin, rows, b + k.begin, s.k, cols, b + (kb + 1 < blocks ? k.end : 0), to);
+  }
 }
 
 // Scratch memory of one thread.
@@ -445,7 +459,7 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
         const float* const bj = B + b * s.strideB + (s.tb ? j0 * ldb : j0);
         float* const c = stored ? stored + row * s.n + j0 : scratchC;
         if (how.byDots) {
-          multiplyByDots(s, a, bj, c, ldc, mc, nc);
+          multiplyByDots(s, a, bj, packed.a, c, ldc, mc, nc);
           if (epilogue) epilogue->apply(c, ldc, row, mc, j0, nc);
           continue;
         }
@@ -526,7 +540,8 @@ void plan_gemm(Call& call) {
   const int64_t mostRows = maxOf(maxOf(kBlockM, zeros ? kZeroRows : 0), s.tb && !s.ta ? kPanelRows : 0);
   const int64_t hotRows = zeros ? maxOf(kHotRows, kHotListedRows) : kHotRows;
   const int64_t rowBlock = minOf(hot ? hotRows : mostRows, s.m);
-  call.custom[4] = take((ceilDiv(rowBlock, kRows) + 1) * stripFloats(kc) * 4);
+  call.custom[4] = take((s.byDots() ? dotFloats(minOf(s.m, kMostDotRows), s.k)
+                                    : (ceilDiv(rowBlock, kRows) + 1) * stripFloats(kc)) * 4);
   const int64_t rowsOfC = minOf(hot ? hotRows : kScratchRows, s.m);
   call.custom[2] = take(call.custom[0] < 0 ? rowsOfC * call.custom[3] * 4 : 0);
   call.custom[6] = zeros ? take(ZeroLists::kBytes) : -1;

@@ -61,6 +61,15 @@ LW_INLINE void transpose4(const float* src, int64_t srcStride, float* dst, int64
   _mm256_storeu_ps(dst + 3 * dstStride, _mm256_shuffle_ps(t1, t3, 0xee));
 }
 
+// to[i] += the sum of the lanes of vector i of four.
+LW_INLINE void addSums4(float* to, VF a, VF b, VF c, VF d) {
+  const __m256d ab = (__m256d)_mm256_add_ps(_mm256_unpacklo_ps((__m256)a, (__m256)b), _mm256_unpackhi_ps((__m256)a, (__m256)b));
+  const __m256d cd = (__m256d)_mm256_add_ps(_mm256_unpacklo_ps((__m256)c, (__m256)d), _mm256_unpackhi_ps((__m256)c, (__m256)d));
+  const __m256 sums = _mm256_add_ps((__m256)_mm256_unpacklo_pd(ab, cd), (__m256)_mm256_unpackhi_pd(ab, cd));
+  const __m128 sum = _mm_add_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps(sums, 1));
+  _mm_storeu_ps(to, _mm_add_ps(_mm_loadu_ps(to), sum));
+}
+
 // By a table: byte l of kLanesOf.lanes[mask] is the number of the l-th set bit.
 struct LanesOfMask {
   uint64_t lanes[256];

@@ -84,6 +84,16 @@ LW_INLINE void transposeSquare(const float* src, int64_t srcStride, float* dst, 
   transposeRows<16>([=](int i) __attribute__((always_inline)) { return src + i * srcStride; }, dst, dstStride);
 }
 
+// to[i] += the sum of the lanes of vector i of four.
+LW_INLINE void addSums4(float* to, VF a, VF b, VF c, VF d) {
+  const __m512d ab = (__m512d)_mm512_add_ps(_mm512_unpacklo_ps((__m512)a, (__m512)b), _mm512_unpackhi_ps((__m512)a, (__m512)b));
+  const __m512d cd = (__m512d)_mm512_add_ps(_mm512_unpacklo_ps((__m512)c, (__m512)d), _mm512_unpackhi_ps((__m512)c, (__m512)d));
+  const __m512 sums = _mm512_add_ps((__m512)_mm512_unpacklo_pd(ab, cd), (__m512)_mm512_unpackhi_pd(ab, cd));
+  const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(sums), _mm512_extractf32x8_ps(sums, 1));
+  const __m128 sum = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+  _mm_storeu_ps(to, _mm_add_ps(_mm_loadu_ps(to), sum));
+}
+
 // Compressed in a register: a compressing store takes a hundred cycles on AMD's cores.
 template <bool VALUES>
 LW_INLINE int64_t packNonZero(VF v, int64_t first, float* values, uint16_t* at) {

@@ -64,6 +64,13 @@ LW_INLINE void transpose4(const float* src, int64_t srcStride, float* dst, int64
   turn4(src, src + srcStride, src + 2 * srcStride, src + 3 * srcStride, dst, dstStride);
 }
 
+// to[i] += the sum of the lanes of vector i of four.
+LW_INLINE void addSums4(float* to, VF a, VF b, VF c, VF d) {
+  const __m128 ab = _mm_add_ps(_mm_unpacklo_ps((__m128)a, (__m128)b), _mm_unpackhi_ps((__m128)a, (__m128)b));
+  const __m128 cd = _mm_add_ps(_mm_unpacklo_ps((__m128)c, (__m128)d), _mm_unpackhi_ps((__m128)c, (__m128)d));
+  _mm_storeu_ps(to, _mm_add_ps(_mm_loadu_ps(to), _mm_add_ps(_mm_movelh_ps(ab, cd), _mm_movehl_ps(cd, ab))));
+}
+
 template <bool VALUES>
 LW_INLINE int64_t packNonZero(VF v, int64_t first, float* values, uint16_t* at) {
   int64_t n = 0;

@@ -48,6 +48,12 @@ LW_INLINE void transpose4(const float* src, int64_t srcStride, float* dst, int64
   turn4(src, src + srcStride, src + 2 * srcStride, src + 3 * srcStride, dst, dstStride);
 }
 
+// to[i] += the sum of the lanes of vector i of four.
+LW_INLINE void addSums4(float* to, VF a, VF b, VF c, VF d) {
+  const float32x4_t ab = vpaddq_f32((float32x4_t)a, (float32x4_t)b), cd = vpaddq_f32((float32x4_t)c, (float32x4_t)d);
+  vst1q_f32(to, vaddq_f32(vld1q_f32(to), vpaddq_f32(ab, cd)));
+}
+
 template <bool VALUES>
 LW_INLINE int64_t packNonZero(VF v, int64_t first, float* values, uint16_t* at) {
   int64_t n = 0;

@@ -210,6 +210,13 @@ const std::vector<Shape>& shapes() {
         // Of no pixel at all.
         {1, 2, 2, 150, 160, 3, 3, 2, 2, 1, 1},
         {1, 3, 3, 150, 160, 3, 3, 1, 1, 4, 4, 4, 4},
+        // Few pixels of many filters, whose gradient is dot products: all their taps, none, several blocks of terms.
+        {1, 4, 4, 9, 70, 3, 3, 1, 1, 1, 1},
+        {1, 2, 2, 40, 130, 3, 3, 1, 1, 1, 1},
+        {2, 3, 5, 33, 600, 3, 2, 1, 1, 1, 0, 2, 1},
+        {1, 8, 8, 20, 128, 3, 3, 1, 1, 1, 1},
+        {1, 2, 2, 20, 80, 5, 5, 1, 1, 4, 4},
+        {1, 1, 2, 5, 9000, 1, 2},
         // More taps than a block has terms.
         {1, 17, 18, 1, 40, 17, 17},
         {2, 18, 23, 1, 5, 17, 18, 1, 3, 1},
@@ -295,6 +302,7 @@ TEST_P(ConvolutionTest, RunsItsEpilogue) {
   for (const Shape& s : depthwise()) all.push_back(s);
   for (const Shape& s : lanes()) all.push_back(s);
   all.push_back({1, 4, 5, 16, 530, 3, 3, 1, 1, 1, 1});  // wider than a tile of the epilogue
+  all.push_back({1, 3, 3, 530, 70, 3, 3, 1, 1, 1, 1});
   for (const Shape& s : std::vector<Shape>{{3, 16, 15, 17, 33, 3, 3, 1, 1, 1, 1}, {8, 8, 7, 300, 100, 3, 3, 1, 1, 1, 1}}) {
     all.push_back(s);
     all.back().winograd = true;

@@ -82,7 +82,7 @@ struct Case {
 
 TEST_P(GemmTest, MultipliesEveryTileAndEdge) {
   // Rows and columns at and around the tiles of all instruction sets (6 to 14 rows, 4 to 128
-  // columns), k around its block of 256; dot products begin at k = 64, packing at some hundred rows.
+  // columns), k around its block of 256; dot products begin at k = 64, of several rows at 128, packing at some hundred rows.
   const std::vector<Shape> shapes = {
       {1, 1, 1, 1},     {1, 1, 17, 3},    {1, 2, 65, 7},    {1, 3, 129, 5},   {1, 4, 96, 9},
       {1, 5, 31, 64},   {1, 6, 16, 33},   {1, 7, 15, 65},   {1, 8, 33, 255},  {1, 13, 32, 256},
@@ -91,7 +91,10 @@ TEST_P(GemmTest, MultipliesEveryTileAndEdge) {
       {1, 0, 6, 4},     {1, 5, 0, 4},     {1, 5, 6, 0},     {3, 7, 9, 11},    {8, 20, 5, 64},
       {2, 1, 33, 70},   {5, 16, 1, 65},   {0, 3, 3, 3},
       // Few rows and columns, several blocks of terms.
-      {1, 33, 131, 300}, {1, 64, 32, 600}, {1, 61, 77, 700}, {1, 20, 18, 900}, {1, 5, 250, 300}};
+      {1, 33, 131, 300}, {1, 64, 32, 600}, {1, 61, 77, 700}, {1, 20, 18, 900}, {1, 5, 250, 300},
+      // Dot products: rows of one tile and of several, columns beside those of a tile, several blocks of terms.
+      {1, 6, 9, 129}, {1, 13, 13, 1300}, {2, 3, 11, 130}, {1, 32, 401, 600}, {1, 2, 37, 4500}, {1, 1, 19, 9000},
+      {1, 70, 1, 4200}};
   Random random(1);
   for (Shape s : shapes) {
     for (int form = 0; form < 4; form++) {
@@ -158,6 +161,8 @@ TEST_P(GemmTest, RunsItsEpilogue) {
                                            {1, 300, 131, 280, true, false},
                                            {1, 13, 64, 64, true, false},
                                            {2, 1, 40, 80, false, true},
+                                           {1, 9, 37, 300, false, true},
+                                           {1, 31, 600, 530, false, true},
                                            {1, 1100, 3, 0},
                                            {1, 1100, 40, 300},
                                            {1, 0, 4, 4}}) {
@@ -279,7 +284,8 @@ TEST_P(GemmTest, LeavesOutZerosWithoutATrace) {
         const float* const all = reinterpret_cast<const float*>(got.data());
         for (int64_t x = 0; x < s.batch; x++) {
           for (int64_t i0 : {(int64_t)0, s.m / 2, s.m - 5}) {
-            Shape few{1, 5, s.n, s.k, s.ta, s.tb};
+            // B as it is not transposed: few rows of another would be dot products, whose sums are others.
+            Shape few{1, 5, s.n, s.k, s.ta, false};
             Case part(few, random);
             for (int64_t i = 0; i < 5; i++) {
               for (int64_t k = 0; k < s.k; k++) {
@@ -288,7 +294,9 @@ TEST_P(GemmTest, LeavesOutZerosWithoutATrace) {
               }
             }
             const float* const b = c.b.data() + x * s.strideB();
-            part.b.assign(b, b + s.k * s.n);
+            for (int64_t k = 0; k < s.k; k++) {
+              for (int64_t j = 0; j < s.n; j++) part.b[(size_t)(k * s.n + j)] = s.tb ? b[j * s.k + k] : b[k * s.n + j];
+            }
             part.bindings = {bytesOf(part.a), bytesOf(part.b)};
             part.builder.call(k_gemm, {part.A, part.B}, {part.output()}, few.ints());
             const Bytes alone = run(part.builder, part.bindings)[2];
