@@ -18,7 +18,7 @@ import { demand, root } from "./cmake.mjs";
  * in registers, `marchSquares` and `addSquares` channels by themselves, `dotsTile` has sums in every lane.
  */
 const microKernel =
-  /layerwise::(?<isa>\w+)::(?:\(anonymous namespace\)::)?(?:zeroTile<\d+>|multiplyHeld<true>|(?:sumPixels|addTile)<\d+, \d+>|(?:march|add)Squares<\d+>|(?:gemm|offset|stream)Tile<(?<rows>\d+), (?<vectors>\d+)(?:, \w+)*?(?:, (?<tail>true|false))?>|streamOffsetTile<\d+, (?:true|false)>|dotsTile<\d+, \d+>)/;
+  /layerwise::(?<isa>\w+)::(?:\(anonymous namespace\)::)?(?:zeroTile<\d+>|multiplyHeld<true>|(?:sumPixels|addTile)<\d+, \d+>|(?:march|add)Squares<\d+>|(?:gemm|offset|stream)Tile<(?<rows>\d+), (?<vectors>\d+)(?:, \w+)*?(?:, (?<tail>true|false))?>|streamOffsetTile<\d+, (?:true|false)>|dotsTile<\d+, \d+, (?:true|false)>)/;
 /** Rows and vectors of the tile that large products run in, and, for full vectors, its share of FMAs. */
 const mainTiles = {
   avx2: { rows: 6, vectors: 2 },

@@ -39,7 +39,7 @@ void multiplyByDots(const Geometry& g, const View& v, const float* dy, const flo
       const float* const next = block + 1 < blocks ? matrix + n
                                 : tap + 1 < taps   ? tapRow(g, v, w, tap + 1, cols.begin)
                                                    : matrix;
-      addDots(n, pixels, count, matrix, g.filters, width, next, to);
+      addDots(patches == 1, n, pixels, count, matrix, g.filters, width, next, to);
     }
   }
 }

@@ -7,12 +7,13 @@ namespace {
 
 LW_INLINE VF loadUpTo(const float* p, int64_t n) { return n < W ? loadPartial(p, n) : load(p); }
 
-// M rows times N columns; a lane has a chain of fma over every W-th term, of a single row two chains, over every other one
-// of those: four streams of loads are the fastest from memory (Zen 5: 1.4 times eight), and the hardware follows them.
-template <int M, int N>
+// M rows times N columns; a lane has a chain of fma over every W-th term. The only row of a product has two chains, over
+// every other one of those: four streams of loads are the fastest from memory (Zen 5: 1.4 times eight), and the hardware
+// follows them.
+template <int M, int N, bool ONLY>
 void dotsTile(int64_t n, const float* __restrict a, const float* __restrict b, int64_t ldb, const float* __restrict next,
               float* const* c) {
-  constexpr int kChains = M == 1 ? 2 : 1;
+  constexpr int kChains = ONLY ? 2 : 1;
   VF acc[kChains][M][N];
 #pragma GCC unroll 2
   for (int u = 0; u < kChains; u++) {
@@ -31,7 +32,7 @@ void dotsTile(int64_t n, const float* __restrict a, const float* __restrict b, i
 #pragma GCC unroll 8
       for (int j = 0; j < N; j++) {
         const VF bv = load(b + j * ldb + u * W);
-        if constexpr (M > 1) __builtin_prefetch(next + j * ldb);
+        if constexpr (!ONLY) __builtin_prefetch(next + j * ldb);
 #pragma GCC unroll 8
         for (int i = 0; i < M; i++) acc[u][i][j] = fma(av[i], bv, acc[u][i][j]);
       }
@@ -72,18 +73,19 @@ void dotsTile(int64_t n, const float* __restrict a, const float* __restrict b, i
 using DotsTile = void (*)(int64_t n, const float* a, const float* b, int64_t ldb, const float* next, float* const* c);
 template <int M, int N>
 constexpr DotsTile dotsTileOrNull() {
-  if constexpr (M <= kDotRows) return dotsTile<M, N>;
+  if constexpr (M == 0) return dotsTile<1, N, true>;
+  else if constexpr (M <= kDotRows) return dotsTile<M, N, false>;
   else return nullptr;
 }
 #define LW_DOTS_TILES(M) {dotsTileOrNull<M, 1>(), dotsTileOrNull<M, kDotColumns>()}
-// By rows − 1; of 1 column and of kDotColumns.
-constexpr DotsTile kDotsTiles[6][2] = {LW_DOTS_TILES(1), LW_DOTS_TILES(2), LW_DOTS_TILES(3),
+// By rows, 0 for the only one; of 1 column and of kDotColumns.
+constexpr DotsTile kDotsTiles[7][2] = {LW_DOTS_TILES(0), LW_DOTS_TILES(1), LW_DOTS_TILES(2), LW_DOTS_TILES(3),
                                        LW_DOTS_TILES(4), LW_DOTS_TILES(5), LW_DOTS_TILES(6)};
 static_assert(kDotRows <= 6, "kDotsTiles has tiles of so many rows");
 
 }  // namespace
 
-void addDots(int64_t n, const float* rows, int64_t count, const float* matrix, int64_t stride, int64_t columns,
+void addDots(bool only, int64_t n, const float* rows, int64_t count, const float* matrix, int64_t stride, int64_t columns,
              const float* next, float* const* c) {
   const int64_t tiles = ceilDiv(count, kDotRows);
   for (int64_t j = 0, step; j < columns; j += step) {
@@ -94,7 +96,7 @@ void addDots(int64_t n, const float* rows, int64_t count, const float* matrix, i
       const int64_t i = count * t / tiles, m = count * (t + 1) / tiles - i;
       float* to[kDotRows];
       for (int64_t r = 0; r < m; r++) to[r] = c[i + r] + j;
-      kDotsTiles[m - 1][step > 1](n, rows + i * n, own, stride, ahead, to);
+      kDotsTiles[only ? 0 : m][step > 1](n, rows + i * n, own, stride, ahead, to);
     }
   }
 }

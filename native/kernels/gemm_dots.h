@@ -27,8 +27,8 @@ LW_INLINE int64_t dotBlock(int64_t rows) { return minOf(256 * 16, maxOf(512, 819
 LW_INLINE int64_t dotFloats(int64_t rows, int64_t terms) { return rows * minOf(terms, dotBlock(rows)); }
 
 // c[i][j] += Σ rows[i·n + k]·matrix[j·stride + k] over n terms, for i < count, j < columns. Meanwhile what lies at `next`
-// as the matrix does is asked for.
-void addDots(int64_t n, const float* rows, int64_t count, const float* matrix, int64_t stride, int64_t columns,
+// as the matrix does is asked for. `only` says that the whole product has one row: its chains of fma are others.
+void addDots(bool only, int64_t n, const float* rows, int64_t count, const float* matrix, int64_t stride, int64_t columns,
              const float* next, float* const* c);
 
 }  // namespace LAYERWISE_ISA_NAMESPACE

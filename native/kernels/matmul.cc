@@ -178,7 +178,7 @@ void multiplyByDots(const Shape& s, const float* a, const float* b, float* block
     if (rows > 1) {
       for (int64_t i = 0; i < rows; i++) memcpy(block + i * n, a + i * s.k + k.begin, (size_t)n * 4);
     }
-    addDots(n, rows > 1 ? block : a + k.begin, rows, b + k.begin, s.k, cols, b + (kb + 1 < blocks ? k.end : 0), to);
+    addDots(s.n == 1 || s.m == 1, n, rows > 1 ? block : a + k.begin, rows, b + k.begin, s.k, cols, b + (kb + 1 < blocks ? k.end : 0), to);
   }
 }
 
