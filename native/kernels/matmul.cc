@@ -320,8 +320,6 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
   const int64_t blocks = ceilDiv(rows, how.rowBlock), sizeA = stripFloats(kc);
   // Later blocks of rows find B packed; with one block only a group of panels is kept.
   const bool keepB = blocks > 1;
-  // Panels that are brought in at once.
-  const int64_t group = how.packB && !s.tb ? kGroup * kColumns : panel;
   ListedBlocks listed(s, packed, k, cols, keepB);
   for (int64_t block = 0; block < blocks; block++) {
     const int64_t i0 = rows * block / blocks, mc = rows * (block + 1) / blocks - i0;
@@ -356,46 +354,48 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
     // Of C the rows that the next block makes (with AVX2 as fast or slower, Zen 4).
     AheadByTiles aheadC(W < 16 || reuseC || lastRows ? Ahead{c, 0, 0, 0} : Ahead{ci + mc * ldc, ldc, more, cols},
                         tilesOfBlock, false);
-    AheadByTiles aheadB;
     const bool toPack = block == 0 && !k.kept;
-    for (int64_t j = 0; j < cols; j += panel) {
-      const int64_t width = minOf(panel, cols - j), vectors = ceilDiv(width, W);
-      const int64_t tail = width - (vectors - 1) * W, inGroup = j % group;
-      const float* bp = k.b + j;
+    // Strips of rows meet a group of panels that are packed, one by one, before the next strip does: they write longer runs
+    // of C. What is turned is used panel by panel.
+    const int64_t group = how.packB && !(s.tb && toPack) ? kGroup * kColumns : panel;
+    for (int64_t j0 = 0; j0 < cols; j0 += group) {
+      const int64_t inGroup = minOf(group, cols - j0);
+      const float* bg = k.b + j0;
       if (how.packB) {
-        float* const to = k.kept ? k.kept + j * kc : packed.b + (keepB ? j : s.tb ? 0 : inGroup) * kc;
-        if (toPack && s.tb) packColumns(k.b + j * ldb, ldb, kc, width, to);
-        else if (toPack && inGroup == 0) packRows(k.b + j, ldb, kc, minOf(group, cols - j), to);
-        bp = to;
+        float* const to = k.kept ? k.kept + j0 * kc : packed.b + (keepB ? j0 * kc : 0);
+        if (toPack && s.tb) packColumns(k.b + j0 * ldb, ldb, kc, inGroup, to);
+        else if (toPack) packRows(k.b + j0, ldb, kc, inGroup, to);
+        bg = to;
       }
-      // Of B the next group, or, when it is packed, the next panel; with the last one what the next block of k begins with.
+      // Of B the next group, packed or not; with the last one what the next block of k begins with.
+      const int64_t next = j0 + group, n = minOf(group, cols - next), begins = minOf(group, cols);
       const bool first = toPack || !how.packB;
-      const int64_t step = first ? group : panel, next = j + step, n = minOf(step, cols - next);
-      if (!first || inGroup == 0) {
-        const int64_t begins = minOf(group, cols);
-        const Ahead ahead = n > 0 && !first       ? Ahead{(k.kept ? k.kept : packed.b) + next * kc, panel, kc, panel}
-                            : n > 0 && s.tb       ? Ahead{k.b + next * ldb, ldb, n, kc}
-                            : n > 0               ? Ahead{k.b + next, ldb, kc, n}
-                            : !lastRows || k.kept ? Ahead{k.b, 0, 0, 0}
-                            : s.tb                ? Ahead{k.nextB, ldb, begins, k.then}
-                                                  : Ahead{k.nextB, ldb, k.then, begins};
-        aheadB = AheadByTiles(ahead, ceilDiv(minOf(step, cols - j), panel) * strips.count, canStream);
-      }
+      const Ahead ahead = n > 0 && !first       ? Ahead{(k.kept ? k.kept : packed.b) + next * kc, panel, kc * ceilDiv(n, panel), panel}
+                          : n > 0 && s.tb       ? Ahead{k.b + next * ldb, ldb, n, kc}
+                          : n > 0               ? Ahead{k.b + next, ldb, kc, n}
+                          : !lastRows || k.kept ? Ahead{k.b, 0, 0, 0}
+                          : s.tb                ? Ahead{k.nextB, ldb, begins, k.then}
+                                                : Ahead{k.nextB, ldb, k.then, begins};
+      AheadByTiles aheadB(ahead, ceilDiv(inGroup, panel) * strips.count, canStream);
       for (int64_t strip = 0; strip < strips.count; strip++) {
         const int64_t i = strips.at[strip], mr = strips.rows(strip);
         const float* const as = how.packA ? packed.a + strip * sizeA : s.ta ? ai + i : ai + i * lda;
         const int64_t strideA = how.packA ? kRows : lda, strideB = how.packB ? kColumns : ldb;
-        aheadA.fetch();
-        aheadB.fetch();
-        aheadC.fetch();
-        soon(i0 + i, mr, j, width);
-        float* const to = ci + i * ldc + j;
-        AheadByTiles& longer = aheadA.left() > aheadB.left() ? aheadA : aheadB;
-        if (longer.left() > 0) {
-          kStreamTiles[mr - 1][vectors - 1][tail != W](kc, as, strideA, bp, strideB, to, ldc, k.add, tail,
-                                                       longer.take(kc));
-        } else {
-          kTiles[s.ta || how.packA][tail != W][mr - 1][vectors - 1](kc, as, strideA, bp, strideB, to, ldc, k.add, tail);
+        for (int64_t j = j0; j < j0 + inGroup; j += panel) {
+          const int64_t width = minOf(panel, cols - j), vectors = ceilDiv(width, W), tail = width - (vectors - 1) * W;
+          const float* const bp = how.packB ? bg + (j - j0) * kc : bg;
+          aheadA.fetch();
+          aheadB.fetch();
+          aheadC.fetch();
+          soon(i0 + i, mr, j, width);
+          float* const to = ci + i * ldc + j;
+          AheadByTiles& longer = aheadA.left() > aheadB.left() ? aheadA : aheadB;
+          if (longer.left() > 0) {
+            kStreamTiles[mr - 1][vectors - 1][tail != W](kc, as, strideA, bp, strideB, to, ldc, k.add, tail,
+                                                         longer.take(kc));
+          } else {
+            kTiles[s.ta || how.packA][tail != W][mr - 1][vectors - 1](kc, as, strideA, bp, strideB, to, ldc, k.add, tail);
+          }
         }
       }
     }
