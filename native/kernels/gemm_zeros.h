@@ -155,37 +155,44 @@ struct ZeroGroup {
   bool add;            // to what C holds
 };
 
-// The terms of some steps for NP panels: kept in `lists.sums`, or, with LAST, put to C.
-template <int NP, bool LAST, bool ONES>
-void zeroTile(const ZeroLists& lists, Range rows, Range steps, const ZeroGroup& group) {
-  for (int64_t i = rows.begin; i < rows.end; i++) {
+// What one row adds up: its sums so far and what is left of its list.
+template <int NP, bool ONES>
+struct ZeroSums {
+  VF acc[NP][kVectors];
+  const float* value;
+  const uint16_t *at, *last;
+
+  LW_MEMBER ZeroSums(const ZeroLists& lists, int64_t i, Range steps) {
     const uint16_t* const ends = lists.ends + i * (kZeroSteps + 1);
-    const float* value = lists.values + i * kZeroStride + ends[steps.begin];
-    const uint16_t* at = lists.at + i * kZeroStride + ends[steps.begin];
-    const uint16_t* const last = lists.at + i * kZeroStride + ends[steps.end];
-    float* const sums = lists.sums + i * kZeroPanels * kColumns;
-    VF acc[NP][kVectors];
+    value = lists.values + i * kZeroStride + ends[steps.begin];
+    at = lists.at + i * kZeroStride + ends[steps.begin];
+    last = lists.at + i * kZeroStride + ends[steps.end];
+    const float* const sums = lists.sums + i * kZeroPanels * kColumns;
+#pragma GCC unroll 8
+    for (int p = 0; p < NP; p++) {
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; v++) acc[p][v] = steps.begin == 0 ? zero() : load(sums + p * kColumns + v * W);
+    }
+  }
+  LW_MEMBER void add(const ZeroGroup& group) {
+    VF av;
+    if constexpr (!ONES) av = set1(*value);
+    const float* const row = group.b + *at * kColumns;
 #pragma GCC unroll 8
     for (int p = 0; p < NP; p++) {
 #pragma GCC unroll 2
       for (int v = 0; v < kVectors; v++) {
-        acc[p][v] = steps.begin == 0 ? zero() : load(sums + p * kColumns + v * W);
+        const VF b = load(row + p * group.panel + v * W);
+        if constexpr (ONES) acc[p][v] = acc[p][v] + b;
+        else acc[p][v] = fma(av, b, acc[p][v]);
       }
     }
-    for (; at < last; at++, value++) {
-      VF av;
-      if constexpr (!ONES) av = set1(*value);
-      const float* const row = group.b + *at * kColumns;
-#pragma GCC unroll 8
-      for (int p = 0; p < NP; p++) {
-#pragma GCC unroll 2
-        for (int v = 0; v < kVectors; v++) {
-          const VF b = load(row + p * group.panel + v * W);
-          if constexpr (ONES) acc[p][v] = acc[p][v] + b;
-          else acc[p][v] = fma(av, b, acc[p][v]);
-        }
-      }
-    }
+    at++, value++;
+  }
+  // To C, or kept in `lists.sums`.
+  template <bool LAST>
+  LW_MEMBER void put(const ZeroLists& lists, int64_t i, const ZeroGroup& group) const {
+    float* const sums = lists.sums + i * kZeroPanels * kColumns;
     float* const c = group.c + i * group.ldc;
 #pragma GCC unroll 8
     for (int p = 0; p < NP; p++) {
@@ -196,6 +203,29 @@ void zeroTile(const ZeroLists& lists, Range rows, Range steps, const ZeroGroup& 
         else store(sums + x, acc[p][v]);
       }
     }
+  }
+};
+
+// The terms of some steps for NP panels: kept in `lists.sums`, or, with LAST, put to C. Two rows at once where registers
+// hold both: the sums of one alone are too few to hide how long an addition takes.
+template <int NP, bool LAST, bool ONES>
+void zeroTile(const ZeroLists& lists, Range rows, Range steps, const ZeroGroup& group) {
+  using Sums = ZeroSums<NP, ONES>;
+  int64_t i = rows.begin;
+  if constexpr (NP * kVectors <= 4) {
+    for (; i + 2 <= rows.end; i += 2) {
+      Sums a(lists, i, steps), b(lists, i + 1, steps);
+      for (int64_t n = minOf(a.last - a.at, b.last - b.at); n > 0; n--) a.add(group), b.add(group);
+      while (a.at < a.last) a.add(group);
+      while (b.at < b.last) b.add(group);
+      a.template put<LAST>(lists, i, group);
+      b.template put<LAST>(lists, i + 1, group);
+    }
+  }
+  for (; i < rows.end; i++) {
+    Sums a(lists, i, steps);
+    while (a.at < a.last) a.add(group);
+    a.template put<LAST>(lists, i, group);
   }
 }
 using ZeroTile = void (*)(const ZeroLists&, Range, Range, const ZeroGroup&);

@@ -21,12 +21,12 @@ import { type Tensor, zerosLeaf } from "../tensor/tensor.js";
 import { Variable } from "../tensor/variable.js";
 import type { RunContext } from "../training/step.js";
 import {
-  freeEnergyOf,
   hiddenInput,
   hiddenMean,
   hiddenSample,
   type MachineLayout,
   type MachineWeights,
+  meanFreeEnergy,
   visibleInput,
   visibleMean,
   visibleSample,
@@ -197,13 +197,16 @@ export function contrast(
     }
   }
   const x = hiddenInput(weights, v);
-  const free = mean(freeEnergyOf(layout, weights, v0, x0));
-  const loss = sub(free, mean(freeEnergyOf(layout, weights, v, x)));
+  const p = hiddenMean(layout, x);
+  const [mean0, meanV] = [mean(v0, 0), mean(v, 0)];
+  const free = meanFreeEnergy(layout, weights, v0, mean0, x0, p0);
+  const loss = sub(free, meanFreeEnergy(layout, weights, v, meanV, x, p));
   context.report("freeEnergy", free);
   const positive = plan.sparsity
     ? sub(p0, sparsityPull(plan.sparsity, state.activity!, p0, context.training))
     : p0;
-  context.addLoss(withStatistics(weights, plan, loss, v0, positive, v, hiddenMean(layout, x)));
+  const data = { v: v0, mean: mean0, h: positive };
+  context.addLoss(withStatistics(weights, plan, loss, data, { v, mean: meanV, h: p }));
   return v;
 }
 
@@ -240,25 +243,31 @@ function sparsityPull(
   return mul(sub(running, target), cost);
 }
 
+/** Visible states, their mean, and the means of the hidden units given them. */
+interface Phase {
+  readonly v: Tensor;
+  readonly mean: Tensor;
+  readonly h: Tensor;
+}
+
 /** `loss` with the statistics of both phases as its gradient. */
 function withStatistics(
   { kernel, visibleBias, hiddenBias }: MachineWeights,
   { weightDecay }: Pick<ContrastPlan, "weightDecay">,
   loss: Tensor,
-  v0: Tensor,
-  h0: Tensor,
-  v: Tensor,
-  h: Tensor,
+  data: Phase,
+  model: Phase,
 ): Tensor {
   return customGrad((w) => ({
     value: loss,
     gradFunc(dy) {
       // Both phases in one product, so that their difference is never stored.
-      const states = concat([v0, v], 0);
-      const units = concat([mul(h0, -1 / v0.shape[0]!), mul(h, 1 / v.shape[0]!)], 0);
+      const share = ({ v, h }: Phase, sign: number) => mul(h, sign / v.shape[0]!);
+      const states = concat([data.v, model.v], 0);
+      const units = concat([share(data, -1), share(model, 1)], 0);
       const product = matMul(states, units, true);
       const decayed = weightDecay === 0 ? product : add(product, mul(w!, weightDecay));
-      return [mul(decayed, dy), mul(sub(mean(v, 0), mean(v0, 0)), dy), mul(sum(units, 0), dy)];
+      return [mul(decayed, dy), mul(sub(model.mean, data.mean), dy), mul(sum(units, 0), dy)];
     },
   }))(kernel, visibleBias, hiddenBias);
 }

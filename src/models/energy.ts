@@ -11,7 +11,7 @@
  */
 import { add, mul, sub } from "../ops/elementwise.js";
 import { matMul } from "../ops/matmul.js";
-import { sum } from "../ops/reduce.js";
+import { mean, sum } from "../ops/reduce.js";
 import type { RandomSource } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { type HiddenUnits, overGroups, perGroup, type UnitGroup, unitKind } from "./units.js";
@@ -97,14 +97,34 @@ export function freeEnergyOf(
   v: Tensor,
   x: Tensor,
 ): Tensor {
-  let visible = biasTerm(v, visibleBias);
-  if (groups.some(({ type }) => unitKind(type).base)) {
-    const base = overGroups(groups, v, (kind, part) =>
-      kind.base ? kind.base(part) : mul(sum(part, 1), 0),
-    );
-    visible = sub(visible, base);
-  }
-  return sub(mul(visible, -1), unitKind(hiddenUnits).logNormalizer(x));
+  const visible = biasTerm(v, visibleBias);
+  const own = ownEnergy(groups, v);
+  return sub(own ? sub(own, visible) : mul(visible, -1), unitKind(hiddenUnits).logNormalizer(x));
+}
+
+/** {@link freeEnergyOf} over all rows in the mean, for less where the means of `v` and of the hidden units are known. */
+export function meanFreeEnergy(
+  { groups, hiddenUnits }: MachineLayout,
+  { visibleBias }: MachineWeights,
+  v: Tensor,
+  meanOfV: Tensor,
+  x: Tensor,
+  hidden: Tensor,
+): Tensor {
+  const visible = sum(mul(meanOfV, visibleBias));
+  const own = ownEnergy(groups, v);
+  return sub(
+    own ? sub(mean(own), visible) : mul(visible, -1),
+    mean(unitKind(hiddenUnits).logNormalizer(x, hidden)),
+  );
+}
+
+/** The energy that visible states have by themselves, [rows]; null where no kind of unit has any. */
+function ownEnergy(groups: readonly UnitGroup[], v: Tensor): Tensor | null {
+  if (!groups.some(({ type }) => unitKind(type).base)) return null;
+  return overGroups(groups, v, (kind, part) =>
+    kind.base ? kind.base(part) : mul(sum(part, 1), 0),
+  );
 }
 
 /** One round trip: hidden states given the visible ones, then visible states given those. */

@@ -10,6 +10,7 @@ import {
   cast,
   greater,
   log,
+  maximum,
   mul,
   neg,
   relu,
@@ -35,8 +36,11 @@ interface UnitKind {
   mean(x: Tensor): Tensor;
   /** A state drawn given the total input. */
   sample(x: Tensor, source: RandomSource): Tensor;
-  /** Σ over the units of log ∫ exp(s·x − base(s)) ds: shape [rows]. */
-  logNormalizer(x: Tensor): Tensor;
+  /**
+   * Σ over the units of log ∫ exp(s·x − base(s)) ds: shape [rows]. May take less time where `mean`, {@link mean} of x, is
+   * computed anyway, to a float's precision of the sum rather than of each unit's share.
+   */
+  logNormalizer(x: Tensor, mean?: Tensor): Tensor;
   /** Σ over the units of base(s), the energy that a state has by itself; null where it is 0. */
   readonly base: ((s: Tensor) => Tensor) | null;
   /** What a trained unit passes on as a feature. */
@@ -69,7 +73,9 @@ const kinds = {
   bernoulli: {
     mean: sigmoid,
     sample: (x, source) => cast(bernoulliFrom(source, x.shape, sigmoid(x)), "float32"),
-    logNormalizer: (x) => overUnits(softplus(x)),
+    // log(1 + eˣ) = max(x, 0) − log max(σ(x), 1 − σ(x))
+    logNormalizer: (x, mean) =>
+      overUnits(mean ? sub(relu(x), log(maximum(mean, sub(1, mean)))) : softplus(x)),
     base: null,
     feature: sigmoid,
     activation: "sigmoid",
