@@ -165,6 +165,29 @@ onEachBackend("layers over images", () => {
     expect(Math.max(...white.dataSync())).toBe(255);
   });
 
+  test("a dataset's batches are augmented while they are prepared, anew in each epoch", async () => {
+    const images = ramp([12, 4, 4, 1]);
+    const epochs = async (): Promise<number[][]> => {
+      const flip = layers.randomFlip({ seed: 4 });
+      const turn = layers.randomRotation({ factor: 0.2, seed: 5 });
+      const varied = lw.data
+        .fromArrays(images, lw.zeros([12]))
+        .batch(6)
+        .map(([x, y]) => {
+          const flipped = flip.apply(x as lw.Tensor, { training: true });
+          return [turn.apply(flipped, { training: true }), y] as const;
+        });
+      const seen: number[][] = [];
+      for (let epoch = 0; epoch < 2; epoch++) {
+        for await (const [x] of varied) seen.push([...x.dataSync()]);
+      }
+      return seen;
+    };
+    const seen = await epochs();
+    expect(new Set(seen.map(String)).size).toBe(4);
+    expect(await epochs()).toEqual(seen);
+  });
+
   test("augmentation is part of training, and not of prediction", async () => {
     lw.setRandomSeed(3);
     const model = lw.sequential([

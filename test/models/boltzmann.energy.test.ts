@@ -1,11 +1,18 @@
 /** Free energies, their gradients, and what the chains draw, against enumeration and differences. */
 import { describe, expect, test } from "vitest";
 import { trace } from "../../src/backend/run.js";
-import { freeEnergyOf, hiddenInput, type MachineLayout } from "../../src/models/energy.js";
+import {
+  freeEnergyOf,
+  hiddenInput,
+  hiddenMean,
+  type MachineLayout,
+  meanFreeEnergy,
+} from "../../src/models/energy.js";
 import { exchange, walkTempered } from "../../src/models/negative.js";
 import { type UnitGroup, unitKind } from "../../src/models/units.js";
 import { fill } from "../../src/ops/creation.js";
 import { add } from "../../src/ops/elementwise.js";
+import { mean } from "../../src/ops/reduce.js";
 import { randomSource } from "../../src/tensor/random.js";
 import { leaf, type Tensor, zerosLeaf } from "../../src/tensor/tensor.js";
 import { Variable } from "../../src/tensor/variable.js";
@@ -58,6 +65,23 @@ onEachBackend("the free energy", () => {
       tensorOf(normal(3, 4), 4),
       tensorOf(uniform(4, 3 * visible, 0, 1), 3, visible),
     ]);
+  });
+
+  // Inputs of hidden units from −150 to 150, where a mean is 0 or 1 to the last bit.
+  test.each(cases)("of %s visible and %s hidden units is the same in the mean", (name, hidden) => {
+    const groups = groupings[name]!;
+    const visible = groups.reduce((sum, { units }) => sum + units, 0);
+    const layout: MachineLayout = { groups, visible, hidden: 9, hiddenUnits: hidden };
+    const weights = {
+      kernel: tensorOf(normal(1, visible * 9), visible, 9),
+      visibleBias: tensorOf(normal(2, visible), visible),
+      hiddenBias: tensorOf(Float32Array.of(-150, -30, -16, -1, 0, 1, 16, 30, 150), 9),
+    };
+    const v = tensorOf(uniform(4, 3 * visible, 0, 1), 3, visible);
+    const x = hiddenInput(weights, v);
+    const got = meanFreeEnergy(layout, weights, v, mean(v, 0), x, hiddenMean(layout, x));
+    const want = mean(freeEnergyOf(layout, weights, v, x));
+    expectClose(got.dataSync(), want.dataSync(), { rtol: 1e-6, atol: 1e-5 }, "mean");
   });
 
   test("of binary units is what float64 gives", async () => {
