@@ -14,11 +14,11 @@ import { demand, root } from "./cmake.mjs";
  * How micro-kernels are recognised: their demangled names, which are
  * `layerwise::<isa>::gemmTile<rows, vectors, …, tail>`, or `offsetTile`, `streamTile`; a tail is a last vector that is
  * not full.
- * `zeroTile` has one row and so many panels, `sumPixels` and `addTile` an image in each lane, `multiplyHeld` a filter
+ * `zeroTile` has a row or two and so many panels (where it multiplies), `sumPixels` and `addTile` an image in each lane, `multiplyHeld` a filter
  * in registers, `marchSquares` and `addSquares` channels by themselves, `dotsTile` has sums in every lane.
  */
 const microKernel =
-  /layerwise::(?<isa>\w+)::(?:\(anonymous namespace\)::)?(?:zeroTile<\d+>|multiplyHeld<true>|(?:sumPixels|addTile)<\d+, \d+>|(?:march|add)Squares<\d+>|(?:gemm|offset|stream)Tile<(?<rows>\d+), (?<vectors>\d+)(?:, \w+)*?(?:, (?<tail>true|false))?>|streamOffsetTile<\d+, (?:true|false)>|dotsTile<\d+, \d+, (?:true|false)>)/;
+  /layerwise::(?<isa>\w+)::(?:\(anonymous namespace\)::)?(?:zeroTile<\d+, (?:true|false), false>|multiplyHeld<true>|(?:sumPixels|addTile)<\d+, \d+>|(?:march|add)Squares<\d+>|(?:gemm|offset|stream)Tile<(?<rows>\d+), (?<vectors>\d+)(?:, \w+)*?(?:, (?<tail>true|false))?>|streamOffsetTile<\d+, (?:true|false)>|dotsTile<\d+, \d+, (?:true|false)>)/;
 /** Rows and vectors of the tile that large products run in, and, for full vectors, its share of FMAs. */
 const mainTiles = {
   avx2: { rows: 6, vectors: 2 },

@@ -2,7 +2,7 @@
 // whole. Mostly source rows are copied with their padding and strips of patches read them in place; where that would
 // be too much, or rows of the result are tiny, patches are cut block by block into packed strips, which may run on from
 // row to row. The filter is packed once per call, and the accumulation is gemm's either way: blocks of
-// View::blockTerms() from zero, in order (row, column, channel) of the taps.
+// View::blockTerms() from zero, in order (row, column, channel) of the taps. Few pixels are left to convolution_dots.cc.
 #include "convolution.h"
 #include "epilogue.h"
 #include "offset_tile.h"
@@ -62,6 +62,8 @@ constexpr int64_t kSegment = 8 * kRows;
 // No more of the source is copied for one row of the result.
 constexpr int64_t kMostCopied = 4 * kSourceFloats;
 constexpr int64_t kFilterFloats = 4 * 1024;
+// Columns of a part of dot products: whole lines.
+constexpr int64_t kDotGrain = 16;
 
 // A direction's problem: views, and the filter as the product's second operand.
 struct Problem {
@@ -217,7 +219,7 @@ Piece pieceOf(const Problem& p, int64_t part, int64_t parts) {
   Piece piece = {{0, units}, {0, p.pitch}};
   const int64_t panels = ceilDiv(p.columns, kColumns);
   if (p.byDots) {
-    piece.cols = split(p.pitch, kColumns, part, parts);
+    piece.cols = split(p.pitch, kDotGrain, part, parts);
     return piece;
   }
   const bool fewRows = p.rows() < 4 * kRows * parts || p.once(false);
@@ -544,9 +546,9 @@ void planPatches(Call& call) {
   call.sharedBytes = once ? 0 : packed * 4;
   call.phases = once ? 1 : 2;
   const int64_t lanes = p.rows() * p.pitch * (tile ? 2 + tile->nOps + tile->nInputs : 1);
-  call.work = p.g.multiplications() / (5 * W) + lanes / 12 + packed / 8;
+  call.work = p.g.multiplications() / (5 * W) + lanes / 12 + (p.byDots ? 0 : packed / 8);
   const int64_t units = p.byRows ? p.units() : ceilDiv(p.rows(), kRows);
-  call.maxParts = maxOf(1, maxOf(units, ceilDiv(p.columns, kColumns)));
+  call.maxParts = maxOf(1, p.byDots ? ceilDiv(p.columns, kDotGrain) : maxOf(units, ceilDiv(p.columns, kColumns)));
 }
 
 void runPatches(const Call& call, const Run& run, int phase, int64_t part, int64_t parts) {

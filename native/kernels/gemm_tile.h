@@ -218,7 +218,8 @@ LW_INLINE void packStrip(const float* a, int64_t lda, int64_t kc, int64_t mr, fl
 // A B that lasts (Call::lasts) stays packed if so few rows meet it; with more, packing it costs little.
 constexpr int64_t kKeptRows = 1024;
 
-// Panels of B that are packed side by side: longer runs of each row, fewer pages open at once.
+// Panels of B that are packed side by side, and that a strip of rows meets before the next strip does: longer runs of each
+// row of B and of C, fewer pages open at once.
 constexpr int64_t kGroup = 4;
 // Rows that are asked for ahead while a B of rows is packed: 1.05 times the Boltzmann machine's step on Zen 4, with AVX2
 // no difference.

@@ -14,7 +14,7 @@
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
 
-// Chains of 64 columns, so many that their latency is hidden: a term costs a broadcast and one fma with an operand in
+// Chains of 64 columns (with AVX-512 of two rows in turns), so many that their latency is hidden: a term costs a broadcast and one fma with an operand in
 // memory for each vector, so nearly all that a core can load. More columns would mean shorter steps, and each step
 // costs a row a load and a store of its sums and the end of a list: 40 KiB of B, part of which comes from
 // L2, beat the 26 that stay in L1 (1.1 times the Boltzmann machine's step on Zen 4, 1.04 times with AVX2 there).

@@ -1,6 +1,6 @@
 // gemm: C[b] = op(A[b])·op(B[b]), with a tile program (the epilogue) run over rows of C while they are
-// hot. From outside in: blocks of columns, blocks of k (kBlockK), blocks of rows (A packed, in L2), panels
-// of columns (B packed, in L1), strips of rows, one register tile.
+// hot. From outside in: blocks of columns, blocks of k (kBlockK), blocks of rows (A packed, in L2), groups
+// of panels of columns (B packed), strips of rows, panels, one register tile. Few rows by a transposed B are dot products.
 #include <utility>
 
 #include "epilogue.h"
@@ -71,7 +71,6 @@ constexpr int64_t kTurnFloats = kRows > 8 ? 2 << 20 : INT64_MAX;
 // Pieces of at most so many rows, columns and terms are multiplied without blocks, which take as long to lay out as
 // 16×16×16 to multiply.
 constexpr int64_t kSmall = 64;
-constexpr int64_t kStreamed = W == 16 ? 320 : 0;
 
 struct Shape {
   int64_t batch, m, n, k;
@@ -165,20 +164,21 @@ struct Strategy {
 void multiplyByDots(const Shape& s, const float* a, const float* b, float* block, float* c, int64_t ldc, int64_t rows,
                     int64_t cols) {
   // The column is a row of C transposed.
-  if (s.n == 1) std::swap(a, b), std::swap(rows, cols), ldc = cols;
+  if (s.n == 1) std::swap(a, b), std::swap(rows, cols);
   float* to[kMostDotRows];
   for (int64_t i = 0; i < rows; i++) {
     to[i] = c + i * ldc;
     for (int64_t j = 0; j < cols; j++) to[i][j] = 0.0f;
   }
-  const int64_t blocks = ceilDiv(s.k, dotBlock(s.n == 1 ? 1 : s.m));  // not of the rows of a part
+  const int64_t blocks = ceilDiv(s.k, dotBlock(s.n == 1 ? 1 : s.m));  // by the whole shape: parts must not differ
   for (int64_t kb = 0; kb < blocks; kb++) {
     const Range k = split(s.k, 16, kb, blocks);
     const int64_t n = k.end - k.begin;
     if (rows > 1) {
       for (int64_t i = 0; i < rows; i++) memcpy(block + i * n, a + i * s.k + k.begin, (size_t)n * 4);
     }
-    addDots(s.n == 1 || s.m == 1, n, rows > 1 ? block : a + k.begin, rows, b + k.begin, s.k, cols, b + (kb + 1 < blocks ? k.end : 0), to);
+    const float* const next = b + (kb + 1 < blocks ? k.end : 0);
+    addDots(s.n == 1 || s.m == 1, n, rows > 1 ? block : a + k.begin, rows, b + k.begin, s.k, cols, next, to);
   }
 }
 
@@ -370,7 +370,8 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
       // Of B the next group, packed or not; with the last one what the next block of k begins with.
       const int64_t next = j0 + group, n = minOf(group, cols - next), begins = minOf(group, cols);
       const bool first = toPack || !how.packB;
-      const Ahead ahead = n > 0 && !first       ? Ahead{(k.kept ? k.kept : packed.b) + next * kc, panel, kc * ceilDiv(n, panel), panel}
+      const float* const packedNext = (k.kept ? k.kept : packed.b) + next * kc;
+      const Ahead ahead = n > 0 && !first       ? Ahead{packedNext, panel, kc * ceilDiv(n, panel), panel}
                           : n > 0 && s.tb       ? Ahead{k.b + next * ldb, ldb, n, kc}
                           : n > 0               ? Ahead{k.b + next, ldb, kc, n}
                           : !lastRows || k.kept ? Ahead{k.b, 0, 0, 0}
@@ -534,14 +535,14 @@ void plan_gemm(Call& call) {
   if (tile) take(tile->scratchBytes);
   // A piece may have fewer rows and columns than the whole, and so another strategy: room for any.
   const int64_t width = minOf(call.custom[3], ceilDiv(s.n, kColumns) * kColumns);
-  const bool zeros = zerosCanPay(s.m, s.n, kc);
-  const bool mayPackB = !call.keeps && (s.tb || s.m >= packRowsFrom(s.n) || zeros);
+  const bool dots = s.byDots(), zeros = !dots && zerosCanPay(s.m, s.n, kc);
+  const bool mayPackB = !call.keeps && !dots && (s.tb || s.m >= packRowsFrom(s.n) || zeros);
   call.custom[1] = take(mayPackB ? kc * width * 4 : 0);
   const int64_t mostRows = maxOf(maxOf(kBlockM, zeros ? kZeroRows : 0), s.tb && !s.ta ? kPanelRows : 0);
   const int64_t hotRows = zeros ? maxOf(kHotRows, kHotListedRows) : kHotRows;
   const int64_t rowBlock = minOf(hot ? hotRows : mostRows, s.m);
-  call.custom[4] = take((s.byDots() ? dotFloats(minOf(s.m, kMostDotRows), s.k)
-                                    : (ceilDiv(rowBlock, kRows) + 1) * stripFloats(kc)) * 4);
+  call.custom[4] = take((dots ? dotFloats(s.n == 1 ? 1 : s.m, s.k)
+                              : (ceilDiv(rowBlock, kRows) + 1) * stripFloats(kc)) * 4);
   const int64_t rowsOfC = minOf(hot ? hotRows : kScratchRows, s.m);
   call.custom[2] = take(call.custom[0] < 0 ? rowsOfC * call.custom[3] * 4 : 0);
   call.custom[6] = zeros ? take(ZeroLists::kBytes) : -1;

@@ -1,5 +1,5 @@
 // Any x86-64 (SSE2): what vec.h asks for. No FMA: products and sums round separately, so GEMM results
-// may differ in the last bits from the other instruction sets.
+// may differ in the last bits from the other instruction sets (dot products' do among all of them).
 #pragma once
 
 namespace layerwise {

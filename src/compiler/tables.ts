@@ -69,7 +69,7 @@ function usedRows(builder: GraphBuilder, y: Value, indices: Value): Value {
 
 /**
  * For x = gather(table, i):
- *   matMul(x, w) → gather(matMul(table, w), i), the same sums
+ *   matMul(x, w) → gather(matMul(table, w), i), the same sums (for wᵀ and few rows of the table in another order)
  *   matMul(xᵀ, y) → matMul(tableᵀ, scatterAdd(y, i)), and matMul(yᵀ, x) likewise
  */
 export function multiplyRows(

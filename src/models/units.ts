@@ -38,7 +38,7 @@ interface UnitKind {
   sample(x: Tensor, source: RandomSource): Tensor;
   /**
    * Σ over the units of log ∫ exp(s·x − base(s)) ds: shape [rows]. May take less time where `mean`, {@link mean} of x, is
-   * computed anyway, to a float's precision of the sum rather than of each unit's share.
+   * computed anyway, with an error of up to 2⁻²⁴ a unit.
    */
   logNormalizer(x: Tensor, mean?: Tensor): Tensor;
   /** Σ over the units of base(s), the energy that a state has by itself; null where it is 0. */
