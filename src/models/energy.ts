@@ -97,9 +97,8 @@ export function freeEnergyOf(
   v: Tensor,
   x: Tensor,
 ): Tensor {
-  const visible = biasTerm(v, visibleBias);
-  const own = ownEnergy(groups, v);
-  return sub(own ? sub(own, visible) : mul(visible, -1), unitKind(hiddenUnits).logNormalizer(x));
+  const visible = sub(ownEnergy(groups, v) ?? 0, biasTerm(v, visibleBias));
+  return sub(visible, unitKind(hiddenUnits).logNormalizer(x));
 }
 
 /** {@link freeEnergyOf} over all rows in the mean, for less where the means of `v` and of the hidden units are known. */
@@ -111,15 +110,12 @@ export function meanFreeEnergy(
   x: Tensor,
   hidden: Tensor,
 ): Tensor {
-  const visible = sum(mul(meanOfV, visibleBias));
   const own = ownEnergy(groups, v);
-  return sub(
-    own ? sub(mean(own), visible) : mul(visible, -1),
-    mean(unitKind(hiddenUnits).logNormalizer(x, hidden)),
-  );
+  const visible = sub(own ? mean(own) : 0, sum(mul(meanOfV, visibleBias)));
+  return sub(visible, mean(unitKind(hiddenUnits).logNormalizer(x, hidden)));
 }
 
-/** The energy that visible states have by themselves, [rows]; null where no kind of unit has any. */
+/** Σ base(v) of the visible units, [rows]; null where it is 0 for every kind that there is, so that nothing is computed. */
 function ownEnergy(groups: readonly UnitGroup[], v: Tensor): Tensor | null {
   if (!groups.some(({ type }) => unitKind(type).base)) return null;
   return overGroups(groups, v, (kind, part) =>
