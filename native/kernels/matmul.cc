@@ -68,6 +68,8 @@ constexpr int64_t kTurnPanels = kRows > 8 ? 4 : 24;
 // Two panels are enough for so many floats of A, which come from memory: tiles of a packed A ask for the next rows line by
 // line (1.25 times, Zen 5).
 constexpr int64_t kTurnFloats = kRows > 8 ? 2 << 20 : INT64_MAX;
+// Rows of A stay packed for all blocks of k, against a transposed B, if they take so many floats: half of L2.
+constexpr int64_t kTurnedA = 1 << 17;
 // Pieces of at most so many rows, columns and terms are multiplied without blocks, which take as long to lay out as
 // 16×16×16 to multiply.
 constexpr int64_t kSmall = 64;
@@ -193,12 +195,13 @@ struct KBlock {
   const float *a, *b;  // the stored matrices at the piece's first element of this block
   int64_t length;
   bool add;  // C += A·B rather than C = A·B
-  // The same of the block that comes next, whose length is 0 where none does.
+  // The same of the block that comes next, whose length is 0 where none does, and how many columns it has.
   const float *nextA, *nextB;
-  int64_t then;
+  int64_t then, nextColumns;
   // B where it stays packed, from the piece's first column on, and which panels hold numbers only; else null.
   float* kept;
   const uint8_t* finite;
+  bool packedA;  // A's rows are packed already
 };
 
 // Whether a packed panel, which is still in L1, holds numbers only.
@@ -235,8 +238,16 @@ void packKept(const Shape& s, const float* b, void* to, int64_t part, int64_t pa
   for (int64_t i = own.begin; i < own.end; i++) {
     const int64_t kb = i / kept.panels, panel = i % kept.panels, j = panel * kColumns;
     const int64_t k0 = kept.blocks.begin(kb), kc = kept.blocks.begin(kb + 1) - k0;
-    const KBlock k = {nullptr, s.tb ? b + k0 : b + k0 * s.ldb(), kc, false, nullptr, nullptr, 0, nullptr, nullptr};
+    const KBlock k = {nullptr, s.tb ? b + k0 : b + k0 * s.ldb(), kc,      false,  nullptr, nullptr,
+                      0,       0,                                nullptr, nullptr, false};
     kept.finite(to, kb)[panel] = packFinite(s, k, j, minOf(kColumns, s.n - j), kept.block(to, kb) + j * kc);
+  }
+}
+
+// Packs strips of rows of an A that is not transposed.
+LW_INLINE void packStrips(const float* a, int64_t lda, int64_t kc, const Strips& strips, float* to) {
+  for (int64_t strip = 0; strip < strips.count; strip++, to += stripFloats(kc)) {
+    packStrip(a + strips.at[strip] * lda, lda, kc, strips.rows(strip), to);
   }
 }
 
@@ -334,12 +345,12 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
       continue;
     }
     const Strips strips(mc);
-    if (how.packA && s.ta) {
+    if (k.packedA) {
+      // nothing to do
+    } else if (how.packA && s.ta) {
       packTransposed(ai, lda, kc, strips, packed.a, sizeA);
     } else if (how.packA) {
-      for (int64_t strip = 0; strip < strips.count; strip++) {
-        packStrip(ai + strips.at[strip] * lda, lda, kc, strips.rows(strip), packed.a + strip * sizeA);
-      }
+      packStrips(ai, lda, kc, strips, packed.a);
     }
     // What comes next is asked for meanwhile: of A the next block, of rows or of k.
     const bool lastRows = block + 1 == blocks;
@@ -347,7 +358,7 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
     const float* const nextA = lastRows ? k.nextA : s.ta ? k.a + i1 : k.a + i1 * lda;
     const int64_t terms = lastRows ? k.then : kc, tilesOfBlock = strips.count * ceilDiv(cols, panel);
     const bool canStream = W == 16 && panel == kColumns && (s.ta || how.packA);
-    AheadByTiles aheadA(terms == 0 ? Ahead{k.a, 0, 0, 0}
+    AheadByTiles aheadA(terms == 0 || k.packedA ? Ahead{k.a, 0, 0, 0}
                         : s.ta     ? Ahead{nextA, lda, terms, more}
                                    : Ahead{nextA, lda, more, terms},
                         tilesOfBlock, canStream);
@@ -368,7 +379,7 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
         bg = to;
       }
       // Of B the next group, packed or not; with the last one what the next block of k begins with.
-      const int64_t next = j0 + group, n = minOf(group, cols - next), begins = minOf(group, cols);
+      const int64_t next = j0 + group, n = minOf(group, cols - next), begins = minOf(group, k.nextColumns);
       const bool first = toPack || !how.packB;
       const float* const packedNext = (k.kept ? k.kept : packed.b) + next * kc;
       const Ahead ahead = n > 0 && !first       ? Ahead{packedNext, panel, kc * ceilDiv(n, panel), panel}
@@ -401,6 +412,39 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
       }
     }
     done(i0, mc);
+  }
+}
+
+// Floats of so many rows of A, packed for all blocks of k.
+int64_t turnedFloats(int64_t rows, int64_t k) {
+  const BlocksOfK blocks(k);
+  return blocks.count * ceilDiv(rows, kRows) * stripFloats(blocks.longest());
+}
+void packBlocks(const float* a, int64_t lda, const BlocksOfK& blocks, const Strips& strips, float* to) {
+  for (int64_t kb = 0; kb < blocks.count; kb++, to += strips.count * stripFloats(blocks.longest())) {
+    packStrips(a + blocks.begin(kb), lda, blocks.begin(kb + 1) - blocks.begin(kb), strips, to);
+  }
+}
+
+// Few rows of A, packed for all blocks of k, against columns of a transposed B, panel by panel: so rows of B, pages long,
+// are read from end to end, and C stays in L1. `more` columns can be asked for.
+void multiplyTurned(const Shape& s, const Strategy& how, const Packed& packed, const float* b, float* c, int64_t ldc,
+                    int64_t rows, int64_t cols, int64_t more) {
+  const BlocksOfK blocks(s.k);
+  const int64_t size = ceilDiv(rows, kRows) * stripFloats(blocks.longest());
+  for (int64_t j = 0; j < cols; j += kColumns) {
+    const int64_t width = minOf(kColumns, cols - j);
+    for (int64_t kb = 0; kb < blocks.count; kb++) {
+      const bool last = kb + 1 == blocks.count;
+      const int64_t k0 = blocks.begin(kb), k1 = last ? 0 : blocks.begin(kb + 1), j1 = last ? j + kColumns : j;
+      const int64_t nextColumns = minOf(kColumns, more - j1);
+      const KBlock k = {nullptr, b + j * s.ldb() + k0, blocks.begin(kb + 1) - k0, kb > 0,
+                        nullptr, b + j1 * s.ldb() + k1, nextColumns > 0 ? blocks.begin(last ? 1 : kb + 2) - k1 : 0,
+                        nextColumns, nullptr, nullptr, true};
+      multiplyBlock(
+          s, how, {packed.a + kb * size, packed.b, nullptr}, k, c + j, ldc, false, rows, width,
+          [](int64_t, int64_t) {}, [](int64_t, int64_t, int64_t, int64_t) {});
+    }
   }
 }
 
@@ -452,6 +496,11 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
   const int64_t rowsAtOnce = near ? nearBlocks * how.rowBlock : stored || hot ? nRows : minOf(kScratchRows, nRows);
 
   for (int64_t b = piece.batch.begin; b < piece.batch.end; b++) {
+    const float* const ofA = A + b * s.strideA + (s.ta ? rows.begin : rows.begin * lda);
+    const bool turns = call.custom[7] != 0 && how.packA && turnedFloats(nRows, s.k) <= kTurnedA &&
+                       !(packed.lists && zerosCanPay(nRows, nCols, blocks.longest()) &&
+                         hasZeros(ofA, lda, nRows, s.k));
+    if (turns) packBlocks(ofA, lda, blocks, Strips(nRows), packed.a);
     for (int64_t j0 = cols.begin; j0 < cols.end; j0 += blockN) {
       const int64_t nc = minOf(blockN, cols.end - j0);
       for (int64_t i0 = rows.begin; i0 < rows.end; i0 += rowsAtOnce) {
@@ -459,6 +508,11 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
         const float* const a = A + b * s.strideA + (s.ta ? i0 : i0 * lda);
         const float* const bj = B + b * s.strideB + (s.tb ? j0 * ldb : j0);
         float* const c = stored ? stored + row * s.n + j0 : scratchC;
+        if (turns) {
+          multiplyTurned(s, how, packed, bj, c, ldc, mc, nc, cols.end - j0);
+          if (epilogue) epilogue->apply(c, ldc, row, mc, j0, nc);
+          continue;
+        }
         if (how.byDots) {
           multiplyByDots(s, a, bj, packed.a, c, ldc, mc, nc);
           if (epilogue) epilogue->apply(c, ldc, row, mc, j0, nc);
@@ -484,8 +538,10 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
                       s.ta ? a + k1 * lda + i1 : a + k1 + i1 * lda,
                       s.tb ? bj + k1 : bj + k1 * ldb,
                       then,
+                      nc,
                       nullptr,
-                      nullptr};
+                      nullptr,
+                      false};
           if (call.keeps > 0) {
             const KeptB kept(s.k, s.n);
             k.kept = kept.block(run.shared, kb) + j0 * kc;
@@ -511,7 +567,7 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
 // custom[0]: tensor that holds C while it is computed, −1 for scratch; [1]: byte offset of the packed
 // B in scratch; [2]: byte offset of the C block in scratch; [3]: columns of a block; [4]: byte offset of
 // the packed A; [5]: whether the epilogue follows the product every kHotRows rows; [6]: byte offset of lists of
-// terms, −1 for none.
+// terms, −1 for none; [7]: whether there is room for a packed A of all blocks of k.
 void plan_gemm(Call& call) {
   const Shape s(call);
   const TilePlan* tile = call.tile;
@@ -541,8 +597,12 @@ void plan_gemm(Call& call) {
   const int64_t mostRows = maxOf(maxOf(kBlockM, zeros ? kZeroRows : 0), s.tb && !s.ta ? kPanelRows : 0);
   const int64_t hotRows = zeros ? maxOf(kHotRows, kHotListedRows) : kHotRows;
   const int64_t rowBlock = minOf(hot ? hotRows : mostRows, s.m);
-  call.custom[4] = take((dots ? dotFloats(s.n == 1 ? 1 : s.m, s.k)
-                              : (ceilDiv(rowBlock, kRows) + 1) * stripFloats(kc)) * 4);
+  const bool turns = s.tb && !s.ta && !dots && !call.keeps && call.custom[0] >= 0 && blocks.count > 1;
+  call.custom[7] = turns;
+  const int64_t blockFloats = (ceilDiv(rowBlock, kRows) + 1) * stripFloats(kc);
+  call.custom[4] = take((dots    ? dotFloats(s.n == 1 ? 1 : s.m, s.k)
+                         : turns ? maxOf(blockFloats, minOf(kTurnedA, turnedFloats(s.m, s.k)))
+                                 : blockFloats) * 4);
   const int64_t rowsOfC = minOf(hot ? hotRows : kScratchRows, s.m);
   call.custom[2] = take(call.custom[0] < 0 ? rowsOfC * call.custom[3] * 4 : 0);
   call.custom[6] = zeros ? take(ZeroLists::kBytes) : -1;

@@ -81,7 +81,19 @@ LW_INLINE void transposeRows(Row row, float* dst, int64_t dstStride) {
 }
 // The same of src[i·srcStride + k].
 LW_INLINE void transposeSquare(const float* src, int64_t srcStride, float* dst, int64_t dstStride) {
-  transposeRows<16>([=](int i) __attribute__((always_inline)) { return src + i * srcStride; }, dst, dstStride);
+  const int64_t thrice = 3 * srcStride;
+  const float* fours[4];
+#pragma GCC unroll 4
+  for (int g = 0; g < 4; g++) {
+    fours[g] = src;
+    src += 4 * srcStride;
+    asm("" : "+r"(src));  // sixteen distances would be more than there are registers
+  }
+  transposeRows<16>(
+      [=](int i) __attribute__((always_inline)) {
+        return fours[i / 4] + (i % 4 == 3 ? thrice : i % 4 * srcStride);
+      },
+      dst, dstStride);
 }
 
 // to[i] += the sum of the lanes of vector i of four.

@@ -92,6 +92,8 @@ TEST_P(GemmTest, MultipliesEveryTileAndEdge) {
       {2, 1, 33, 70},   {5, 16, 1, 65},   {0, 3, 3, 3},
       // Few rows and columns, several blocks of terms.
       {1, 33, 131, 300}, {1, 64, 32, 600}, {1, 61, 77, 700}, {1, 20, 18, 900}, {1, 5, 250, 300},
+      // More rows than dot products have, which meet a transposed B panel by panel, in two blocks of columns.
+      {2, 37, 1101, 530},
       // Dot products: rows of one tile and of several, columns beside those of a tile, several blocks of terms.
       {1, 6, 9, 129}, {1, 13, 13, 1300}, {2, 3, 11, 130}, {1, 32, 401, 600}, {1, 2, 37, 4500}, {1, 1, 19, 9000},
       {1, 70, 1, 4200}};
@@ -163,6 +165,7 @@ TEST_P(GemmTest, RunsItsEpilogue) {
                                            {2, 1, 40, 80, false, true},
                                            {1, 9, 37, 300, false, true},
                                            {1, 31, 600, 530, false, true},
+                                           {1, 41, 700, 530, false, true},
                                            {1, 1100, 3, 0},
                                            {1, 1100, 40, 300},
                                            {1, 0, 4, 4}}) {
