@@ -162,7 +162,11 @@ struct Strips {
   int64_t count;
   int16_t at[kMaxStrips + 1];
   explicit Strips(int64_t rows) : count((rows + kRows - 1) / kRows) {
-    for (int64_t strip = 0; strip <= count; strip++) at[strip] = (int16_t)((uint32_t)rows * (uint32_t)strip / (uint32_t)count);
+    if (count == 0) return;
+    // One division, which takes as long as twenty fma.
+    const uint32_t least = (uint32_t)rows / (uint32_t)count, longer = (uint32_t)rows % (uint32_t)count;
+    at[0] = 0;
+    for (int64_t strip = 0; strip < count; strip++) at[strip + 1] = (int16_t)(at[strip] + least + (strip < longer));
   }
   int64_t rows(int64_t strip) const { return at[strip + 1] - at[strip]; }
 };
@@ -244,6 +248,17 @@ LW_INLINE void packPanels(const float* src, int64_t ldb, int64_t kc, float* dst,
   }
 }
 
+#if defined(__AVX512F__)
+constexpr int64_t kPackRows = 384, kPackRowsAliased = 128, kAliased = 1024;
+#else
+constexpr int64_t kPackRows = 48, kPackRowsAliased = 3 * kRows, kAliased = 256;
+#endif
+// Fewer rows than kPackRows do not pay for packing an untransposed B; where its rows are whole pages
+// apart and evict each other, packing pays sooner.
+LW_INLINE int64_t packRowsFrom(int64_t ldb) {
+  return ldb % kAliased == 0 && kPackRowsAliased < kPackRows ? kPackRowsAliased : kPackRows;
+}
+
 // Packs kc×n of B (row k, column j at b[k·ldb + j]) into panels of kColumns: panel p holds rows of
 // kColumns floats, zero-padded. With CHECK it says whether all are numbers: 0 times them adds up to 0 then.
 template <bool CHECK = false>
@@ -308,6 +323,23 @@ LW_INLINE void packColumns(const float* b, int64_t ldb, int64_t kc, int64_t n, f
           }
         }
       }
+    }
+  }
+}
+
+// C (rows×cols at c) = or += A·B by tiles, of a B that is packed in panels of kColumns (stepB floats apart) or of `panel`
+// of its columns at a time (stepB = panel).
+LW_INLINE void multiplyByTiles(bool turnedA, int64_t kc, const float* a, int64_t lda, const float* b, int64_t ldb,
+                               int64_t stepB, int64_t panel, float* c, int64_t ldc, bool add, int64_t rows,
+                               int64_t cols) {
+  const Strips strips(rows);
+  for (int64_t j = 0; j < cols; j += panel, b += stepB) {
+    const int64_t width = minOf(panel, cols - j), vectors = ceilDiv(width, W), tail = width - (vectors - 1) * W;
+    const auto& tiles = kTiles[turnedA][tail != W];
+    for (int64_t strip = 0; strip < strips.count; strip++) {
+      const int64_t i = strips.at[strip];
+      tiles[strips.rows(strip) - 1][vectors - 1](kc, turnedA ? a + i : a + i * lda, lda, b, ldb, c + i * ldc + j, ldc,
+                                                 add, tail);
     }
   }
 }

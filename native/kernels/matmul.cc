@@ -6,6 +6,8 @@
 #include "epilogue.h"
 #include "gemm_dots.h"
 #include "gemm_row.h"
+#include "gemm_shape.h"
+#include "gemm_small.h"
 #include "gemm_tile.h"
 #include "gemm_zeros.h"
 #include "scratch.h"
@@ -32,13 +34,7 @@ constexpr StreamTile kStreamTiles[14][2][2] = {
 // With a single block of k and C in scratch, the epilogue comes after every kHotRows rows, whose C is still
 // in L2, as are the epilogue's inputs: they are prefetched while the rows are multiplied. All of B, at most
 // kHotB floats, passes once for so many rows.
-#if defined(__AVX512F__)
-constexpr int64_t kBlockM = 196;          // × kBlockK floats of packed A: 220 KiB of L2
-constexpr int64_t kPackRows = 384, kPackRowsAliased = 128, kAliased = 1024;
-#else
-constexpr int64_t kBlockM = 192;
-constexpr int64_t kPackRows = 48, kPackRowsAliased = 3 * kRows, kAliased = 256;
-#endif
+constexpr int64_t kBlockM = W == 16 ? 196 : 192;  // × kBlockK floats of packed A: 220 KiB of L2
 constexpr int64_t kBlockN = 1024;
 constexpr int64_t kBlockNEpilogue = 512;  // C must still be in L2 when the epilogue comes
 // Rows of a stored C of so many floats meet all blocks of k before those below do: they stay in L2 (columns of 128, 512
@@ -47,11 +43,6 @@ constexpr int64_t kNearC = W == 16 ? 96 * 1024 : 0;
 constexpr int64_t kScratchRows = 1024, kScratchColumns = 512;
 constexpr int64_t kHotRows = 96 / kRows * kRows, kHotB = 1 << 17;
 constexpr int64_t kHotListedRows = 112;  // where lists make no strips: 7 whole vectors of a transposed A
-// Fewer rows than kPackRows do not pay for packing an untransposed B; where its rows are whole pages
-// apart and evict each other, packing pays sooner.
-constexpr int64_t packRowsFrom(int64_t ldb) {
-  return ldb % kAliased == 0 && kPackRowsAliased < kPackRows ? kPackRowsAliased : kPackRows;
-}
 // A single row with so many columns is not cut into panels.
 constexpr int64_t kRowColumns = 256;
 // So many rows of A against a transposed B go panel by panel: a transposed panel is used from L1 and
@@ -70,23 +61,6 @@ constexpr int64_t kTurnPanels = kRows > 8 ? 4 : 24;
 constexpr int64_t kTurnFloats = kRows > 8 ? 2 << 20 : INT64_MAX;
 // Rows of A stay packed for all blocks of k, against a transposed B, if they take so many floats: half of L2.
 constexpr int64_t kTurnedA = 1 << 17;
-// Pieces of at most so many rows, columns and terms are multiplied without blocks, which take as long to lay out as
-// 16×16×16 to multiply.
-constexpr int64_t kSmall = 64;
-
-struct Shape {
-  int64_t batch, m, n, k;
-  bool ta, tb;
-  int64_t strideA, strideB;
-  explicit Shape(const Call& call)
-      : batch(call.ints[0]), m(call.ints[1]), n(call.ints[2]), k(call.ints[3]),
-        ta(call.ints[4] != 0), tb(call.ints[5] != 0), strideA(call.ints[6]), strideB(call.ints[7]) {}
-  int64_t lda() const { return ta ? m : k; }
-  int64_t ldb() const { return tb ? k : n; }
-  // Few rows or one column of C against rows that are contiguous in k.
-  bool byDots() const { return (n == 1 && !ta && dotsPay(1, k)) || (tb && (m == 1 || !ta) && dotsPay(m, k)); }
-};
-
 // A whole B that stays packed between runs: blocks of k, in each all panels of columns. For every panel of every block
 // a byte says whether it holds numbers only.
 struct KeptB {
@@ -97,50 +71,6 @@ struct KeptB {
   float* block(void* kept, int64_t kb) const { return (float*)kept + blocks.begin(kb) * panels * kColumns; }
   uint8_t* finite(void* kept, int64_t kb) const { return (uint8_t*)kept + k * panels * kColumns * 4 + kb * panels; }
 };
-
-// Which piece of C a part computes.
-struct Piece {
-  Range batch, rows, cols;
-};
-
-// C as a grid of pieces, one a part; parts beyond it have nothing to do.
-struct Grid {
-  int64_t down, across;
-};
-// Every piece reads, and mostly packs, its rows of A and its columns of B: about a cycle an element, two where packing
-// turns them, where a vector of products takes half a cycle. A strip of less than four rows takes as long as one of
-// four.
-Grid gridOf(const Shape& s, int64_t parts) {
-  const int64_t panels = maxOf(1, ceilDiv(s.n, kColumns));
-  Grid best = {1, 1};
-  int64_t least = INT64_MAX;
-  for (int64_t down = 1; down <= minOf(parts, s.m); down++) {
-    const int64_t across = minOf(panels, parts / down);
-    const int64_t rows = ceilDiv(s.m, down), cols = ceilDiv(panels, across) * kColumns;
-    const int64_t cost = maxOf(rows, 4) * cols / (2 * W) + rows * (s.ta ? 1 : 2) + cols * (s.tb ? 2 : 1);
-    if (cost < least) {
-      least = cost;
-      best = {down, across};
-    }
-  }
-  return best;
-}
-Piece pieceOf(const Shape& s, int64_t part, int64_t parts) {
-  Piece p = {{0, s.batch}, {0, s.m}, {0, s.n}};
-  if (parts == 1) return p;
-  if (s.batch >= 2 * parts || s.batch == parts) {
-    p.batch = split(s.batch, 1, part, parts);
-    return p;
-  }
-  const Grid grid = gridOf(s, parts);
-  if (part >= grid.down * grid.across) {
-    p.rows = {0, 0};
-    return p;
-  }
-  p.rows = split(s.m, 1, part / grid.across, grid.down);
-  p.cols = split(s.n, kColumns, part % grid.across, grid.across);
-  return p;
-}
 
 // How a piece of C is computed, from its shape alone.
 struct Strategy {
@@ -248,23 +178,6 @@ void packKept(const Shape& s, const float* b, void* to, int64_t part, int64_t pa
 LW_INLINE void packStrips(const float* a, int64_t lda, int64_t kc, const Strips& strips, float* to) {
   for (int64_t strip = 0; strip < strips.count; strip++, to += stripFloats(kc)) {
     packStrip(a + strips.at[strip] * lda, lda, kc, strips.rows(strip), to);
-  }
-}
-
-// C (rows×cols at c) = or += A·B by tiles, of a B that is packed in panels of kColumns (stepB floats apart) or of `panel`
-// of its columns at a time (stepB = panel).
-LW_INLINE void multiplyByTiles(bool turnedA, int64_t kc, const float* a, int64_t lda, const float* b, int64_t ldb,
-                               int64_t stepB, int64_t panel, float* c, int64_t ldc, bool add, int64_t rows,
-                               int64_t cols) {
-  const Strips strips(rows);
-  for (int64_t j = 0; j < cols; j += panel, b += stepB) {
-    const int64_t width = minOf(panel, cols - j), vectors = ceilDiv(width, W), tail = width - (vectors - 1) * W;
-    const auto& tiles = kTiles[turnedA][tail != W];
-    for (int64_t strip = 0; strip < strips.count; strip++) {
-      const int64_t i = strips.at[strip];
-      tiles[strips.rows(strip) - 1][vectors - 1](kc, turnedA ? a + i : a + i * lda, lda, b, ldb, c + i * ldc + j, ldc,
-                                                 add, tail);
-    }
   }
 }
 
@@ -448,34 +361,12 @@ void multiplyTurned(const Shape& s, const Strategy& how, const Packed& packed, c
   }
 }
 
-// A small piece: nothing but tiles. False, with nothing done, where it is none.
-bool multiplySmall(const Call& call, const Run& run, const Shape& s, const Piece& piece, Epilogue* epilogue) {
-  const int64_t rows = piece.rows.end - piece.rows.begin, cols = piece.cols.end - piece.cols.begin;
-  if (rows > kSmall || cols > kSmall || s.k > kSmall || s.k == 0 || call.keeps > 0 || call.custom[6] >= 0) return false;
-  const Strategy how(s, rows, cols, false);
-  if (how.byDots || how.byRow || how.packA) return false;
-  float* const stored = call.custom[0] >= 0 ? (float*)run.ptr[call.custom[0]] : nullptr;
-  float* const packed = (float*)(run.scratch + call.custom[1]);
-  const int64_t lda = s.lda(), ldb = s.ldb(), ldc = stored || s.n < call.custom[3] ? s.n : call.custom[3];
-  for (int64_t b = piece.batch.begin; b < piece.batch.end; b++) {
-    const int64_t i0 = piece.rows.begin, j0 = piece.cols.begin, row = b * s.m + i0;
-    const float* const A = (const float*)run.ptr[call.inputs[0]] + b * s.strideA + (s.ta ? i0 : i0 * lda);
-    const float* const B = (const float*)run.ptr[call.inputs[1]] + b * s.strideB + (s.tb ? j0 * ldb : j0);
-    float* const c = stored ? stored + row * s.n + j0 : (float*)(run.scratch + call.custom[2]);
-    if (how.packB && s.tb) packColumns(B, ldb, s.k, cols, packed);
-    else if (how.packB) packRows(B, ldb, s.k, cols, packed);
-    const float* const from = how.packB ? packed : B;
-    if (epilogue) epilogue->fetch(row, rows, j0, cols);
-    multiplyByTiles(s.ta, s.k, A, lda, from, how.packB ? kColumns : ldb, how.packB ? kColumns * s.k : how.panel,
-                    how.panel, c, ldc, false, rows, cols);
-    if (epilogue) epilogue->apply(c, ldc, row, rows, j0, cols);
-  }
-  return true;
-}
-
 void multiply(const Call& call, const Run& run, const Shape& s, const Piece& piece,
               Epilogue* epilogue) {
-  if (multiplySmall(call, run, s, piece, epilogue)) return;
+  if (call.custom[8] != 0) {
+    multiplySmall(call, run, s, piece, epilogue);
+    return;
+  }
   const Range rows = piece.rows, cols = piece.cols;
   const int64_t nRows = rows.end - rows.begin, nCols = cols.end - cols.begin;
   const float* const A = (const float*)run.ptr[call.inputs[0]];
@@ -567,7 +458,8 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
 // custom[0]: tensor that holds C while it is computed, −1 for scratch; [1]: byte offset of the packed
 // B in scratch; [2]: byte offset of the C block in scratch; [3]: columns of a block; [4]: byte offset of
 // the packed A; [5]: whether the epilogue follows the product every kHotRows rows; [6]: byte offset of lists of
-// terms, −1 for none; [7]: whether there is room for a packed A of all blocks of k.
+// terms, −1 for none; [7]: whether there is room for a packed A of all blocks of k;
+// [8]: whether it is a small product.
 void plan_gemm(Call& call) {
   const Shape s(call);
   const TilePlan* tile = call.tile;
@@ -606,6 +498,14 @@ void plan_gemm(Call& call) {
   const int64_t rowsOfC = minOf(hot ? hotRows : kScratchRows, s.m);
   call.custom[2] = take(call.custom[0] < 0 ? rowsOfC * call.custom[3] * 4 : 0);
   call.custom[6] = zeros ? take(ZeroLists::kBytes) : -1;
+  call.custom[8] = !dots && !zeros && !call.keeps && s.m <= kSmall && s.n <= kSmall && s.k <= kSmall && s.k > 0;
+  const int64_t widest = s.m <= kRows ? maxVectors((int)s.m) : kVectors;
+  if (call.custom[8] && !tile && !s.tb && s.m > 0 && s.n > 0 && s.n <= widest * W) {
+    call.custom[8] = 2;
+    const OnePanel panel(s);
+    static_assert(sizeof panel <= sizeof call.custom - 9 * sizeof call.custom[0], "custom has room");
+    memcpy(&call.custom[9], &panel, sizeof panel);
+  }
   call.scratchBytes = take.bytes;
   const int64_t macs = s.batch * s.m * s.n * s.k;
   const int64_t lanes = s.batch * s.m * s.n * (tile ? 2 + tile->nOps + tile->nInputs : 1);
@@ -614,6 +514,12 @@ void plan_gemm(Call& call) {
 }
 
 void run_gemm(const Call& call, const Run& run, int phase, int64_t part, int64_t parts) {
+  if (call.custom[8] == 2 && parts == 1) {
+    OnePanel panel;
+    memcpy(&panel, &call.custom[9], sizeof panel);
+    panel.multiply(call, run);
+    return;
+  }
   const Shape s(call);
   if (phase < call.keeps) {
     packKept(s, (const float*)run.ptr[call.inputs[1]], run.shared, part, parts);
