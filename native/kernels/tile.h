@@ -267,7 +267,13 @@ struct TileRun {
     }
     const int64_t n = nRows * nCols;
     if (plan.chain >= 0) {  // reads and writes all its streams at once, as the hardware foresees
-      for (int32_t o = 0; o < plan.chainFrom; o++) run(plan.ops[o], n, index);
+      // Not while random bits are drawn before.
+      const int64_t lines = (n + 15) / 16;
+      Ahead ahead = {index + step, lines, ceilDiv(lines * nStreams, maxOf(plan.chainFrom, 1)), 0, 0};
+      for (int32_t o = 0; o < plan.chainFrom; o++) {
+        prefetch(ahead);
+        run(plan.ops[o], n, index);
+      }
       const ChainAround aimed = around ? aimAround(index) : ChainAround{0, 0};
       kChainFunctions.of[plan.chain](slot, plan.chainOperands, plan.chainResults, n, aimed);
       return;
