@@ -162,9 +162,9 @@ LW_INLINE void openStream(Stream& s, const void* seed, const void* step, const T
 }
 
 // Philox 4×32-10 (Salmon et al., SC 2011) for V·W/2 counters at once: V vectors of counters, one in each 64-bit
-// lane, so that a product's halves need no shuffling. Two of them keep the multipliers
-// busier than one; four brought little more and need more registers than there are. As counters differ in their first word only, the first round's second product and the second
+// lane, so that a product's halves need no shuffling. As counters differ in their first word only, the first round's second product and the second
 // round's first are the same for all of them.
+constexpr int kCounterVectors = W == 16 ? 4 : 2;  // so many hide how long a product takes, and fit the registers
 template <int V>
 LW_INLINE void philoxWords(const Stream& stream, uint32_t counter, uint32_t lastWord, VI words[2 * V]) {
   VL lane = {};
@@ -225,9 +225,11 @@ inline void philoxOne(const Stream& stream, uint32_t counter, uint32_t lastWord,
 }
 
 LW_INLINE void philoxBlock(const Stream& stream, uint32_t counter, int32_t* out) {
-  VI words[4];
-  philoxWords<2>(stream, counter, 0, words);
-  for (int v = 0; v < 4; v++) store(out + v * W, words[v]);
+  constexpr int V = kCounterVectors;
+  VI words[2 * V];
+  philoxWords<V>(stream, counter, 0, words);
+#pragma GCC unroll 8
+  for (int v = 0; v < 2 * V; v++) store(out + v * W, words[v]);
 }
 
 // Runs `block`, which writes `kLanes` lanes, kPerCounter of each counter, over n lanes from linear index `index` on.
@@ -258,7 +260,7 @@ template <int>
 void run_philox(SIGNATURE) {
   Stream stream;
   openStream(stream, pa, pb, op);
-  drawLanes<4 * W, 4>((int32_t*)dst, n, index,
+  drawLanes<2 * kCounterVectors * W, 4>((int32_t*)dst, n, index,
                    [&](uint32_t counter, int32_t* out) { philoxBlock(stream, counter, out); });
 }
 
@@ -296,7 +298,7 @@ __attribute__((noinline)) void decideTies(const Stream& stream, uint32_t counter
 // A byte decides for most lanes, so a counter makes 16.
 template <int>
 void run_philoxBelow(SIGNATURE) {
-  constexpr int V = 2, kBytes = V * 8 * W;
+  constexpr int V = kCounterVectors, kBytes = V * 8 * W;
   Stream stream;
   openStream(stream, pa, pb, op);
   const VB limit = highByte(op.k2);
