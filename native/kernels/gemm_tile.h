@@ -262,7 +262,7 @@ LW_INLINE int64_t packRowsFrom(int64_t ldb) {
 // Packs kc×n of B (row k, column j at b[k·ldb + j]) into panels of kColumns: panel p holds rows of
 // kColumns floats, zero-padded. With CHECK it says whether all are numbers: 0 times them adds up to 0 then.
 template <bool CHECK = false>
-LW_INLINE bool packRows(const float* b, int64_t ldb, int64_t kc, int64_t n, float* dst) {
+__attribute__((noinline)) inline bool packRows(const float* b, int64_t ldb, int64_t kc, int64_t n, float* dst) {
   VF zeros[kGroup * kVectors];
   for (VF& sum : zeros) sum = zero();
   int64_t j = 0;
