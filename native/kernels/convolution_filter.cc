@@ -204,8 +204,8 @@ void multiplyInPlace(const Problem& p, const float* x, const float* dy, Range st
       const float* const own = dy + k0 * ldc + group * p.columns;
       if (!asItIs) packRows(own, ldc, kc, p.columns, packed.b);
       NextBlock next(p, x, dy, pixels, k0, kc, ceilDiv(p.columns, kColumns) * (strips.end - strips.begin));
-      const int64_t panels = ceilDiv(p.columns, kColumns), inL1 = kc * p.columns <= kFewFloats ? panels : 1;
-      for (int64_t first = 0; first < panels; first += inL1) {
+      const int64_t panels = ceilDiv(p.columns, kColumns), together = kc * p.columns <= kFewFloats ? panels : 1;
+      for (int64_t first = 0; first < panels; first += together) {
         for (int64_t s = strips.begin; s < strips.end; s++) {
           const Strip strip = stripOf(p, s);
           const int64_t tap = strip.term / v.depth;
@@ -213,7 +213,7 @@ void multiplyInPlace(const Problem& p, const float* x, const float* dy, Range st
                              tap % v.columns.taps * v.columns.spacing * v.depth + strip.term % v.depth;
           const bool many = strip.runs > 1;
           const auto& tiles = many ? kRunsTiles[strip.runs - 2][p.run - 1] : kOffsetTiles[strip.count - 1];
-          for (int64_t panel = first; panel < first + inL1; panel++) {
+          for (int64_t panel = first; panel < first + together; panel++) {
             const int64_t j = panel * kColumns, width = minOf(kColumns, p.columns - j), vectors = ceilDiv(width, W);
             const int64_t tail = width - (vectors - 1) * W;
             next.ask();

@@ -540,7 +540,7 @@ void planPatches(Call& call) {
   call.keeps = call.lasts && p.rows() <= kKeptRows && !p.byDots;
   const bool once = p.once(inScratch) && !call.keeps;
   // Rows of patches take as many panels as L1 holds, or one.
-  const int64_t panels = kBlockK * p.panelsAtOnce() * kColumns + (p.byRows ? kFilterFloats : 0);
+  const int64_t panels = p.byDots ? 0 : kBlockK * p.panelsAtOnce() * kColumns + (p.byRows ? kFilterFloats : 0);
   call.custom[3] = once ? take(panels * 4) : -1;
   call.scratchBytes = take.bytes;
   call.sharedBytes = once ? 0 : packed * 4;
