@@ -29,9 +29,9 @@ struct Piece {
 struct Grid {
   int64_t down, across;
 };
-// Every piece reads, and mostly packs, its rows of A and its columns of B: about a cycle an element, two where packing
-// turns them, where a vector of products takes half a cycle. A strip of less than four rows takes as long as one of
-// four.
+// Every piece reads, and mostly packs, its rows of A, about two cycles an element, and its columns of B, one, or two where
+// packing turns them, where a vector of products takes half a cycle. A strip of less than four rows takes as long as one
+// of four.
 inline Grid gridOf(const Shape& s, int64_t parts) {
   const int64_t panels = maxOf(1, ceilDiv(s.n, kColumns));
   Grid best = {1, 1};
@@ -39,7 +39,7 @@ inline Grid gridOf(const Shape& s, int64_t parts) {
   for (int64_t down = 1; down <= minOf(parts, s.m); down++) {
     const int64_t across = minOf(panels, parts / down);
     const int64_t rows = ceilDiv(s.m, down), cols = ceilDiv(panels, across) * kColumns;
-    const int64_t cost = maxOf(rows, 4) * cols / (2 * W) + rows * (s.ta ? 1 : 2) + cols * (s.tb ? 2 : 1);
+    const int64_t cost = maxOf(rows, 4) * cols / (2 * W) + rows * 2 + cols * (s.tb ? 2 : 1);
     if (cost < least) {
       least = cost;
       best = {down, across};
