@@ -11,9 +11,6 @@ struct Shape {
       : outer(call.ints[0]), axis(call.ints[1]), inner(call.ints[2]), count(call.ints[3]) {}
 };
 
-// Rows so far ahead of the one that is copied are asked for: they lie anywhere, and the hardware foresees none.
-constexpr int64_t kAheadBytes = 4096;
-
 bool inRange(const Call& call, const Run& run, const int32_t* indices, int64_t n, int64_t limit) {
   for (int64_t j = 0; j < n; j++) {
     if (indices[j] >= 0 && indices[j] < limit) continue;
@@ -51,13 +48,8 @@ void run_gather(const Call& call, const Run& run, int, int64_t part, int64_t par
   char* y = (char*)run.ptr[call.outputs[0]];
   const Range r = split(s.outer * s.count, 1, part, parts);
   int64_t o = s.count > 0 ? r.begin / s.count : 0, j = r.begin - o * s.count;
-  const int64_t ahead = maxOf(1, kAheadBytes / row);
   for (int64_t unit = r.begin; unit < r.end; unit++) {
     const char* from = x + (o * s.axis + indices[j]) * row;
-    if (j + ahead < s.count) {
-      const char* const later = x + (o * s.axis + indices[j + ahead]) * row;
-      for (int64_t at = 0; at < minOf(row, kAheadBytes); at += 64) __builtin_prefetch(later + at, 0, 2);
-    }
     char* to = y + unit * row;
     if (row == 4) memcpy(to, from, 4);
     else memcpy(to, from, row);
