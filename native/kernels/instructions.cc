@@ -161,10 +161,12 @@ LW_INLINE void openStream(Stream& s, const void* seed, const void* step, const T
   }
 }
 
-// Philox 4×32-10 (Salmon et al., SC 2011) for V·W/2 counters at once: V vectors of counters, one in each 64-bit
-// lane, so that a product's halves need no shuffling. As counters differ in their first word only, the first round's second product and the second
-// round's first are the same for all of them.
-constexpr int kCounterVectors = W == 16 ? 4 : 2;  // so many hide how long a product takes, and fit the registers
+// Vectors of counters at once: so many hide how long a product takes, and fit the registers.
+constexpr int kCounterVectors = W == 16 ? 4 : 2;
+
+// Philox 4×32-10 (Salmon et al., SC 2011) for V·W/2 counters at once: V vectors of counters, one in each 64-bit lane, so
+// that a product's halves need no shuffling. As counters differ in their first word only, the first round's second product
+// and the second round's first are the same for all of them.
 template <int V>
 LW_INLINE void philoxWords(const Stream& stream, uint32_t counter, uint32_t lastWord, VI words[2 * V]) {
   VL lane = {};
@@ -260,8 +262,9 @@ template <int>
 void run_philox(SIGNATURE) {
   Stream stream;
   openStream(stream, pa, pb, op);
-  drawLanes<2 * kCounterVectors * W, 4>((int32_t*)dst, n, index,
-                   [&](uint32_t counter, int32_t* out) { philoxBlock(stream, counter, out); });
+  drawLanes<2 * kCounterVectors * W, 4>((int32_t*)dst, n, index, [&](uint32_t counter, int32_t* out) {
+    philoxBlock(stream, counter, out);
+  });
 }
 
 // Bytes as signed numbers, which all instruction sets compare.

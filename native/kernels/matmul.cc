@@ -1,6 +1,7 @@
 // gemm: C[b] = op(A[b])·op(B[b]), with a tile program (the epilogue) run over rows of C while they are
 // hot. From outside in: blocks of columns, blocks of k (kBlockK), blocks of rows (A packed, in L2), groups
-// of panels of columns (B packed), strips of rows, panels, one register tile. Few rows by a transposed B are dot products.
+// of panels of columns (B packed), strips of rows, panels, one register tile. Few rows by a transposed B are dot products; of
+// some dozens, blocks of k are inside of panels.
 #include <utility>
 
 #include "epilogue.h"
@@ -59,8 +60,10 @@ constexpr int64_t kTurnPanels = kRows > 8 ? 4 : 24;
 // Two panels are enough for so many floats of A, which come from memory: tiles of a packed A ask for the next rows line by
 // line (1.25 times, Zen 5).
 constexpr int64_t kTurnFloats = kRows > 8 ? 2 << 20 : INT64_MAX;
-// Rows of A stay packed for all blocks of k, against a transposed B, if they take so many floats: half of L2.
+// Rows of one block of A stay packed for all blocks of k, against a transposed B, if they take so many floats: half of a
+// MiB, which L2 holds beside B's panel.
 constexpr int64_t kTurnedA = 1 << 17;
+
 // A whole B that stays packed between runs: blocks of k, in each all panels of columns. For every panel of every block
 // a byte says whether it holds numbers only.
 struct KeptB {
@@ -388,7 +391,7 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
 
   for (int64_t b = piece.batch.begin; b < piece.batch.end; b++) {
     const float* const ofA = A + b * s.strideA + (s.ta ? rows.begin : rows.begin * lda);
-    const bool turns = call.custom[7] != 0 && how.packA && turnedFloats(nRows, s.k) <= kTurnedA &&
+    const bool turns = call.custom[7] != 0 && how.packA && nRows <= how.rowBlock && turnedFloats(nRows, s.k) <= kTurnedA &&
                        !(packed.lists && zerosCanPay(nRows, nCols, blocks.longest()) &&
                          hasZeros(ofA, lda, nRows, s.k));
     if (turns) packBlocks(ofA, lda, blocks, Strips(nRows), packed.a);
@@ -458,7 +461,7 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
 // custom[0]: tensor that holds C while it is computed, −1 for scratch; [1]: byte offset of the packed
 // B in scratch; [2]: byte offset of the C block in scratch; [3]: columns of a block; [4]: byte offset of
 // the packed A; [5]: whether the epilogue follows the product every kHotRows rows; [6]: byte offset of lists of
-// terms, −1 for none; [7]: whether there is room for a packed A of all blocks of k;
+// terms, −1 for none; [7]: whether there is room for a packed A of all blocks of k, for a transposed B;
 // [8]: whether it is a small product.
 void plan_gemm(Call& call) {
   const Shape s(call);

@@ -267,7 +267,7 @@ struct TileRun {
     }
     const int64_t n = nRows * nCols;
     if (plan.chain >= 0) {  // reads and writes all its streams at once, as the hardware foresees
-      // Not while random bits are drawn before.
+      // Ops before it draw random bits, and the hardware foresees nothing meanwhile.
       const int64_t lines = (n + 15) / 16;
       Ahead ahead = {index + step, lines, ceilDiv(lines * nStreams, maxOf(plan.chainFrom, 1)), 0, 0};
       for (int32_t o = 0; o < plan.chainFrom; o++) {

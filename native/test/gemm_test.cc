@@ -89,11 +89,13 @@ TEST_P(GemmTest, MultipliesEveryTileAndEdge) {
       {1, 14, 64, 257}, {1, 15, 63, 12},  {1, 29, 47, 513}, {1, 1, 100, 300}, {1, 100, 1, 300},
       {1, 1, 1, 1000},  {1, 130, 70, 40}, {1, 385, 40, 10}, {1, 20, 530, 6},  {1, 3, 1030, 4},
       {1, 0, 6, 4},     {1, 5, 0, 4},     {1, 5, 6, 0},     {3, 7, 9, 11},    {8, 20, 5, 64},
-      {2, 1, 33, 70},   {5, 16, 1, 65},   {0, 3, 3, 3},     {2, 31, 19, 23},
+      {2, 1, 33, 70},   {5, 16, 1, 65},   {0, 3, 3, 3},     {2, 31, 19, 23}, {2, 31, 7, 23},
       // Few rows and columns, several blocks of terms.
       {1, 33, 131, 300}, {1, 64, 32, 600}, {1, 61, 77, 700}, {1, 20, 18, 900}, {1, 5, 250, 300},
       // More rows than dot products have, which meet a transposed B panel by panel, in two blocks of columns.
-      {2, 37, 1101, 530},
+      {2, 37, 1101, 530}, {1, 256, 400, 300},
+      // More rows than stay packed for all terms, though they would fit.
+      {1, 300, 400, 300}, {1, 400, 200, 289},
       // Dot products: rows of one tile and of several, columns beside those of a tile, several blocks of terms.
       {1, 6, 9, 129}, {1, 13, 13, 1300}, {2, 3, 11, 130}, {1, 32, 401, 600}, {1, 2, 37, 4500}, {1, 1, 19, 9000},
       {1, 70, 1, 4200}};
