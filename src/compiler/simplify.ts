@@ -1,6 +1,6 @@
 /**
  * Rewrites of single nodes while the graph is built: arithmetic with neutral literals, arithmetic on
- * two literals, and transposes that a matrix product can take over. Each rule shows its shape.
+ * two literals, and transposes that undo each other or that a matrix product can take over. Each rule shows its shape.
  */
 import { findInstruction } from "../kernels/instructions.js";
 import type { MatMulAttributes } from "../ops/matmul.js";
@@ -81,17 +81,71 @@ const rules: Record<string, Rule> = {
     return builder.node(op, [x!.node.inputs[0]!], attributes, [spec])[0]!;
   },
   scatterAdd: addRowsOfProduct,
+  // xᵀᵀ → x, and f(xᵀ, …)ᵀ → f(x, …) for an element-wise f: layers with channels first turn what they get around and
+  // back, so that of a row of them the first and the last do.
+  transpose: (builder, op, [x], attributes, spec) => {
+    const { perm } = attributes as { perm: Shape };
+    const turned = transposed(x!);
+    if (turned) {
+      const both = perm.map((p) => turned.perm[p]!);
+      if (isIdentity(both)) return turned.of;
+      return builder.node(op, [turned.of], { perm: both }, [spec])[0]!;
+    }
+    return turnedBack(builder, x!, perm, 0);
+  },
 };
+
+/** How many element-wise ops one after the other are turned back. */
+const deepest = 6;
+
+/** An element-wise chain over transposes whose own transpose by `perm` is undone by theirs, without any of them; or null. */
+function turnedBack(builder: GraphBuilder, y: Value, perm: Shape, depth: number): Value | null {
+  const node = y.base ? undefined : y.node;
+  if (node?.op.lowering.kind !== "elementwise" || node.outputs.length !== 1) return null;
+  if (depth === deepest || node.inputs.every(({ shape }) => shape.length === 0)) return null;
+  const inputs: Value[] = [];
+  for (const value of node.inputs) {
+    const input = value.shape.length === 0 ? value : undone(builder, value, y.shape, perm, depth);
+    if (!input) return null;
+    inputs.push(input);
+  }
+  const spec = { shape: perm.map((p) => y.shape[p]!), dtype: y.dtype };
+  return builder.node(node.op, inputs, node.attributes, [spec])[0]!;
+}
+
+/** The same of one input. */
+function undone(
+  builder: GraphBuilder,
+  value: Value,
+  shape: Shape,
+  perm: Shape,
+  depth: number,
+): Value | null {
+  if (!sameShape(value.shape, shape)) return null;
+  const turned = transposed(value);
+  if (!turned) return turnedBack(builder, value, perm, depth + 1);
+  return isIdentity(perm.map((p) => turned.perm[p]!)) ? turned.of : null;
+}
+
+const isIdentity = (perm: Shape): boolean => perm.every((p, i) => p === i);
+
+/** What a value is the transposition of, or null. */
+function transposed(value: Value): { readonly of: Value; readonly perm: Shape } | null {
+  if (value.base || value.node?.op.name !== "transpose") return null;
+  const { perm } = value.node.attributes as { perm: Shape };
+  return { of: value.node.inputs[0]!, perm };
+}
 
 /** What `value` was before its last two axes were swapped, or null. */
 function undoTranspose(value: Value): Value | null {
-  if (value.base || value.node?.op.name !== "transpose") return null;
-  const { perm } = value.node.attributes as { perm: Shape };
+  const turned = transposed(value);
+  if (!turned) return null;
+  const { of, perm } = turned;
   const rank = perm.length;
   const swapsLast = perm.every((p, i) =>
     i < rank - 2 ? p === i : p === (i === rank - 1 ? rank - 2 : rank - 1),
   );
-  return rank >= 2 && swapsLast ? value.node.inputs[0]! : null;
+  return rank >= 2 && swapsLast ? of : null;
 }
 
 /** The value that makes the node unnecessary, or null. */

@@ -23,6 +23,7 @@ import type { Variable } from "../tensor/variable.js";
 import {
   axes,
   boolean,
+  dataFormat,
   initializer,
   integer,
   knownSize,
@@ -32,6 +33,7 @@ import {
   weightOf,
 } from "./config.js";
 import { type CallContext, type InputSpec, Layer, type LayerOptions, maker } from "./layer.js";
+import { withChannelsLast } from "./spatial.js";
 import type { BatchShape } from "./symbolic.js";
 
 const affineOptions = {
@@ -301,6 +303,7 @@ const responseOptions = {
   /** Not divided by the number of channels: a fifth of PyTorch's for its `size` 5. */
   alpha: number({ min: 0 }, 1),
   beta: number({ min: 0 }, 0.5),
+  dataFormat: dataFormat(),
 };
 
 /** Options of {@link localResponseNormalization}. */
@@ -308,7 +311,7 @@ export type LocalResponseNormalizationOptions = LayerOptions & OptionsOf<typeof 
 
 /**
  * x / (bias + alpha · Σ x²)^beta, the sum over neighbouring channels (Krizhevsky et al. 2012), with
- * TensorFlow's options and defaults. Channels are last.
+ * TensorFlow's options and defaults.
  */
 export class LocalResponseNormalization extends Layer<typeof responseOptions> {
   static override readonly className = "LocalResponseNormalization";
@@ -319,7 +322,8 @@ export class LocalResponseNormalization extends Layer<typeof responseOptions> {
   }
 
   override call(x: Tensor): Tensor {
-    return respond(x, this.config);
+    const { dataFormat: format, ...options } = this.config;
+    return withChannelsLast(x, format, (y) => respond(y, options));
   }
 }
 

@@ -50,6 +50,26 @@ describe("fusion", () => {
     expect(kernels(batched)).toEqual(["gemm"]);
   });
 
+  test("of layers with channels first the first turns the images around, and the last turns them back", () => {
+    const dataFormat = "channelsFirst";
+    const convolve = () => lw.layers.conv2d({ filters: 4, kernelSize: 3, dataFormat });
+    const stack = [
+      convolve(),
+      lw.layers.leakyReLU(),
+      lw.layers.maxPooling2d({ poolSize: 2, dataFormat }),
+      convolve(),
+    ];
+    const through = (x: lw.Tensor) => stack.reduce((y, layer) => layer.apply(y) as lw.Tensor, x);
+    through(lw.zeros([2, 3, 12, 12])); // makes the weights
+    const images = [input("x", [2, 3, 12, 12])];
+    const turns = (program: Program) =>
+      kernels(program).filter((kernel) => kernel === "copy").length;
+    const forward = compiled(images, (x) => [through(x!)]);
+    expect(turns(forward)).toBe(2);
+    const both = compiled(images, (x) => gradientsOf(lw.sum(lw.square(through(x!))), [x!]));
+    expect(turns(both)).toBe(2);
+  });
+
   test("a matrix that a batch of one shares is not copied", () => {
     const inputs = [input("x", [1, 3, 4]), input("w", [4, 5])];
     expect(kernels(compiled(inputs, (x, w) => [x!.matMul(w!)]))).toEqual(["gemm"]);

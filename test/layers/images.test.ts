@@ -33,6 +33,10 @@ onEachBackend("layers over images", () => {
       layers.depthwiseConv2d({ kernelSize: 3 }),
       layers.depthwiseConv2d({ kernelSize: 3, dataFormat: "channelsFirst" }),
     ]);
+    both.push([
+      layers.localResponseNormalization({ depthRadius: 1 }),
+      layers.localResponseNormalization({ depthRadius: 1, dataFormat: "channelsFirst" }),
+    ]);
     for (const [last, first] of both) {
       const want = run(last, x);
       run(first, turned);
@@ -40,6 +44,31 @@ onEachBackend("layers over images", () => {
       const got = run(first, turned).transpose([0, 2, 3, 1]);
       expectClose(got.dataSync(), want.dataSync(), { rtol: 1e-6, atol: 1e-6 });
     }
+  });
+
+  test("a row of layers with channels first gives what channels last give, and so do its gradients", () => {
+    const row = (dataFormat: "channelsFirst" | "channelsLast"): lw.Layer[] => [
+      layers.conv2d({ filters: 4, kernelSize: 3, dataFormat }),
+      layers.leakyReLU(),
+      layers.maxPooling2d({ poolSize: 2, dataFormat }),
+      layers.conv2d({ filters: 2, kernelSize: 2, dataFormat }),
+    ];
+    const through = (row: lw.Layer[], x: lw.Tensor) => row.reduce((y, layer) => run(layer, y), x);
+    const x = lw.tensor(uniform(6, 2 * 9 * 8 * 3), [2, 9, 8, 3]);
+    const values = x.transpose([0, 3, 1, 2]);
+    const turned = lw.tensor(values.dataSync(), values.shape); // as it comes from outside
+    const [last, first] = [row("channelsLast"), row("channelsFirst")];
+    const want = through(last, x);
+    through(first, turned);
+    first.forEach((layer, i) => {
+      layer.setWeights(last[i]!.getWeights());
+    });
+    const got = lw.compile((x: lw.Tensor) => through(first, x))(turned) as lw.Tensor;
+    const close = { rtol: 1e-5, atol: 1e-6 };
+    expectClose(got.transpose([0, 2, 3, 1]).dataSync(), want.dataSync(), close);
+    const squares = (row: lw.Layer[]) => (x: lw.Tensor) => lw.sum(lw.square(through(row, x)));
+    const gradient = lw.grad(squares(first))(turned).transpose([0, 2, 3, 1]);
+    expectClose(gradient.dataSync(), lw.grad(squares(last))(x).dataSync(), close);
   });
 
   test("a separable convolution is a depthwise and a pointwise one", () => {

@@ -513,3 +513,20 @@ test("the event loop is free while batches are made and steps run", async () => 
   clearInterval(timer);
   expect(ticks).toBeGreaterThan(3);
 });
+
+test("the next batch is made while a step runs", async () => {
+  const events: string[] = [];
+  const dataset = fromGenerator(function* () {
+    for (let i = 0; i < 4; i++) {
+      events.push(`made ${i}`);
+      yield [Float32Array.of(i, 1), 1];
+    }
+  }).batch(1);
+  const onBatchEnd = (batch: number) => {
+    events.push(`end ${batch}`);
+  };
+  await small().fit(dataset as never, { ...quiet, callbacks: [{ onBatchEnd }] });
+  for (let i = 0; i < 3; i++) {
+    expect(events.indexOf(`made ${i + 1}`)).toBeLessThan(events.indexOf(`end ${i}`));
+  }
+});
