@@ -7,6 +7,7 @@
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
 
+// The integers of a gemm call.
 struct Shape {
   int64_t batch, m, n, k;
   bool ta, tb;

@@ -462,7 +462,7 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
 // B in scratch; [2]: byte offset of the C block in scratch; [3]: columns of a block; [4]: byte offset of
 // the packed A; [5]: whether the epilogue follows the product every kHotRows rows; [6]: byte offset of lists of
 // terms, −1 for none; [7]: whether there is room for a packed A of all blocks of k, for a transposed B;
-// [8]: whether it is a small product.
+// [8]: 1 for a small product, 2 for one that is an OnePanel, which is kept from [9] on.
 void plan_gemm(Call& call) {
   const Shape s(call);
   const TilePlan* tile = call.tile;
