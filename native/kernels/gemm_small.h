@@ -41,8 +41,7 @@ struct OnePanel {
   TileFunction tiles[2];         // of a strip, and of a longer one
   OnePanel() = default;
   explicit OnePanel(const Shape& s) {
-    const Strips all(s.m);
-    strips = all.count, rows = s.m / strips, longer = s.m % strips;
+    strips = ceilDiv(s.m, kRows), rows = s.m / strips, longer = s.m % strips;
     const int64_t vectors = ceilDiv(s.n, W);
     for (int i = 0; i < 2; i++) tiles[i] = kTiles[s.ta][s.n % W != 0][minOf(rows + i, kRows) - 1][vectors - 1];
   }

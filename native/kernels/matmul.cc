@@ -261,12 +261,9 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
       continue;
     }
     const Strips strips(mc);
-    if (k.packedA) {
-      // nothing to do
-    } else if (how.packA && s.ta) {
-      packTransposed(ai, lda, kc, strips, packed.a, sizeA);
-    } else if (how.packA) {
-      packStrips(ai, lda, kc, strips, packed.a);
+    if (how.packA && !k.packedA) {
+      if (s.ta) packTransposed(ai, lda, kc, strips, packed.a, sizeA);
+      else packStrips(ai, lda, kc, strips, packed.a);
     }
     // What comes next is asked for meanwhile: of A the next block, of rows or of k.
     const bool lastRows = block + 1 == blocks;
