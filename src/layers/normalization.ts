@@ -17,7 +17,7 @@ import { reshape } from "../ops/movement.js";
 import { normalize, localResponseNormalization as respond } from "../ops/normalization.js";
 import { sum } from "../ops/reduce.js";
 import { maskOf } from "../tensor/mask.js";
-import { normalizeAxes, normalizeAxis, type Shape, showShape } from "../tensor/shape.js";
+import { normalizeAxes, normalizeAxis, type Shape, showShape, sizeOf } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { Variable } from "../tensor/variable.js";
 import {
@@ -32,7 +32,15 @@ import {
   weightFields,
   weightOf,
 } from "./config.js";
-import { type CallContext, type InputSpec, Layer, type LayerOptions, maker } from "./layer.js";
+import type { Operations } from "./dryrun.js";
+import {
+  type CallContext,
+  type InputSpec,
+  Layer,
+  type LayerOptions,
+  maker,
+  shapesOf,
+} from "./layer.js";
 import { withChannelsLast } from "./spatial.js";
 import type { BatchShape } from "./symbolic.js";
 
@@ -324,6 +332,18 @@ export class LocalResponseNormalization extends Layer<typeof responseOptions> {
   override call(x: Tensor): Tensor {
     const { dataFormat: format, ...options } = this.config;
     return withChannelsLast(x, format, (y) => respond(y, options));
+  }
+
+  /**
+   * By the definition: a square, the window's sum, two operations on it, its power and a product for each
+   * element. The product with a banded matrix that computes the sums would count its zeros, too.
+   */
+  override operationsPerSample(inputShape: BatchShape | BatchShape[]): Operations {
+    const [, ...sample] = shapesOf(inputShape)[0]!.map((dim) => dim ?? 1);
+    const { dataFormat: format, depthRadius } = this.config;
+    const channels = sample.at(format === "channelsFirst" ? 0 : -1)!;
+    const window = Math.min(channels, 2 * depthRadius + 1);
+    return { flops: sizeOf(sample) * (window + 4), multiplyAdds: 0 };
   }
 }
 

@@ -83,14 +83,15 @@ def depthwise(size, channels, multiplier, kernel, stride, padding):
 
 
 def transpose(size, channels, filters, kernel, stride, padding, extra, dilation=1, groups=1):
+    rank = len(size)
+    f = F.conv_transpose2d if rank == 2 else F.conv_transpose3d
     x = numbers(2, channels, *size).requires_grad_()
     w = numbers(channels, filters // groups, *kernel).requires_grad_()
-    y = F.conv_transpose2d(
-        x, w, stride=stride, padding=padding, output_padding=extra, dilation=dilation, groups=groups
-    )
-    options = {"strides": stride, "padding": padding, "outputPadding": extra}
+    y = f(x, w, stride=stride, padding=padding, output_padding=extra, dilation=dilation, groups=groups)
+    pairs = padding if isinstance(padding, int) else [[p, p] for p in padding]
+    options = {"strides": stride, "padding": pairs, "outputPadding": extra}
     options |= {"dilationRate": dilation, "groups": groups}
-    return entry("conv2dTranspose", x, w, y, options, transposed)
+    return entry(f"conv{rank}dTranspose", x, w, y, options, transposed)
 
 
 cases = [
@@ -129,6 +130,17 @@ cases += [
     conv(2, (8, 9), 2, 2, (5, 5), 1, 2),
     depthwise((4, 9), 16, 1, (3, 3), 1, 1),
     conv(2, (12, 8), 24, 24, (3, 3), 1, 1) | {"winograd": True},
+    # Volumes: what their planes add to the cases of images.
+    conv(3, (4, 5, 4), 2, 2, (3, 2, 3), padding="same"),
+    conv(3, (6, 4, 5), 2, 3, (2, 2, 2), 1, 0, (3, 1, 2)),
+    conv(3, (6, 4, 5), 4, 2, (3, 2, 1), (2, 1, 2), (1, 0, 1), 1, 2),
+    conv(3, (7, 5, 4), 4, 4, (2, 3, 2), (2, 1, 1), (1, 2, 1), (2, 2, 1), 2),
+    conv(3, (4, 3, 3), 3, 6, (2, 2, 2), 1, 0, 1, 3),
+    transpose((3, 2, 4), 2, 3, (2, 3, 2), 1, 0, 0),
+    transpose((3, 4, 2), 2, 2, (3, 2, 3), (2, 1, 2), 1, (1, 0, 0)),
+    transpose((2, 3, 3), 2, 2, (2, 2, 1), (3, 2, 2), 0, (2, 1, 0)),
+    transpose((3, 2, 3), 2, 3, (2, 3, 2), 1, 0, 0, (2, 1, 2)),
+    transpose((2, 3, 2), 4, 2, (3, 2, 2), (2, 2, 1), (1, 0, 1), 0, (1, 2, 2), 2),
 ]
 out = pathlib.Path(__file__).with_name("convolution.json")
 out.write_text(json.dumps({"torch": torch.__version__, "cases": cases}, separators=(",", ":")) + "\n")

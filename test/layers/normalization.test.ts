@@ -238,3 +238,16 @@ test("unitNormalization gives length 1, and 0 for 0", () => {
   ]);
   expectClose(y.dataSync(), [0.6, -0.8, 0, 0, 1, 0], { rtol: 1e-6 });
 });
+
+describe("localResponseNormalization", () => {
+  test("counts what its definition computes, not the product that does", () => {
+    // A square, three neighbours' sum, alpha, bias, the power, the product.
+    const want = { flops: 4 * 5 * 6 * 7, multiplyAdds: 0 };
+    const cost = (dataFormat: "channelsLast" | "channelsFirst", shape: (number | null)[]) =>
+      layers.localResponseNormalization({ depthRadius: 1, dataFormat }).operationsPerSample(shape);
+    expect(cost("channelsLast", [null, 4, 5, 6])).toEqual(want);
+    expect(cost("channelsFirst", [null, 6, 4, 5])).toEqual(want);
+    // A window is no wider than the channels are.
+    expect(cost("channelsLast", [null, 4, 5, 2]).flops).toBe(4 * 5 * 2 * 6);
+  });
+});

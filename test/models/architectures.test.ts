@@ -13,6 +13,17 @@ const trainable = (model: { trainableWeights: lw.Variable[] }): number =>
 const shapeAt = (model: lw.Model, name: string): unknown =>
   (model.getLayer(name).output as lw.SymbolicTensor).shape.slice(1);
 
+/** Multiply-adds of the layers whose names begin so. */
+const multiplyAdds = (model: lw.Model, prefix: string): number =>
+  model.layers
+    .filter((layer) => layer.name.startsWith(prefix))
+    .map((layer) => {
+      const given = layer.input as lw.SymbolicTensor | lw.SymbolicTensor[];
+      const shapes = Array.isArray(given) ? given.map((x) => x.shape) : given.shape;
+      return layer.operationsPerSample(shapes).multiplyAdds;
+    })
+    .reduce((a, b) => a + b, 0);
+
 /** The arithmetic of a bottleneck network, independently: 1×1, 3×3, 1×1 and projections, with norms. */
 function bottlenecks(blocks: readonly number[]): number {
   const conv = (k: number, from: number, to: number) => k * k * from * to + 2 * to;
@@ -39,6 +50,17 @@ function thin(depth: number): number {
     total += conv(stage === 0 ? 16 : width / 2, width);
   });
   return total;
+}
+
+/** Their multiply-adds, on 32², 16² and 8² pixels. */
+function thinMultiplyAdds(depth: number): number {
+  const n = (depth - 2) / 6;
+  const stages = [16, 32, 64].map((width, stage) => {
+    const pixels = (32 >> stage) ** 2;
+    const first = stage === 0 ? width : width / 2;
+    return 9 * pixels * width * (first + (2 * n - 1) * width);
+  });
+  return 9 * 32 ** 2 * 3 * 16 + stages.reduce((a, b) => a + b) + 64 * 10;
 }
 
 describe("parameters", () => {
@@ -123,6 +145,9 @@ describe("shapes and multiply-adds", () => {
     const model = alexnet();
     expect(shapeAt(model, "conv1")).toEqual([55, 55, 96]);
     expect(shapeAt(model, "pool5")).toEqual([6, 6, 256]);
+    // Chen et al. (2016), "Eyeriss": 666 million in the convolutions; 9216·4096 + 4096² + 4096·1000 in the rest.
+    expect(multiplyAdds(model, "conv")).toBe(665_784_864);
+    expect(networkCosts(model).multiplyAdds).toBe(665_784_864 + 58_621_952);
     // 0.71 · 10⁹ (torchvision's GFLOPS 0.71, which counts multiply-adds).
     expect(networkCosts(alexnet({ variant: "single" })).multiplyAdds).toBe(714_188_480);
   });
@@ -145,8 +170,15 @@ describe("shapes and multiply-adds", () => {
     expect(networkCosts(resnet()).multiplyAdds / 1e9).toBeCloseTo(4.09, 2);
     expect(networkCosts(resnet({ depth: 101 })).multiplyAdds / 1e9).toBeCloseTo(7.8, 2);
     expect(networkCosts(resnet({ depth: 152 })).multiplyAdds / 1e9).toBeCloseTo(11.51, 2);
-    // 40.8 million for 20 layers, by 3×3 convolutions of 9·c·c' at 32², 16² and 8² pixels.
-    expect(networkCosts(resnet({ depth: 20 })).multiplyAdds / 1e6).toBeCloseTo(40.55, 1);
+  });
+
+  test("resnet for 32×32 images", () => {
+    for (const depth of [20, 32, 44, 56, 110]) {
+      expect(networkCosts(resnet({ depth })).multiplyAdds).toBe(thinMultiplyAdds(depth));
+    }
+    // Li et al. (2017), "Pruning Filters for Efficient ConvNets", table 1: 1.25 · 10⁸ and 2.53 · 10⁸.
+    expect(thinMultiplyAdds(56) / 1e8).toBeCloseTo(1.25, 1);
+    expect(thinMultiplyAdds(110) / 1e8).toBeCloseTo(2.53, 1);
   });
 
   test("googlenet", () => {
@@ -155,7 +187,26 @@ describe("shapes and multiply-adds", () => {
     expect(shapeAt(model, "inception3b_concat")).toEqual([28, 28, 480]);
     expect(shapeAt(model, "inception5b_concat")).toEqual([7, 7, 1024]);
     expect(networkCosts(model).multiplyAdds / 1e9).toBeCloseTo(1.5, 2);
-    expect(shapeAt(googlenet(), "inception5b_concat")).toEqual([7, 7, 1024]);
+    const paper = googlenet();
+    expect(shapeAt(paper, "inception5b_concat")).toEqual([7, 7, 1024]);
+    // Szegedy et al. (2015), table 1, column "ops", in millions, some rounded down. Not that of 5a: 54, where the
+    // widths in its row make 51.
+    const published: [string, number][] = Object.entries({
+      conv2: 360,
+      inception3a: 128,
+      inception3b: 304,
+      inception4a: 73,
+      inception4b: 88,
+      inception4c: 100,
+      inception4d: 119,
+      inception4e: 170,
+      inception5b: 71,
+      predictions: 1,
+    });
+    for (const [name, millions] of published) {
+      expect(Math.abs(multiplyAdds(paper, name) / 1e6 - millions), name).toBeLessThan(1);
+    }
+    expect(multiplyAdds(paper, "inception5a")).toBe(49 * 1_042_432);
   });
 
   test("lenet5", () => {

@@ -8,7 +8,13 @@ import { onEachBackend } from "../helpers/backends.js";
 import { expectGradient } from "../helpers/gradCheck.js";
 import { uniform } from "../helpers/random.js";
 
-type Op = "conv1d" | "conv2d" | "conv3d" | "depthwiseConv2d" | "conv2dTranspose";
+type Op =
+  | "conv1d"
+  | "conv2d"
+  | "conv3d"
+  | "depthwiseConv2d"
+  | "conv2dTranspose"
+  | "conv3dTranspose";
 interface Stored {
   readonly shape: number[];
   readonly data: number[];
@@ -38,6 +44,7 @@ const ops: Readonly<Record<Op, (x: lw.Tensor, filter: lw.Tensor, options: object
   conv3d: lw.conv3d,
   depthwiseConv2d: lw.depthwiseConv2d,
   conv2dTranspose: lw.conv2dTranspose,
+  conv3dTranspose: lw.conv3dTranspose,
 };
 
 /** docs/program.md: Winograd's error at most, relative to the deviation of the results (whose mean is about 0 here). */
