@@ -6,7 +6,7 @@ import { ArgumentError, checkInteger, checkKeys, expected, ShapeError, show } fr
 import { allocate, type TypedArray } from "../tensor/dtype.js";
 import { type Shape, showShape, sizeOf } from "../tensor/shape.js";
 import { leaf, type NestedArray, Tensor, tensor } from "../tensor/tensor.js";
-import type { Maybe } from "./cursor.js";
+import { after, type Given, type Maybe, promised } from "./cursor.js";
 import { Dataset, indexedDescription } from "./dataset.js";
 import { assemble, fieldsOf, leavesOf, type Plan, planOf } from "./elements.js";
 import { type Indexed, type IterableSource, iteratorCursor } from "./source.js";
@@ -185,9 +185,9 @@ export function fromIterable<T>(
  */
 export function fromGenerator<T>(
   generator: () =>
-    | Iterator<T | Promise<T>>
+    | Iterator<Given<T>>
     | AsyncIterator<T>
-    | Promise<Iterable<T> | AsyncIterable<T>>,
+    | PromiseLike<Iterable<T> | AsyncIterable<T>>,
   options: { readonly size?: number | undefined } = {},
 ): Dataset<T> {
   if (typeof generator !== "function") {
@@ -213,11 +213,10 @@ function iterated<T>(
   const fixed = typeof source === "function" ? null : source;
   if (fixed) checkIterable(where, fixed);
   let used: unknown;
-  const open = (): Maybe<Iterator<T | Promise<T>> | AsyncIterator<T>> => {
-    const opened: unknown = fixed ?? (source as () => unknown)();
-    return opened instanceof Promise ? opened.then(iteratorOf) : iteratorOf(opened);
+  const open = (): Maybe<Iterator<Given<T>> | AsyncIterator<T>> => {
+    return after(promised(fixed ?? (source as () => unknown)()), iteratorOf);
   };
-  const iteratorOf = (opened: unknown): Iterator<T | Promise<T>> | AsyncIterator<T> => {
+  const iteratorOf = (opened: unknown): Iterator<Given<T>> | AsyncIterator<T> => {
     // What checkIterable lets through has one of the three.
     const iterable = opened as Partial<AsyncIterable<T> & Iterable<T>> & Iterator<T>;
     if (typeof iterable?.next !== "function") checkIterable(where, opened);
@@ -251,7 +250,7 @@ function checkIterable(where: string, value: unknown): void {
  * Elements by their index, `get(0)` to `get(size − 1)`; `get` may be async. Such a dataset is shuffled
  * by its indices, so that no element is made before its turn.
  */
-export function fromIndexed<const T>(size: number, get: (index: number) => Maybe<T>): Dataset<T> {
+export function fromIndexed<const T>(size: number, get: (index: number) => Given<T>): Dataset<T> {
   const where = "fromIndexed()";
   checkInteger(where, "size", size, 0, 2 ** 31 - 1);
   if (typeof get !== "function") {

@@ -37,6 +37,8 @@ export interface Cifar100Options extends CifarOptions {
   readonly labelMode?: "fine" | "coarse" | undefined;
 }
 
+const cifarOptions = ["dir", "cacheDir", "normalize", "signal", "onProgress"];
+
 const side = 32;
 const pixels = side * side;
 const picture = 3 * pixels;
@@ -114,30 +116,29 @@ const coarseNames = (
  * @example
  * const { train, test, classNames } = await lw.datasets.cifar10({ dir: "cifar-10-batches-bin" });
  */
-export function cifar10(options: CifarOptions = {}): Promise<ImageDataset> {
+export async function cifar10(options: CifarOptions = {}): Promise<ImageDataset> {
+  checkKeys("cifar10", options, cifarOptions);
   return loadCifar("cifar10", cifar10Source, options);
 }
 
 /**
  * CIFAR-100: as {@link cifar10}, with 100 classes in 20 groups; a download of 169 MB.
  */
-export async function cifar100({
-  labelMode = "fine",
-  ...options
-}: Cifar100Options = {}): Promise<ImageDataset> {
+export async function cifar100(options: Cifar100Options = {}): Promise<ImageDataset> {
+  checkKeys("cifar100", options, [...cifarOptions, "labelMode"]);
+  const { labelMode = "fine" } = options;
   checkChoice("cifar100", "labelMode", labelMode, ["fine", "coarse"]);
   const coarse = { label: 0, classNames: coarseNames };
   const source = labelMode === "fine" ? cifar100Source : { ...cifar100Source, ...coarse };
   return loadCifar("cifar100", source, options);
 }
 
-/** @internal Loads one of the two. */
+/** @internal Loads one of the two; the options are checked. */
 export async function loadCifar(
   where: string,
   source: CifarSource,
   options: CifarOptions,
 ): Promise<ImageDataset> {
-  checkKeys(where, options, ["dir", "cacheDir", "normalize", "signal", "onProgress", "labelMode"]);
   const { dir, normalize = true } = options;
   const read =
     dir === undefined

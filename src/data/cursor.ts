@@ -12,6 +12,9 @@ export type End = typeof end;
 /** At once or later. */
 export type Maybe<T> = T | Promise<T>;
 
+/** What users' functions give: at once, or by a promise of any make (see {@link promised}). */
+export type Given<T> = T | PromiseLike<T>;
+
 /**
  * One pass. `next` is called again only once it has answered, and not after the end or an error;
  * `close` is called once, whatever happened.
@@ -54,7 +57,7 @@ export class Breath {
 }
 
 /** What came from elsewhere: a promise of any make (another library's, another realm's) as one of ours. */
-export function promised<T>(value: Maybe<T> | PromiseLike<T>): Maybe<T> {
+export function promised<T>(value: Given<T>): Maybe<T> {
   if (typeof value !== "object" || value === null || value instanceof Promise) return value;
   return "then" in value && typeof value.then === "function"
     ? Promise.resolve(value as PromiseLike<T>)

@@ -15,7 +15,7 @@ import {
 } from "./batching.js";
 import { type BucketOptions, bucketCursor, checkBuckets } from "./bucketing.js";
 import { fileCache, memoryCache } from "./cache.js";
-import { Breath, breathe, type Cursor, end, type Maybe, type Pass } from "./cursor.js";
+import { Breath, breathe, type Cursor, end, type Given, type Pass } from "./cursor.js";
 import { type Batched, type ElementSpec, planOf, specOf } from "./elements.js";
 import { epochOrder } from "./order.js";
 import { passSeeds, type ShuffleOptions, shuffleCursor } from "./shuffle.js";
@@ -142,7 +142,7 @@ export class Dataset<T> implements AsyncIterable<T> {
    * loop.
    * @throws in a pass, a DatasetError with the element's position and, as its cause, what `f` threw.
    */
-  map<const U>(f: (element: T, index: number) => Maybe<U>, options: MapOptions = {}): Dataset<U> {
+  map<const U>(f: (element: T, index: number) => Given<U>, options: MapOptions = {}): Dataset<U> {
     checkFunction("map()", f);
     checkKeys("map()", options, ["concurrency"]);
     const { concurrency = 1 } = options;
@@ -152,8 +152,8 @@ export class Dataset<T> implements AsyncIterable<T> {
 
   /** The elements for which `keep` is true; it may be async. */
   filter<S extends T>(keep: (element: T, index: number) => element is S): Dataset<S>;
-  filter(keep: (element: T, index: number) => Maybe<boolean>): Dataset<T>;
-  filter(keep: (element: T, index: number) => Maybe<boolean>): Dataset<T> {
+  filter(keep: (element: T, index: number) => Given<boolean>): Dataset<T>;
+  filter(keep: (element: T, index: number) => Given<boolean>): Dataset<T> {
     checkFunction("filter()", keep);
     const size = this.size === 0 ? 0 : null;
     return this.#derived("filter()", size, (source) => filterCursor(source, keep));

@@ -3,7 +3,7 @@
  * records, as users' functions return them. Says which arrays are tuples and which are data, describes
  * elements, and names their fields in messages.
  */
-import { DTypeError, expected, ShapeError, show } from "../errors.js";
+import { ArgumentError, DTypeError, expected, ShapeError, show } from "../errors.js";
 import { type DType, dtypeOf, isTypedArray, type TypedArray } from "../tensor/dtype.js";
 import { type Shape, sameShape, showShape, sizeOf } from "../tensor/shape.js";
 import { type NestedArray, Tensor, tensor } from "../tensor/tensor.js";
@@ -239,3 +239,36 @@ export function lazyTensors(value: unknown, found: Tensor[] = []): Tensor[] {
 
 /** Number of values of a field. */
 export const fieldSize = ({ shape }: FieldValueSpec): number => sizeOf(shape);
+
+/** x, y and weights of an element that training or a layer's statistics take. */
+export function partsOf(
+  where: string,
+  element: unknown,
+): { x: unknown; y: unknown; weights: unknown } {
+  if (Array.isArray(element)) {
+    if (element.length === 0 || element.length > 3) {
+      throw new ArgumentError(
+        expected(
+          where,
+          "[x], [x, y] or [x, y, sampleWeight]",
+          `an array of ${element.length}`,
+          "an array at the top of an element stands for its parts; make a sample of numbers a tensor " +
+            "or a typed array",
+        ),
+      );
+    }
+    const [x, y, weights] = element as unknown[];
+    return { x, y, weights };
+  }
+  if (typeof element !== "object" || element === null) {
+    throw new ArgumentError(
+      expected(where, "[x, y], { xs, ys } or x alone, as tensors", show(element)),
+    );
+  }
+  if (!("xs" in element)) return { x: element, y: undefined, weights: undefined };
+  const { xs, ys, sampleWeight, ...others } = element as Readonly<Record<string, unknown>>;
+  for (const key of Object.keys(others)) {
+    throw new ArgumentError(expected(where, "{ xs, ys, sampleWeight }", show(key)));
+  }
+  return { x: xs, y: ys, weights: sampleWeight };
+}

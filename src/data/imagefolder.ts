@@ -2,16 +2,18 @@
  * Pictures in folders, one folder per class. PNG files are decoded here; other formats, and resizing with
  * better filters, through the optional package `sharp`.
  */
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, readFile, realpath, stat } from "node:fs/promises";
 import { join, relative } from "node:path";
 import {
   ArgumentError,
+  checkBoolean,
   checkChoice,
   checkInteger,
   checkKeys,
   checkNumber,
   expected,
   FormatError,
+  nearest,
   StateError,
   show,
 } from "../errors.js";
@@ -19,13 +21,19 @@ import { wrongPath } from "../formats/missing.js";
 import { type DecodedPng, decodePng, isPng } from "../formats/png.js";
 import { drawSeed } from "../tensor/random.js";
 import { leaf, type Tensor } from "../tensor/tensor.js";
-import { Dataset, indexedDescription } from "./dataset.js";
+import { batchCursor, Collator } from "./batching.js";
+import { after, type Cursor, elementError, end } from "./cursor.js";
+import { Dataset } from "./dataset.js";
 import { imageTensors } from "./images.js";
 import { epochOrder } from "./order.js";
-import type { Indexed } from "./source.js";
+import { passSeeds } from "./shuffle.js";
+import { indexedCursor, type OrderOf } from "./source.js";
+import { mapCursor } from "./transforms.js";
+
+type LabelMode = "int" | "categorical" | "binary";
 
 /** Options of {@link imageFolder}. */
-export interface ImageFolderOptions {
+export interface ImageFolderOptions<L extends LabelMode | null = LabelMode> {
   /** `[height, width]` that pictures are resized to. */
   readonly imageSize: readonly [height: number, width: number];
   /** `rgb` by default. Transparency is dropped, unless it is `rgba`. */
@@ -36,11 +44,18 @@ export interface ImageFolderOptions {
   readonly classNames?: readonly string[] | undefined;
   /**
    * `int` (the default): an int32 number; `categorical`: one-hot float32; `binary`: float32 0 or 1.
+   * `null`: no labels; elements are the pictures alone, all that lie below `dir`.
    */
-  readonly labelMode?: "int" | "categorical" | "binary" | undefined;
-  /** Share of the pictures that are held back, the same ones for the same seed. */
+  readonly labelMode?: L | undefined;
+  /**
+   * Share of the pictures that are held back, the same ones for the same seed. With `shuffle: false` they
+   * are the last by class and name, as in Keras: those of the last classes.
+   */
   readonly validationSplit?: number | undefined;
-  /** Whether each pass over the training pictures has an order of its own; true by default. */
+  /**
+   * True (the default): pictures are mixed before they are split, and each pass over the training
+   * pictures has an order of its own. False: the order is always that of classes and names.
+   */
   readonly shuffle?: boolean | undefined;
   /** Seed of the split and the order; drawn if left out. */
   readonly seed?: number | undefined;
@@ -48,27 +63,40 @@ export interface ImageFolderOptions {
   readonly normalize?: boolean | undefined;
   /** Whether PNG files are decoded by `sharp` too: `auto` (the default) does so where it is installed. */
   readonly decoder?: "auto" | "sharp" | "builtin" | undefined;
+  /** How many pictures may be read and decoded at a time; 4 by default. The order stays. */
+  readonly concurrency?: number | undefined;
 }
 
 /** A picture `[height, width, channels]` and its label. */
 export type LabelledPicture = [image: Tensor, label: Tensor];
 
-/** What {@link imageFolder} found. */
-export interface ImageFolder<V = Dataset<LabelledPicture> | null> {
-  readonly train: Dataset<LabelledPicture>;
-  /** The pictures of `validationSplit`, in order; null without one. */
+type PictureOf<L> = L extends null ? Tensor : LabelledPicture;
+
+/** What {@link imageFolder} found; elements `E` are pictures with labels, or pictures alone. */
+export interface ImageFolder<E = LabelledPicture, V = Dataset<E> | null> {
+  readonly train: Dataset<E>;
+  /** The pictures of `validationSplit`, in the same order in each pass; null without one. */
   readonly validation: V;
-  /** What class `i` is called. */
+  /** What class `i` is called; empty with `labelMode: null`. */
   readonly classNames: readonly string[];
-  /** Paths of all pictures, by class and name. */
-  readonly files: readonly string[];
+  /**
+   * Paths below the folder. Element `i` of `validation`, and of `train` with `shuffle: false`, is
+   * `files.validation[i]`, `files.train[i]`: what a prediction is about.
+   */
+  readonly files: {
+    readonly train: readonly string[];
+    /** Empty without `validationSplit`. */
+    readonly validation: readonly string[];
+  };
 }
 
 const extensions = /\.(png|jpe?g|webp|gif|tiff?|avif)$/i;
 const channelsOf = { grayscale: 1, rgb: 3, rgba: 4 } as const;
+const labelModes = ["int", "categorical", "binary"] as const;
 
 interface Picture {
   readonly path: string;
+  /** Index of its class; 0 where there are none. */
   readonly label: number;
 }
 
@@ -82,8 +110,8 @@ interface Form {
 }
 
 /**
- * The pictures below `dir/<class>/`, decoded when their turn comes. Elements are single pictures: batch
- * them, and let several be decoded ahead with `prefetch`.
+ * The pictures below `dir/<class>/`, decoded when their turn comes, `concurrency` of them at a time.
+ * Elements are single pictures: batch them. Hidden files and folders (`.name`) are left out.
  *
  * PNG needs nothing else; for JPEG, WebP and others install `sharp`.
  *
@@ -94,62 +122,129 @@ interface Form {
  * });
  * await model.fit(train.batch(32), { validationData: validation.batch(32) });
  */
-export function imageFolder(
+export function imageFolder<L extends LabelMode | null = "int">(
   dir: string,
-  options: ImageFolderOptions & { readonly validationSplit: number },
-): Promise<ImageFolder<Dataset<LabelledPicture>>>;
-export function imageFolder(dir: string, options: ImageFolderOptions): Promise<ImageFolder>;
+  options: ImageFolderOptions<L> & { readonly validationSplit: number },
+): Promise<ImageFolder<PictureOf<L>, Dataset<PictureOf<L>>>>;
+export function imageFolder<L extends LabelMode | null = "int">(
+  dir: string,
+  options: ImageFolderOptions<L>,
+): Promise<ImageFolder<PictureOf<L>>>;
 export async function imageFolder(
   dir: string,
-  options: ImageFolderOptions,
-): Promise<ImageFolder<never>> {
+  options: ImageFolderOptions<LabelMode | null>,
+): Promise<ImageFolder<never, never>> {
   const where = `imageFolder of ${show(dir)}`;
-  const form = checkOptions(where, options);
-  const { labelMode = "int", validationSplit = 0, shuffle = true } = options;
-  const seed = options.seed ?? drawSeed();
-  const classNames = options.classNames ?? (await classesIn(where, dir));
+  const form = checkOptions(where, dir, options);
+  const { labelMode = "int", validationSplit = 0, shuffle = true, concurrency = 4 } = options;
+  const classNames =
+    labelMode === null ? [] : (options.classNames ?? (await classesIn(where, dir)));
   if (labelMode === "binary" && classNames.length !== 2) {
     throw new ArgumentError(
       expected(where, "two classes for binary labels", `${classNames.length}`),
     );
   }
   const pictures: Picture[] = [];
-  for (const [label, name] of classNames.entries()) {
-    for (const path of await picturesIn(where, join(dir, name))) pictures.push({ path, label });
+  const folders = labelMode === null ? [dir] : classNames.map((name) => join(dir, name));
+  for (const [label, folder] of folders.entries()) {
+    for (const path of await picturesIn(where, folder)) pictures.push({ path, label });
   }
   if (pictures.length === 0) {
     throw new ArgumentError(
-      `${where}: there are no pictures (png, jpg, webp, gif, tif, avif) in its folders`,
+      `${where}: there are no pictures (png, jpg, webp, gif, tif, avif) in ${labelMode === null ? "it" : "its folders"}`,
     );
   }
-  const mixed = Array.from(epochOrder(pictures.length, seed | 0), (i) => pictures[i]!);
   const held = Math.round(validationSplit * pictures.length);
   if (validationSplit > 0 && (held === 0 || held === pictures.length)) {
     throw new ArgumentError(
       `${where}: validationSplit ${validationSplit} of ${pictures.length} pictures leaves none to ${held === 0 ? "validate" : "train"} on`,
     );
   }
-  const labels = labelTensors(classNames.length, labelMode);
-  const dataset = (list: readonly Picture[]): Dataset<LabelledPicture> => {
-    const source: Indexed<LabelledPicture> = {
-      size: list.length,
-      async get(index) {
-        const { path, label } = list[index]!;
-        return [await readPicture(path, form), labels[label]!];
-      },
-    };
-    return new Dataset(indexedDescription(where, source, list.length, () => null));
+  const seed = shuffle ? (options.seed ?? drawSeed()) | 0 : null;
+  const order = epochOrder(pictures.length, seed);
+  // As in Keras the last are held back, of the mixed list or of the one by name.
+  const split = pictures.length - held;
+  const parts = {
+    train: Array.from(order.subarray(0, split), (i) => pictures[i]!),
+    validation: Array.from(order.subarray(split), (i) => pictures[i]!),
   };
-  const train = dataset(mixed.slice(held));
+  const labels = labelMode === null ? null : labelTensors(classNames.length, labelMode);
+  const read = async ({ path, label }: Picture): Promise<never> => {
+    const image = await readPicture(path, form);
+    return (labels ? [image, labels[label]!] : image) as never; // the overloads say which
+  };
+  const names = (part: readonly Picture[]) => part.map(({ path }) => relative(dir, path));
   return {
-    train: shuffle ? train.shuffle(Infinity, { seed }) : train,
-    validation: (held > 0 ? dataset(mixed.slice(0, held)) : null) as never,
+    train: elementsOf(where, parts.train, read, concurrency, seed),
+    validation: (held > 0
+      ? elementsOf(where, parts.validation, read, concurrency, null)
+      : null) as never, // the overloads say when it is null
     classNames,
-    files: pictures.map(({ path }) => relative(dir, path)),
+    files: { train: names(parts.train), validation: names(parts.validation) },
   };
 }
 
-function checkOptions(where: string, options: ImageFolderOptions): Form {
+/** What `read` makes of each of `list`, in an order of its own in each pass if there is a seed. */
+function elementsOf<P, E>(
+  stage: string,
+  list: readonly P[],
+  read: (item: P) => Promise<E>,
+  concurrency: number,
+  seed: number | null,
+): Dataset<E> {
+  const size = list.length;
+  const seedOf = seed === null ? null : passSeeds({ seed });
+  const orderOf: OrderOf = (pass) => seedOf && epochOrder(size, seedOf(pass));
+  const get = (index: number): Promise<E> => read(list[index]!);
+  /** As `map` does it, but an error names this stage: it passes as a result, and is thrown in its turn. */
+  const readAhead = (order: Int32Array | null): Cursor<E> => {
+    const results = mapCursor(
+      indexedCursor(stage, { size, get: (index) => index }, order),
+      (index) =>
+        get(index).then(
+          (element) => () => element,
+          (error: unknown) => () => {
+            throw elementError(stage, index, error);
+          },
+        ),
+      concurrency,
+    );
+    return {
+      next: () => after(results.next(), (result) => (result === end ? end : result())),
+      close: () => results.close(),
+    };
+  };
+  return new Dataset<E>({
+    stage,
+    size,
+    open: (pass) => readAhead(orderOf(pass)),
+    // take, skip, shard and shuffle choose by index, so that nothing is decoded in vain.
+    indexed: {
+      orderOf,
+      source: {
+        size,
+        get,
+        async gather(chosen) {
+          const cursor = readAhead(chosen);
+          try {
+            return await batchCursor(cursor, chosen.length, false, new Collator("batch()")).next();
+          } finally {
+            await cursor.close();
+          }
+        },
+      },
+    },
+  });
+}
+
+function checkOptions(
+  where: string,
+  dir: unknown,
+  options: ImageFolderOptions<LabelMode | null>,
+): Form {
+  if (typeof dir !== "string" || dir === "") {
+    throw new ArgumentError(expected("imageFolder", "the path of a directory", show(dir)));
+  }
   if (typeof options !== "object" || options === null) {
     throw new ArgumentError(expected(where, "options with `imageSize`", show(options)));
   }
@@ -164,13 +259,18 @@ function checkOptions(where: string, options: ImageFolderOptions): Form {
     "seed",
     "normalize",
     "decoder",
+    "concurrency",
   ]);
   const { imageSize, colorMode = "rgb", interpolation = "bilinear", decoder = "auto" } = options;
+  const { labelMode = "int", normalize = true } = options;
   checkChoice(where, "colorMode", colorMode, ["grayscale", "rgb", "rgba"]);
   checkChoice(where, "interpolation", interpolation, ["bilinear", "nearest"]);
-  checkChoice(where, "labelMode", options.labelMode ?? "int", ["int", "categorical", "binary"]);
+  checkLabels(where, labelMode, options.classNames);
   checkChoice(where, "decoder", decoder, ["auto", "sharp", "builtin"]);
   checkNumber(where, "validationSplit", options.validationSplit ?? 0, 0, 1);
+  checkBoolean(where, "shuffle", options.shuffle ?? true);
+  checkBoolean(where, "normalize", normalize);
+  checkInteger(where, "concurrency", options.concurrency ?? 4, 1);
   if (options.seed !== undefined) {
     checkInteger(where, "seed", options.seed, -(2 ** 31), 2 ** 32 - 1);
   }
@@ -185,42 +285,95 @@ function checkOptions(where: string, options: ImageFolderOptions): Form {
     width,
     channels: channelsOf[colorMode],
     nearest: interpolation === "nearest",
-    normalize: options.normalize ?? true,
+    normalize,
     decoder,
   };
 }
 
-async function classesIn(where: string, dir: string): Promise<string[]> {
-  const entries = await readdir(dir, { withFileTypes: true }).catch(
-    wrongPath(dir, where, "directory"),
-  );
-  const folders: string[] = [];
-  for (const entry of entries) {
-    if (entry.name.startsWith(".")) continue;
-    const folder =
-      entry.isDirectory() ||
-      (entry.isSymbolicLink() && (await stat(join(dir, entry.name))).isDirectory());
-    if (folder) folders.push(entry.name);
+function checkLabels(where: string, labelMode: unknown, classNames: unknown): void {
+  if (labelMode !== null && !labelModes.includes(labelMode as LabelMode)) {
+    const near = typeof labelMode === "string" ? nearest(labelMode, labelModes) : undefined;
+    const wanted = `\`labelMode\` to be one of ${labelModes.map(show).join(", ")}, or null for no labels`;
+    const hint = near && `did you mean ${show(near)}?`;
+    throw new ArgumentError(expected(where, wanted, show(labelMode), hint));
   }
+  if (classNames === undefined) return;
+  if (labelMode === null) {
+    throw new ArgumentError(
+      expected(where, "no `classNames` with labelMode: null", show(classNames)),
+    );
+  }
+  const names: readonly unknown[] = Array.isArray(classNames) ? classNames : [];
+  const different = new Set(names.filter((name) => typeof name === "string" && name !== ""));
+  if (names.length === 0 || different.size < names.length) {
+    throw new ArgumentError(
+      expected(
+        where,
+        "`classNames` to be an array of names of folders, each once",
+        show(classNames),
+      ),
+    );
+  }
+}
+
+/** What lies in a folder and is not hidden; links are what they lead to. */
+async function visibleIn(where: string, folder: string) {
+  const entries = await readdir(folder, { withFileTypes: true })
+    .catch(wrongPath(folder, where, "directory"))
+    .catch(unreadable(where, folder));
+  return Promise.all(
+    entries
+      // macOS lays a `._x.png` that is no picture beside each `x.png` on foreign disks.
+      .filter(({ name }) => !name.startsWith("."))
+      .map(async (entry) => {
+        const path = join(folder, entry.name);
+        const kind = entry.isSymbolicLink()
+          ? await stat(path).catch(unreadable(where, path))
+          : entry;
+        return { name: entry.name, path, kind };
+      }),
+  );
+}
+
+/** For the `catch` of a look at a path: what can't be read and why, told with what wanted to. */
+function unreadable(where: string, path: string): (error: unknown) => never {
+  return (error) => {
+    if (error instanceof ArgumentError) throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    // What a folder was just said to hold is there: it is what it leads to that is not.
+    const reason = code === "ENOENT" ? "it is a link that leads nowhere" : message;
+    throw new ArgumentError(`${where}: can't read ${show(path)}: ${reason}`, { cause: error });
+  };
+}
+
+async function classesIn(where: string, dir: string): Promise<string[]> {
+  const entries = await visibleIn(where, dir);
+  const folders = entries.filter(({ kind }) => kind.isDirectory()).map(({ name }) => name);
   if (folders.length === 0) {
     throw new ArgumentError(`${where}: it has no folders; pictures lie in one folder per class`);
   }
   return folders.sort();
 }
 
-/** The pictures below a class' folder, by name. */
+/** The pictures below a folder, by name. */
 async function picturesIn(where: string, folder: string): Promise<string[]> {
-  const found = await readdir(folder, { recursive: true }).catch(
-    wrongPath(folder, where, "directory"),
-  );
-  return found
-    .filter((name) => extensions.test(name))
-    .sort()
-    .map((name) => join(folder, name));
+  const found: string[] = [];
+  const walk = async (at: string, above: readonly string[]): Promise<void> => {
+    const entries = await visibleIn(where, at);
+    const real = await realpath(at).catch(unreadable(where, at));
+    // A link to a folder that it lies in would lead around in circles.
+    if (above.includes(real)) return;
+    for (const { name, path, kind } of entries) {
+      if (kind.isDirectory()) await walk(path, [...above, real]);
+      else if (kind.isFile() && extensions.test(name)) found.push(path);
+    }
+  };
+  await walk(folder, []);
+  return found.sort();
 }
 
 /** One tensor per class, shared by all its pictures. */
-function labelTensors(classes: number, mode: "int" | "categorical" | "binary"): Tensor[] {
+function labelTensors(classes: number, mode: LabelMode): Tensor[] {
   return Array.from({ length: classes }, (_, label) => {
     if (mode === "int") return leaf(Int32Array.of(label), [], "int32");
     if (mode === "binary") return leaf(Float32Array.of(label), [], "float32");
@@ -264,7 +417,7 @@ function loadSharp(): Promise<SharpModule | null> {
 }
 
 async function readPicture(path: string, form: Form): Promise<Tensor> {
-  const bytes = await readFile(path);
+  const bytes = await readFile(path).catch(wrongPath(path));
   const where = `picture ${show(path)}`;
   const png = isPng(bytes);
   const sharp = form.decoder === "builtin" ? null : await loadSharp();

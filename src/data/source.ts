@@ -3,12 +3,20 @@
  * any order (arrays, windows, files), and iterables. What can be asked for in any order is shuffled by
  * its indices, without holding elements back.
  */
-import { type Cursor, elementError, end, type Maybe, type Pass, promised } from "./cursor.js";
+import {
+  type Cursor,
+  elementError,
+  end,
+  type Given,
+  type Maybe,
+  type Pass,
+  promised,
+} from "./cursor.js";
 
 /** Elements that can be had by their index. */
 export interface Indexed<out T> {
   readonly size: number;
-  get(index: number): Maybe<T>;
+  get(index: number): Given<T>;
   /** Several at once, as `batch` would put them together; null leaves it to `get`. */
   gather?(indices: Int32Array): unknown;
   /** An element whose fields are all rows of whole arrays, where that is what elements are. */
@@ -32,7 +40,7 @@ export function indexedCursor<T>(
       const index = order === null ? at : order[at]!;
       at++;
       try {
-        const value = source.get(index);
+        const value = promised(source.get(index));
         if (!(value instanceof Promise)) return value;
         return value.catch((error: unknown) => {
           throw elementError(stage, index, error);
@@ -60,14 +68,14 @@ export function indexedCursor<T>(
 
 /** What can be iterated again and again, or a function that makes a fresh iterator each time. */
 export type IterableSource<T> =
-  | Iterable<T | Promise<T>>
+  | Iterable<Given<T>>
   | AsyncIterable<T>
   | (() =>
-      | Iterable<T | Promise<T>>
+      | Iterable<Given<T>>
       | AsyncIterable<T>
-      | Iterator<T | Promise<T>>
+      | Iterator<Given<T>>
       | AsyncIterator<T>
-      | Promise<Iterable<T> | AsyncIterable<T>>);
+      | PromiseLike<Iterable<T> | AsyncIterable<T>>);
 
 /**
  * A cursor over an iterator, sync or async; its `return` is called when the cursor is closed early.
@@ -75,9 +83,9 @@ export type IterableSource<T> =
  */
 export function iteratorCursor<T>(
   stage: string | null,
-  open: () => Maybe<Iterator<T | Promise<T>> | AsyncIterator<T>>,
+  open: () => Maybe<Iterator<Given<T>> | AsyncIterator<T>>,
 ): Cursor<T> {
-  let iterator: Iterator<T | Promise<T>> | AsyncIterator<T> | undefined;
+  let iterator: Iterator<Given<T>> | AsyncIterator<T> | undefined;
   let index = 0;
   let ended = false;
   /** Whether the iterator itself came to its end or failed: it needs no closing then. */
@@ -94,7 +102,7 @@ export function iteratorCursor<T>(
     index++;
     return value;
   };
-  const step = (result: IteratorResult<T | Promise<T>>): Maybe<T | typeof end> => {
+  const step = (result: IteratorResult<Given<T>>): Maybe<T | typeof end> => {
     if (typeof result !== "object" || result === null) {
       return failed(new TypeError("the iterator gave something that is no result"));
     }

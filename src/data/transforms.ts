@@ -11,8 +11,10 @@ import {
   type End,
   elementError,
   end,
+  type Given,
   type Maybe,
   more,
+  promised,
   pull,
 } from "./cursor.js";
 import { lazyTensors } from "./elements.js";
@@ -45,7 +47,7 @@ function computed<T>(value: T): Maybe<T> {
 /** `f` of each element, in order; up to `concurrency` promises of `f` at a time. */
 export function mapCursor<T, U>(
   source: Cursor<T>,
-  f: (element: T, index: number) => Maybe<U>,
+  f: (element: T, index: number) => Given<U>,
   concurrency: number,
 ): Cursor<U> {
   let index = 0;
@@ -56,7 +58,7 @@ export function mapCursor<T, U>(
       throw elementError("map()", at, error);
     };
     try {
-      const result = f(value, at);
+      const result = promised(f(value, at));
       const done = result instanceof Promise ? result.then(computed) : computed(result);
       return done instanceof Promise ? done.catch(failed) : done;
     } catch (error) {
@@ -118,7 +120,7 @@ function ahead<T, U>(
 /** The elements that `keep` is true of. */
 export function filterCursor<T>(
   source: Cursor<T>,
-  keep: (element: T, index: number) => Maybe<boolean>,
+  keep: (element: T, index: number) => Given<boolean>,
 ): Cursor<T> {
   let index = 0;
   const take = (value: T | End): Maybe<T | End | typeof more> => {
@@ -128,7 +130,7 @@ export function filterCursor<T>(
       throw elementError("filter()", at, error);
     };
     try {
-      const kept = keep(value, at);
+      const kept = promised(keep(value, at));
       if (kept instanceof Promise) return kept.then((k) => (k ? value : more), failed);
       return kept ? value : more;
     } catch (error) {

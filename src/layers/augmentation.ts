@@ -11,14 +11,12 @@ import { type Interpolation, transformImages } from "../ops/image.js";
 import { reshape } from "../ops/movement.js";
 import { uniformFrom } from "../ops/random.js";
 import { mean } from "../ops/reduce.js";
-import { dtypes } from "../tensor/dtype.js";
 import type { RandomSource } from "../tensor/random.js";
 import { leaf, type Tensor } from "../tensor/tensor.js";
 import {
   type ConfigOf,
   choice,
   type Declaration,
-  dataFormat,
   type Field,
   integer,
   nullable,
@@ -27,9 +25,10 @@ import {
   plain,
   seed,
 } from "./config.js";
-import { type CallContext, type InputSpec, Layer, type LayerOptions, maker } from "./layer.js";
+import { ImageLayer, imageOptions } from "./imagelayer.js";
+import { type CallContext, type LayerOptions, maker } from "./layer.js";
 import { sourceOf } from "./randomness.js";
-import { fitted, spatialAxes, withChannelsLast } from "./spatial.js";
+import { fitted, spatialAxes } from "./spatial.js";
 
 type Factor = number | readonly [number, number];
 
@@ -66,22 +65,21 @@ function transformsOf(constants: readonly number[], own: Readonly<Record<number,
 }
 
 const still = [1, 0, 0, 0, 1, 0] as const;
-const baseOptions = { seed: seed(), dataFormat: dataFormat() };
+const baseOptions = { seed: seed(), ...imageOptions };
 type Base = typeof baseOptions;
 
-/** Takes batches of images of any dtype; outside of training it gives them back. */
-abstract class ImageAugmentation<D extends Base> extends Layer<D> {
-  protected override inputSpec: InputSpec = { rank: 4, dtypes };
-
-  /** The change of images [batch, height, width, channels]. */
-  protected abstract change(x: Tensor, source: RandomSource): Tensor;
+/** Outside of training it gives images back. */
+abstract class ImageAugmentation<D extends Base> extends ImageLayer<D> {
+  /** The random change of images [batch, height, width, channels]. */
+  protected abstract vary(x: Tensor, source: RandomSource): Tensor;
 
   override call(x: Tensor, context: CallContext): Tensor {
-    const values = cast(x, "float32");
-    if (!context.training) return values;
-    const { seed: own, dataFormat: format } = this.config as ConfigOf<Base>;
-    const source = sourceOf(this, context, own);
-    return withChannelsLast(values, format, (y) => this.change(y, source));
+    return context.training ? super.call(x, context) : cast(x, "float32");
+  }
+
+  protected override change(x: Tensor, context: CallContext): Tensor {
+    const { seed: own } = this.config as ConfigOf<Base>;
+    return this.vary(x, sourceOf(this, context, own));
   }
 }
 
@@ -98,7 +96,7 @@ export class RandomFlip extends ImageAugmentation<typeof flipOptions> {
     super(options, flipOptions);
   }
 
-  protected override change(x: Tensor, source: RandomSource): Tensor {
+  protected override vary(x: Tensor, source: RandomSource): Tensor {
     const [n, h, w] = x.shape as [number, number, number, number];
     const flip = (): Tensor => cast(less(uniformFrom(source, [n]), 0.5), "float32");
     const own: Record<number, Tensor> = {};
@@ -138,7 +136,7 @@ abstract class Motion<D extends Moving & Declaration> extends ImageAugmentation<
     width: number,
   ): Tensor;
 
-  protected override change(x: Tensor, source: RandomSource): Tensor {
+  protected override vary(x: Tensor, source: RandomSource): Tensor {
     const { fillMode, interpolation, fillValue } = this.config as ConfigOf<Moving>;
     const [n, h, w] = x.shape as [number, number, number, number];
     return transformImages(x, this.transforms(source, n, h, w), {
@@ -255,26 +253,23 @@ const cropOptions = {
  * A random part of each image while training, height × width. Outside of training, and where images are
  * smaller, images are brought to that size: enlarged or reduced without distortion, and cut.
  */
-export class RandomCrop extends Layer<typeof cropOptions> {
+export class RandomCrop extends ImageLayer<typeof cropOptions> {
   static override readonly className = "RandomCrop";
-  protected override inputSpec: InputSpec = { rank: 4, dtypes };
 
   constructor(options: LayerOptions & OptionsOf<typeof cropOptions>) {
     super(options, cropOptions);
   }
 
-  override call(x: Tensor, context: CallContext): Tensor {
-    const { height, width, seed: own, dataFormat: format } = this.config;
-    return withChannelsLast(cast(x, "float32"), format, (y) => {
-      const [n, h, w] = y.shape as [number, number, number, number];
-      if (!context.training || h < height || w < width) return fitted(y, height, width);
-      const source = sourceOf(this, context, own);
-      // A whole number of pixels from 0 to what is left over.
-      const offset = (rest: number): Tensor => floor(mul(uniformFrom(source, [n]), rest + 1));
-      const down = offset(h - height);
-      return transformImages(y, transformsOf(still, { 2: offset(w - width), 5: down }), {
-        outputShape: [height, width],
-      });
+  protected override change(x: Tensor, context: CallContext): Tensor {
+    const { height, width, seed: own } = this.config;
+    const [n, h, w] = x.shape as [number, number, number, number];
+    if (!context.training || h < height || w < width) return fitted(x, height, width);
+    const source = sourceOf(this, context, own);
+    // A whole number of pixels from 0 to what is left over.
+    const offset = (rest: number): Tensor => floor(mul(uniformFrom(source, [n]), rest + 1));
+    const down = offset(h - height);
+    return transformImages(x, transformsOf(still, { 2: offset(w - width), 5: down }), {
+      outputShape: [height, width],
     });
   }
 }
@@ -295,8 +290,16 @@ const rangeOptions = {
 };
 
 const contrastOptions = {
-  /** f for factors from 1 − f to 1 + f, or [low, high] for 1 + low … 1 + high. */
-  factor: factor(-1),
+  /** f for factors from 1 − f to 1 + f, or [lower, upper] for 1 − lower … 1 + upper; all of them ≥ 0. */
+  factor: plain<Factor>((where_, option, given) => {
+    const [lower, upper] = Array.isArray(given) ? given : [given, given];
+    const good = Number.isFinite(lower) && Number.isFinite(upper) && lower >= 0 && upper >= 0;
+    if (!good || lower > 1 || (Array.isArray(given) && given.length !== 2)) {
+      const wanted = `\`${option}\` to be a number from 0 to 1, or [lower, upper] with lower from 0 to 1 and upper ≥ 0`;
+      throw new ArgumentError(expected(where_, wanted, show(given)));
+    }
+    return Array.isArray(given) ? [lower, upper] : (given as number);
+  })(),
   ...rangeOptions,
 };
 
@@ -308,9 +311,10 @@ export class RandomContrast extends ImageAugmentation<typeof contrastOptions> {
     super(options, contrastOptions);
   }
 
-  protected override change(x: Tensor, source: RandomSource): Tensor {
-    const { factor: range, valueRange } = this.config;
-    const by = reshape(add(drawn(source, x.shape[0]!, range), 1), [-1, 1, 1, 1]);
+  protected override vary(x: Tensor, source: RandomSource): Tensor {
+    const { factor: given, valueRange } = this.config;
+    const [lower, upper] = typeof given === "number" ? [given, given] : given;
+    const by = reshape(add(drawn(source, x.shape[0]!, [-lower, upper]), 1), [-1, 1, 1, 1]);
     const centre = mean(x, spatialAxes("channelsLast", 4), true);
     return clipByValue(add(mul(sub(x, centre), by), centre), ...valueRange);
   }
@@ -333,7 +337,7 @@ export class RandomBrightness extends ImageAugmentation<typeof brightnessOptions
     super(options, brightnessOptions);
   }
 
-  protected override change(x: Tensor, source: RandomSource): Tensor {
+  protected override vary(x: Tensor, source: RandomSource): Tensor {
     const { factor: range, valueRange } = this.config;
     const by = mul(drawn(source, x.shape[0]!, range), valueRange[1] - valueRange[0]);
     return clipByValue(add(x, reshape(by, [-1, 1, 1, 1])), ...valueRange);

@@ -18,7 +18,7 @@ import {
   weightOf,
 } from "./config.js";
 import { type InputSpec, Layer, type LayerOptions, maker } from "./layer.js";
-import { padding, sizes } from "./spatial.js";
+import { checkPairs, padding, sizes } from "./spatial.js";
 import type { BatchShape } from "./symbolic.js";
 
 type Table = readonly (readonly number[])[];
@@ -69,6 +69,7 @@ export class ConnectedConv2D extends Layer<typeof connectedOptions> {
     super(options, connectedOptions);
     perAxis(this.where, "kernelSize", this.config.kernelSize, 2);
     perAxis(this.where, "strides", this.config.strides, 2);
+    checkPairs(this.where, this.config.padding, 2);
   }
 
   override build(inputShape: BatchShape): void {

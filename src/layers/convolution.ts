@@ -35,7 +35,7 @@ import {
   weightOf,
 } from "./config.js";
 import { type InputSpec, Layer, type LayerOptions, maker } from "./layer.js";
-import { channelAxis, padding, sizes, withChannelsLast } from "./spatial.js";
+import { channelAxis, checkPairs, padding, sizes, withChannelsLast } from "./spatial.js";
 import type { BatchShape } from "./symbolic.js";
 
 const sharedOptions = {
@@ -52,7 +52,8 @@ const sharedOptions = {
   useBias: boolean(true),
   ...weightFields("bias", "zeros"),
 };
-type Shared = typeof sharedOptions;
+/** Whether padding can be causal is for each class to say. */
+type Shared = typeof sharedOptions & { readonly padding: ReturnType<typeof padding<"causal">> };
 
 const kernelOptions = {
   ...weightFields("kernel", "glorotUniform"),
@@ -78,6 +79,7 @@ abstract class Convolution<D extends Shared & Declaration> extends Layer<D> {
     for (const [option, value] of Object.entries({ kernelSize, strides, dilationRate })) {
       perAxis(this.where, option, value, axes);
     }
+    checkPairs(this.where, this.shared.padding, axes);
     if (this.windows.strides.some((s) => s > 1) && this.windows.dilationRate.some((d) => d > 1)) {
       throw new ArgumentError(
         `${this.where}: \`strides\` and \`dilationRate\` can't both be above 1`,
@@ -151,7 +153,7 @@ type ConvOp = (
 
 /** Filters that slide over one to three axes. */
 abstract class Conv<
-  D extends Omit<ConvDeclaration, "padding"> & Declaration,
+  D extends Omit<ConvDeclaration, "padding"> & Shared & Declaration,
 > extends Convolution<D> {
   #kernel!: Variable;
   readonly #op: ConvOp;
@@ -161,8 +163,8 @@ abstract class Conv<
     this.#op = op;
   }
 
-  get #own(): ConfigOf<Omit<ConvDeclaration, "padding">> & { readonly padding: unknown } {
-    return this.config as ConfigOf<ConvDeclaration>;
+  get #own(): ConfigOf<Omit<ConvDeclaration, "padding"> & Shared> {
+    return this.config as ConfigOf<Omit<ConvDeclaration, "padding"> & Shared>;
   }
 
   protected override makeKernels(channels: number): number {

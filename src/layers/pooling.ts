@@ -9,7 +9,7 @@ import type { Tensor } from "../tensor/tensor.js";
 import { perAxis } from "../tensor/window.js";
 import { boolean, dataFormat, nullable, type OptionsOf } from "./config.js";
 import { type InputSpec, Layer, type LayerOptions, maker } from "./layer.js";
-import { padding, sizes, spatialAxes, withChannelsLast } from "./spatial.js";
+import { checkPairs, padding, sizes, spatialAxes, withChannelsLast } from "./spatial.js";
 
 const poolOptions = {
   /** Size of the window, of all axes or of each. */
@@ -35,6 +35,7 @@ abstract class Pooling extends Layer<typeof poolOptions> {
     this.#op = op;
     perAxis(this.where, "poolSize", this.config.poolSize, axes);
     if (this.config.strides !== null) perAxis(this.where, "strides", this.config.strides, axes);
+    checkPairs(this.where, this.config.padding, axes);
   }
 
   override call(x: Tensor): Tensor {

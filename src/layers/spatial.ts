@@ -7,7 +7,7 @@ import { ArgumentError, checkInteger, expected, show } from "../errors.js";
 import { resizeBilinear } from "../ops/image.js";
 import { slice, transpose } from "../ops/movement.js";
 import type { Tensor } from "../tensor/tensor.js";
-import type { Padding } from "../tensor/window.js";
+import { type Padding, paddingPerAxis } from "../tensor/window.js";
 import { type Field, plain } from "./config.js";
 
 /** Where the channels stand. */
@@ -50,7 +50,7 @@ export function sizes(min = 1, fallback?: number): Field<Sizes, Sizes> {
   return fallback === undefined ? make() : make(fallback);
 }
 
-/** How the input is padded; where the windows are, the op checks numbers and pairs. */
+/** How the input is padded; a layer that knows its axes lets {@link checkPairs} count the pairs. */
 export function padding<Extra extends string = never>(
   ...extra: readonly Extra[]
 ): Field<Padding | Extra, Padding | Extra, false> {
@@ -58,9 +58,8 @@ export function padding<Extra extends string = never>(
   return plain<Padding | Extra>((where, option, given) => {
     const good =
       words.includes(given as string) ||
-      (Number.isInteger(given) && (given as number) >= 0) ||
-      (Array.isArray(given) &&
-        given.every((pair) => Array.isArray(pair) && pair.every((p) => Number.isInteger(p))));
+      isCount(given) ||
+      (Array.isArray(given) && given.every(isPair));
     if (!good) {
       throw new ArgumentError(
         expected(
@@ -72,6 +71,11 @@ export function padding<Extra extends string = never>(
     }
     return given as Padding | Extra;
   })("valid");
+}
+
+/** Throws unless there is a pair of padding for each axis, where there are pairs. */
+export function checkPairs(where: string, given: Padding | "causal", axes: number): void {
+  if (Array.isArray(given)) paddingPerAxis(where, given, axes);
 }
 
 type Pair = readonly [number, number];

@@ -3,10 +3,20 @@
  * speaks for a class, and which samples it gets wrong. Plain numbers come out; `plot/` draws them.
  */
 import { gradientsOf } from "../autodiff/gradient.js";
-import { ArgumentError, checkInteger, checkKeys, expected, ShapeError } from "../errors.js";
+import { end } from "../data/cursor.js";
+import type { Dataset } from "../data/dataset.js";
+import {
+  ArgumentError,
+  checkInteger,
+  checkKeys,
+  expected,
+  nearest,
+  ShapeError,
+  show,
+} from "../errors.js";
 import type { Layer } from "../layers/layer.js";
-import { SymbolicTensor } from "../layers/symbolic.js";
-import { mul, relu } from "../ops/elementwise.js";
+import { agrees } from "../network/network.js";
+import { cast, mul, relu } from "../ops/elementwise.js";
 import { oneHot } from "../ops/gather.js";
 import { resizeBilinear } from "../ops/image.js";
 import { expandDims } from "../ops/movement.js";
@@ -17,55 +27,94 @@ import { logitsOfSoftmax } from "../ops/softmax.js";
 import { withGraphKept } from "../tensor/scope.js";
 import { showShape } from "../tensor/shape.js";
 import type { Tensor, TensorLike } from "../tensor/tensor.js";
-import { type Model, model as makeModel } from "./model.js";
+import { type DataLike, perSlot } from "../training/data.js";
+import { BatchStream, isDataset, type TrainingBatch } from "../training/stream.js";
+import {
+  areaOf,
+  channelsLast,
+  formatIn,
+  imageFormat,
+  type Parts,
+  type Place,
+  run,
+  takeApart,
+  type Value,
+} from "./anatomy.js";
+import type { Model } from "./model.js";
 
 /** One image as a batch. */
-function batchOf(where: string, model: Model, image: TensorLike): Tensor {
-  if (model.inputs.length !== 1) {
-    throw new ArgumentError(
-      expected(where, "a model with one input", `${model.inputs.length} inputs`),
-    );
+function batchOf(where: string, parts: Parts, image: TensorLike): Tensor {
+  const [input, ...more] = parts.model.inputs;
+  if (!input || more.length > 0) {
+    throw new ArgumentError(expected(where, "a model with one input", `${1 + more.length} inputs`));
   }
-  const x = asTensor(where, image);
-  if (x.rank === 3) return expandDims(x, 0);
-  if (x.rank === 4 && x.shape[0] === 1) return x;
-  throw new ShapeError(
-    expected(where, "one image [height, width, channels]", `shape ${showShape(x.shape)}`),
+  const axes = imageFormat(parts) === "channelsLast" ? imageAxes : turnedAxes;
+  const given = asTensor(where, image);
+  const x = given.rank === 3 ? expandDims(given, 0) : given;
+  if (x.rank !== 4 || x.shape[0] !== 1) {
+    throw new ShapeError(expected(where, `one image [${axes}]`, `shape ${showShape(x.shape)}`));
+  }
+  const sample = input.shape.slice(1);
+  if (!agrees(x.shape.slice(1), sample)) {
+    const wanted = `an image [${axes}] of shape ${showShape(sample)}`;
+    throw new ShapeError(expected(where, wanted, showShape(x.shape.slice(1))));
+  }
+  // As `predict` does.
+  return input.dtype === "float32" ? cast(x, "float32") : x;
+}
+
+const imageAxes = "height, width, channels";
+const turnedAxes = "channels, height, width";
+
+/** What a place gives, if that is feature maps and it is the only one of its name. */
+function mapsOf({ calls, others }: Parts, { name, outputs }: Place): Value | undefined {
+  const [maps, ...more] = outputs;
+  if (!maps || more.length > 0 || maps.shape.length !== 4) return undefined;
+  return [...calls, ...others].filter((place) => place.name === name).length === 1
+    ? maps
+    : undefined;
+}
+
+/** The place of this name. */
+function placeOf(where: string, { model, calls, others }: Parts, name: string): Place {
+  const places = [...calls, ...others];
+  const found = places.find((place) => place.name === name);
+  if (found) return found;
+  const names = [...new Set(places.map((place) => place.name))];
+  const near = names.find((n) => n.endsWith(`/${name}`)) ?? nearest(name, names);
+  const hint = near ? `did you mean ${show(near)}?` : `its layers are ${names.join(", ")}`;
+  throw new ArgumentError(
+    expected(where, `the name of a layer of ${model.where}`, show(name), hint),
   );
 }
 
-/** What a layer gives within its model, if that is feature maps [batch, height, width, channels]. */
-function mapsOf(layer: Layer): SymbolicTensor | undefined {
-  if (layer.connections.length !== 1) return undefined;
-  const { output } = layer;
-  return output instanceof SymbolicTensor && output.rank === 4 ? output : undefined;
-}
-
-/** The layer that is named, or the last one whose maps are larger than a pixel. */
-function chosenLayer(where: string, model: Model, name: string | undefined): Layer {
+/** The place that is named, or the last one whose maps are larger than a pixel. */
+function chosenPlace(where: string, parts: Parts, name: string | undefined): Place {
   if (name !== undefined) {
-    const layer = model.getLayer(name);
-    if (mapsOf(layer)) return layer;
+    const place = placeOf(where, parts, name);
+    if (mapsOf(parts, place)) return place;
     throw new ArgumentError(
-      expected(where, "a layer that gives [batch, height, width, channels] once", layer.where),
+      expected(where, `a layer that gives [batch, ${imageAxes}] once`, place.layer.where),
     );
   }
-  const spatial = model.layers.filter((layer) => {
-    const shape = mapsOf(layer)?.shape;
-    return (
-      shape && layer.connections[0]!.inputs.length > 0 && (shape[1] ?? 2) * (shape[2] ?? 2) > 1
-    );
+  const last = parts.calls.findLast((call) => {
+    const maps = mapsOf(parts, call);
+    if (!maps) return false;
+    const [height, width] = areaOf(maps.shape, formatIn(parts, maps));
+    return (height ?? 2) * (width ?? 2) > 1;
   });
-  const last = spatial.at(-1);
   if (last) return last;
   throw new ArgumentError(
-    `${where}: no layer of ${model.where} gives feature maps [batch, height, width, channels]`,
+    `${where}: no layer of ${parts.model.where} gives feature maps [batch, ${imageAxes}]`,
   );
 }
 
 /** Options of {@link gradCam}. */
 export interface GradCamOptions {
-  /** Name of the layer whose maps are weighed; the last one with maps when left out. */
+  /**
+   * Name of the layer whose maps are weighed, "block/conv" for one in a model inside; the last one with
+   * maps when left out.
+   */
   readonly layer?: string;
   /** The class that is asked about; the most probable one when left out. */
   readonly classIndex?: number;
@@ -88,7 +137,8 @@ export interface GradCam {
  * grows with it, summed where that is positive, and enlarged to the image. The score is what goes into a
  * softmax at the end, if there is one.
  *
- * @param image one image as the model takes it, [height, width, channels] or [1, height, width, channels]
+ * @param image one image as the model takes it: [height, width, channels], or [channels, height, width]
+ * where its layers have the channels first; a batch of one will do
  * @throws ArgumentError for a model without feature maps or an unknown layer; ShapeError for several images.
  * @example
  * const { map, width, height } = await lw.gradCam(model, image);
@@ -101,10 +151,11 @@ export async function gradCam(
 ): Promise<GradCam> {
   const where = "gradCam()";
   checkKeys(where, options, ["layer", "classIndex"]);
-  const x = batchOf(where, model, image);
-  const layer = chosenLayer(where, model, options.layer);
-  const output = model.outputs[0]!;
-  if (output.rank !== 2) {
+  const parts = takeApart(model);
+  const x = batchOf(where, parts, image);
+  const place = chosenPlace(where, parts, options.layer);
+  const output = parts.outputs[0]!;
+  if (output.shape.length !== 2) {
     throw new ShapeError(
       expected(where, "a model that gives [batch, classes]", `shape ${showShape(output.shape)}`),
     );
@@ -113,17 +164,20 @@ export async function gradCam(
   if (options.classIndex !== undefined) {
     checkInteger(where, "classIndex", options.classIndex, 0, classes - 1);
   }
-  const both = makeModel({ inputs: model.inputs, outputs: [mapsOf(layer)!, output] });
+  const value = mapsOf(parts, place)!;
+  const format = formatIn(parts, value);
+  const [height, width] = areaOf(x.shape, imageFormat(parts)) as [number, number];
   const { chosen, map, given } = withGraphKept(() => {
-    const [maps, y] = both.apply(x) as [Tensor, Tensor];
+    const [maps, y] = run(parts, x, [value, output]) as [Tensor, Tensor];
     const which = options.classIndex === undefined ? argMax(y, -1) : [options.classIndex];
     const hot = oneHot(which, classes);
     const gradient = gradientsOf(sum(mul(logitsOfSoftmax(y) ?? y, hot)), [maps])[0]!;
     // α = mean of the gradient over the map; ReLU(Σ α · map)
-    const weighted = relu(sum(mul(maps, mean(gradient, [1, 2], true)), -1, true));
+    const weights = mean(channelsLast(gradient, format), [1, 2], true);
+    const weighted = relu(sum(mul(channelsLast(maps, format), weights), -1, true));
     return {
       chosen: argMax(hot, -1),
-      map: resizeBilinear(weighted, [x.shape[1]!, x.shape[2]!]),
+      map: resizeBilinear(weighted, [height, width]),
       given: sum(mul(y, hot)),
     };
   });
@@ -131,11 +185,11 @@ export async function gradCam(
   const largest = values.reduce((a, b) => Math.max(a, b), 0);
   if (largest > 0) for (let i = 0; i < values.length; i++) values[i]! /= largest;
   return {
-    layer: layer.name,
+    layer: place.name,
     classIndex: (await chosen.data())[0]!,
     output: (await given.data())[0]!,
-    height: x.shape[1]!,
-    width: x.shape[2]!,
+    height,
+    width,
     map: values,
   };
 }
@@ -160,7 +214,8 @@ function separated(values: ArrayLike<number>, height: number, width: number): Fl
 /**
  * What layers make of one image: a picture for each channel.
  *
- * @param layers names of layers; all convolutions when left out
+ * @param image as for {@link gradCam}
+ * @param layers names of layers, "block/conv" for one in a model inside; all convolutions when left out
  * @throws ArgumentError for a layer that gives no maps.
  */
 export async function featureMaps(
@@ -169,18 +224,18 @@ export async function featureMaps(
   layers?: readonly string[],
 ): Promise<LayerImages[]> {
   const where = "featureMaps()";
-  const x = batchOf(where, model, image);
+  const parts = takeApart(model);
+  const x = batchOf(where, parts, image);
   const chosen =
-    layers?.map((name) => chosenLayer(where, model, name)) ??
-    model.layers.filter((layer) => mapsOf(layer) && kernelOf(layer));
+    layers?.map((name) => chosenPlace(where, parts, name)) ??
+    parts.calls.filter((call) => mapsOf(parts, call) && kernelOf(call.layer));
   if (chosen.length === 0) {
     throw new ArgumentError(`${where}: ${model.where} has no convolutions over images`);
   }
-  const several = makeModel({
-    inputs: model.inputs,
-    outputs: chosen.map((layer) => mapsOf(layer)!),
-  });
-  const maps = [several.apply(x) as Tensor | Tensor[]].flat();
+  const values = chosen.map((place) => mapsOf(parts, place)!);
+  const maps = run(parts, x, values).map((map, i) =>
+    channelsLast(map, formatIn(parts, values[i]!)),
+  );
   return Promise.all(
     maps.map(async (map, i) => {
       const [, height, width] = map.shape as [number, number, number];
@@ -200,27 +255,33 @@ function kernelOf(layer: Layer): Tensor | undefined {
  * The filters of a convolution over images: a picture for each filter and each channel it sees, filter by
  * filter.
  *
- * @param layer name of the layer; the first convolution when left out
+ * @param layer name of the layer, "block/conv" for one in a model inside; the first convolution when left out
  * @throws ArgumentError for a layer without filters.
  */
 export async function filters(model: Model, layer?: string): Promise<LayerImages> {
   const where = "filters()";
-  const found = layer === undefined ? model.layers.find((l) => kernelOf(l)) : model.getLayer(layer);
-  const kernel = found && kernelOf(found);
+  const parts = takeApart(model);
+  const found =
+    layer === undefined
+      ? parts.calls.find((call) => kernelOf(call.layer))
+      : placeOf(where, parts, layer);
+  const kernel = found && kernelOf(found.layer);
   if (!found || !kernel) {
-    const got = layer === undefined ? `${model.where} has none` : found!.where;
+    const got = found ? found.layer.where : `${model.where} has none`;
     throw new ArgumentError(expected(where, "a convolution over images", got));
   }
   const [height, width, channels, count = 1] = kernel.shape as [number, number, number, number?];
   const all = separated(await kernel.data(), height, width);
-  // [channel, filter] to [filter, channel].
-  const images = all.map((_, i) => all[(i % channels) * count + Math.floor(i / channels)]!);
+  // [channel, filter] to [filter, channel]; what is transposed, or has filters for each channel, is in order.
+  const images = /Transpose|Depthwise|Separable/.test(found.layer.className)
+    ? all
+    : all.map((_, i) => all[(i % channels) * count + Math.floor(i / channels)]!);
   return { layer: found.name, height, width, images };
 }
 
 /** A sample whose most probable class is another than its own. */
 export interface Misclassified {
-  /** Position in the data. */
+  /** Position in the data, counted over all batches of a dataset. */
   readonly index: number;
   readonly label: number;
   readonly predicted: number;
@@ -228,42 +289,126 @@ export interface Misclassified {
   readonly output: number;
 }
 
+/** Batches to ask a model about: of arrays the only one, of a dataset one after the other. */
+async function* batchesOf(
+  where: string,
+  x: DataLike | Dataset<TrainingBatch>,
+  y: unknown,
+): AsyncGenerator<{ readonly at: string; readonly x: DataLike; readonly y: unknown }> {
+  if (!isDataset(x)) {
+    yield { at: where, x, y };
+    return;
+  }
+  if (x.size === Infinity) {
+    throw new ArgumentError(`${where}: the dataset is endless, so take a part: dataset.take(n)`);
+  }
+  const stream = new BatchStream(where, x);
+  try {
+    if ((await stream.peek()) === end) {
+      throw new ArgumentError(`${where}: the dataset has no batches`);
+    }
+    for (let batch = await stream.next(); batch !== end; batch = await stream.next()) {
+      // What is no data is told by `predict`.
+      yield { at: `${where}: ${stream.at(batch.index)}`, x: batch.x as DataLike, y: batch.y };
+    }
+  } finally {
+    await stream.close();
+  }
+}
+
+/** The class of each sample, from class numbers or one-hot rows. */
+async function classesOf(
+  where: string,
+  model: Model,
+  y: unknown,
+  count: number,
+  outputs: number,
+): Promise<number[]> {
+  const given = perSlot(where, "y", y, model.outputs)[0];
+  if (given === undefined) throw new ArgumentError(`${where}: there are no labels`);
+  const labels = asTensor(where, given);
+  const [rows, width = 1] = labels.shape;
+  const fits = labels.rank === 1 || (labels.rank === 2 && (width === 1 || width === outputs));
+  if (!fits || rows !== count) {
+    const oneHot = outputs > 1 ? `, or one-hot labels [${count}, ${outputs}]` : "";
+    const wanted = `a class number for each of ${count} samples${oneHot}`;
+    throw new ShapeError(expected(where, wanted, `shape ${showShape(labels.shape)}`));
+  }
+  const values = Array.from(await labels.data());
+  // A single output tells two classes apart.
+  const largest = Math.max(outputs, 2) - 1;
+  return Array.from({ length: count }, (_, i) => {
+    const row = values.slice(i * width, (i + 1) * width);
+    const label = width > 1 ? classOfRow(row) : row[0]!;
+    if (Number.isInteger(label) && label >= 0 && label <= largest) return label;
+    const wanted = width > 1 ? "one class in each row" : `class numbers from 0 to ${largest}`;
+    throw new ArgumentError(
+      expected(where, `labels with ${wanted}`, `${show(width > 1 ? row : label)} for sample ${i}`),
+    );
+  });
+}
+
+/** The class that a one-hot row names, smoothed or not; −1 if it is no such row. */
+function classOfRow(row: readonly number[]): number {
+  const most = Math.max(...row);
+  const total = row.reduce((a, b) => a + b, 0);
+  const good = row.every((v) => v >= 0) && Math.abs(total - 1) < 1e-3;
+  return good && row.indexOf(most) === row.lastIndexOf(most) ? row.indexOf(most) : -1;
+}
+
 /**
  * The samples that a classifier gets wrong, the ones it was surest of first. A single output is the
  * probability of class 1.
  *
- * @param y a class number for each sample
+ * @param y a class number for each sample, or a one-hot row, smoothed or not
  * @param limit how many to give at most
+ * @throws ShapeError for labels of another shape; ArgumentError for labels that are no classes.
  */
 export async function misclassified(
   model: Model,
-  x: TensorLike,
-  y: TensorLike,
-  limit = Infinity,
+  x: DataLike,
+  y: DataLike,
+  limit?: number,
+): Promise<Misclassified[]>;
+/** The same of a dataset's batches, as `evaluate` takes them; it is passed over once. */
+export async function misclassified(
+  model: Model,
+  dataset: Dataset<TrainingBatch>,
+  limit?: number,
+): Promise<Misclassified[]>;
+export async function misclassified(
+  model: Model,
+  x: DataLike | Dataset<TrainingBatch>,
+  y?: DataLike,
+  limit?: number,
 ): Promise<Misclassified[]> {
   const where = "misclassified()";
-  const labels = await asTensor(where, y).data();
-  const predicted = await model.predict(asTensor(where, x));
-  const [count = 0, classes = 0] = predicted.shape;
-  if (predicted.rank !== 2 || labels.length !== count) {
-    throw new ShapeError(
-      expected(
-        where,
-        `a class number for each of ${count} samples, and [samples, classes] predicted`,
-        `${labels.length} and ${showShape(predicted.shape)}`,
-      ),
+  const most = isDataset(x) ? (y ?? Infinity) : (limit ?? Infinity);
+  if (typeof most !== "number" || (isDataset(x) && limit !== undefined)) {
+    throw new ArgumentError(
+      expected(where, "a dataset and a limit", show(y), "its elements hold x and y"),
     );
   }
-  const outputs = await predicted.data();
   const wrong: Misclassified[] = [];
-  for (let i = 0; i < count; i++) {
-    const row = outputs.subarray(i * classes, (i + 1) * classes);
-    // A single output says of class 0 what it leaves.
-    const given = classes === 1 ? [1 - row[0]!, row[0]!] : row;
-    const best = given.indexOf(Math.max(...given));
-    if (best !== labels[i]) {
-      wrong.push({ index: i, label: labels[i]!, predicted: best, output: given[best]! });
+  let first = 0;
+  for await (const { at, ...batch } of batchesOf(where, x, y)) {
+    const predicted: Tensor | Tensor[] = await model.predict(batch.x);
+    if (Array.isArray(predicted) || predicted.rank !== 2) {
+      const got = model.outputs.map(({ shape }) => showShape(shape)).join(" and ");
+      throw new ShapeError(expected(where, "a model that gives [batch, classes]", got));
     }
+    const [count, classes] = predicted.shape as [number, number];
+    const labels = await classesOf(at, model, batch.y, count, classes);
+    const outputs = await predicted.data();
+    for (let i = 0; i < count; i++) {
+      const row = outputs.subarray(i * classes, (i + 1) * classes);
+      // A single output says of class 0 what it leaves.
+      const given = classes === 1 ? [1 - row[0]!, row[0]!] : row;
+      const best = given.indexOf(Math.max(...given));
+      if (best === labels[i]) continue;
+      wrong.push({ index: first + i, label: labels[i]!, predicted: best, output: given[best]! });
+    }
+    first += count;
   }
-  return wrong.sort((a, b) => b.output - a.output).slice(0, limit);
+  return wrong.sort((a, b) => b.output - a.output).slice(0, most);
 }

@@ -1,4 +1,5 @@
 /** Bar charts: one value per name, or several side by side. */
+import { checkChart, checkLabelled, checkList, checkNumbers, checkTexts } from "./check.js";
 import {
   type ChartOptions,
   colorOf,
@@ -25,8 +26,19 @@ export interface BarChartOptions extends ChartOptions {
   readonly format?: (value: number) => string;
 }
 
-/** A bar chart as SVG text. Values that are not finite leave a gap. */
+/**
+ * A bar chart as SVG text. Values that are not finite leave a gap.
+ *
+ * @throws ArgumentError for options that it does not have, and for a series without a value for each label.
+ */
 export function barChart(options: BarChartOptions): string {
+  const where = "barChart()";
+  checkChart(where, options, { own: ["labels", "series", "format"] });
+  checkTexts(where, "labels", options.labels);
+  checkList(where, "series", options.series, (at, one) => {
+    checkLabelled(at, one, ["values"]);
+    checkNumbers(at, "values", (one as { values: unknown }).values, options.labels.length);
+  });
   const { title = "", width = 640, height = 320, labels, series, yScale = "linear" } = options;
   const { format = formatTick } = options;
   const values = series.flatMap(({ values }) => Array.from(values));

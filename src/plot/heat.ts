@@ -1,4 +1,6 @@
 /** Heat maps of small matrices, such as confusion matrices, with the numbers in the cells. */
+import { ArgumentError, checkPositive, expected } from "../errors.js";
+import { checkChart, checkList, checkNumbers, checkTexts } from "./check.js";
 import { type ChartOptions, escapeText, px, svg, text, textWidth, titleWidth } from "./svg.js";
 
 /** Options of {@link heatMap}. */
@@ -17,8 +19,13 @@ export interface HeatMapOptions extends Omit<ChartOptions, "width" | "height"> {
   readonly cell?: number;
 }
 
-/** A heat map as SVG text. */
+/**
+ * A heat map as SVG text.
+ *
+ * @throws ArgumentError for options that it does not have, and unless there is a value for each row and column.
+ */
 export function heatMap(options: HeatMapOptions): string {
+  checkOptions("heatMap()", options);
   const { title = "", rows, columns, values, rowLabel = "", columnLabel = "", cell = 40 } = options;
   const largest = largestOf(values);
   const { format = (value: number) => (value === 0 ? "" : String(value)) } = options;
@@ -67,6 +74,21 @@ export function heatMap(options: HeatMapOptions): string {
     });
   });
   return svg(width, height, title, parts.join(""));
+}
+
+function checkOptions(where: string, options: HeatMapOptions): void {
+  const own = ["rows", "columns", "values", "rowLabel", "columnLabel", "format", "shade", "cell"];
+  checkChart(where, options, { own, sized: false, framed: false });
+  const { rows, columns, values, cell } = options;
+  checkTexts(where, "rows", rows);
+  checkTexts(where, "columns", columns);
+  checkList(where, "values", values, (at, row) => checkNumbers(at, "row", row, columns.length));
+  if (values.length !== rows.length) {
+    throw new ArgumentError(
+      expected(where, `\`values\` to have ${rows.length} rows`, String(values.length)),
+    );
+  }
+  if (cell !== undefined) checkPositive(where, "cell", cell);
 }
 
 /** The largest value that is finite, or next to nothing. */

@@ -2,8 +2,17 @@
  * Grids of small pictures with captions, such as samples with their predictions; and how numbers become
  * pictures.
  */
-import { ArgumentError, expected } from "../errors.js";
+import {
+  ArgumentError,
+  checkChoice,
+  checkInteger,
+  checkKeys,
+  checkPositive,
+  expected,
+  show,
+} from "../errors.js";
 import { pngDataUri } from "../formats/png.js";
+import { checkChart, checkList, checkNumbers } from "./check.js";
 import { type ChartOptions, px, svg, text, titleWidth } from "./svg.js";
 
 /** One picture of an {@link imageGrid}. */
@@ -29,8 +38,13 @@ export interface ImageGridOptions extends Omit<ChartOptions, "width" | "height">
   readonly scale?: number;
 }
 
-/** A grid of pictures as SVG text, the pictures embedded as PNG. */
+/**
+ * A grid of pictures as SVG text, the pictures embedded as PNG.
+ *
+ * @throws ArgumentError for options that it does not have, and for a picture that has not a byte for each pixel and channel.
+ */
 export function imageGrid(options: ImageGridOptions): string {
+  checkGrid("imageGrid()", options);
   const { title = "", images, imageWidth, imageHeight, columns = 10, scale = 2 } = options;
   const captioned = images.some(({ caption }) => caption);
   const stepX = imageWidth * scale + 10;
@@ -62,11 +76,38 @@ export function imageGrid(options: ImageGridOptions): string {
   return svg(width, top + rows * stepY + 6, title, parts.join(""));
 }
 
+function checkGrid(where: string, options: ImageGridOptions): void {
+  const own = ["images", "imageWidth", "imageHeight", "columns", "scale"];
+  checkChart(where, options, { own, sized: false, framed: false });
+  const { images, imageWidth, imageHeight, columns = 10, scale = 2 } = options;
+  checkInteger(where, "imageWidth", imageWidth, 1);
+  checkInteger(where, "imageHeight", imageHeight, 1);
+  checkInteger(where, "columns", columns, 1);
+  checkPositive(where, "scale", scale);
+  checkList(where, "images", images, (at, one) => {
+    checkKeys(at, one as object, ["pixels", "channels", "caption", "tone"]);
+    const { pixels, channels = 1, tone = "plain" } = one as GridImage;
+    if (channels !== 1 && channels !== 3) {
+      throw new ArgumentError(expected(at, "`channels` to be 1 or 3", show(channels)));
+    }
+    checkChoice(at, "tone", tone, ["good", "bad", "plain"]);
+    const size = imageWidth * imageHeight * channels;
+    if (!(pixels instanceof Uint8Array || (pixels as unknown) instanceof Uint8ClampedArray)) {
+      const hint = "greyPixels() makes them of numbers";
+      throw new ArgumentError(
+        expected(at, "`pixels` to be bytes, a Uint8Array", show(pixels), hint),
+      );
+    }
+    checkNumbers(at, "pixels", pixels, size);
+  });
+}
+
 /**
  * Numbers as grey values: the smallest black, the largest white. With `centered`, 0 is the middle grey and
  * what is furthest from it black or white, as weights are looked at.
  */
 export function greyPixels(values: ArrayLike<number>, centered = false): Uint8Array {
+  checkNumbers("greyPixels()", "values", values);
   let [low, high] = [Infinity, -Infinity];
   for (let i = 0; i < values.length; i++) {
     const value = values[i]!;
@@ -107,6 +148,8 @@ export function overlay(
   map: ArrayLike<number>,
   strength = 0.75,
 ): Uint8Array {
+  checkNumbers("overlay()", "pixels", pixels);
+  checkNumbers("overlay()", "map", map);
   const channels = pixels.length / map.length;
   if (channels !== 1 && channels !== 3) {
     throw new ArgumentError(

@@ -1,4 +1,5 @@
 /** Line charts: training curves, activation functions, gradients. */
+import { checkChart, checkLabelled, checkList, checkNumbers } from "./check.js";
 import {
   type ChartOptions,
   colorOf,
@@ -39,10 +40,19 @@ export interface LineChartOptions extends ChartOptions {
  * A line chart as SVG text. A value that is not finite (or not positive on a log scale) breaks the
  * line.
  *
+ * @throws ArgumentError for options that it does not have, and for x and y of different lengths.
  * @example
  * lw.plot.lineChart({ title: "Loss", series: [{ label: "train", y: [0.9, 0.4, 0.2] }], yScale: "log" });
  */
 export function lineChart(options: LineChartOptions): string {
+  const where = "lineChart()";
+  checkChart(where, options, { own: ["series"] });
+  checkList(where, "series", options.series, (at, one) => {
+    checkLabelled(at, one, ["y", "x", "dashed", "color", "dots"]);
+    const { x, y } = one as Series;
+    checkNumbers(at, "y", y);
+    if (x !== undefined) checkNumbers(at, "x", x, y.length);
+  });
   const { title = "", width = 640, height = 340, series, xScale, yScale } = options;
   const xOf = ({ x }: Series, i: number) => (x ? (x[i] ?? Number.NaN) : i + 1);
   const [xs, ys] = [[] as number[], [] as number[]];

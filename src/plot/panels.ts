@@ -1,5 +1,6 @@
 /** Several charts in one figure. */
-import { ArgumentError } from "../errors.js";
+import { ArgumentError, checkInteger, checkKeys, expected, show } from "../errors.js";
+import { checkList } from "./check.js";
 import { px, svg, text, unescapeText } from "./svg.js";
 
 /** Options of {@link panels}. */
@@ -12,16 +13,23 @@ export interface PanelsOptions {
 /**
  * Charts side by side, row by row, as one SVG text; each keeps its size.
  *
- * @throws ArgumentError for a text that none of the charts here made.
+ * @throws ArgumentError for no charts, and for a text that none of the charts here made.
  * @example
  * const chart = (y: number[]) => lw.plot.lineChart({ series: [{ label: "loss", y }] });
  * lw.plot.panels([chart([3, 2]), chart([2, 1])], { title: "Before and after" });
  */
 export function panels(charts: readonly string[], options: PanelsOptions = {}): string {
-  const { title = "", columns = Math.max(1, charts.length) } = options;
+  const where = "panels()";
+  checkList(where, "charts", charts);
+  if (charts.length === 0) throw new ArgumentError(expected(where, "at least one chart", "none"));
+  checkKeys(where, options, ["title", "columns"]);
+  const { title = "", columns = charts.length } = options;
+  checkInteger(where, "columns", columns, 1);
   const sizes = charts.map((chart) => {
     const match = /^<svg [^>]*width="([\d.]+)" height="([\d.]+)">/.exec(chart);
-    if (!match) throw new ArgumentError("panels: expected texts of charts made by lw.plot");
+    if (!match) {
+      throw new ArgumentError(expected(where, "texts of charts made by lw.plot", show(chart)));
+    }
     return [Number(match[1]), Number(match[2])] as const;
   });
   const parts = title ? [text(16, 26, title, { className: "lw-text lw-title" })] : [];

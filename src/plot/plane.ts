@@ -1,5 +1,6 @@
 /** Charts of a plane: points by class, decision regions and lines, contours and paths over them. */
-import { ArgumentError } from "../errors.js";
+import { ArgumentError, checkInteger, checkKeys, expected, show } from "../errors.js";
+import { checkChart, checkLabelled, checkList, checkNumbers } from "./check.js";
 import {
   type ChartOptions,
   colorOf,
@@ -41,8 +42,11 @@ export interface PlaneChartOptions extends ChartOptions {
 /**
  * A chart of a plane as SVG text: scatter plot, decision regions, a loss surface with the paths of
  * optimizers.
+ *
+ * @throws ArgumentError for options that it does not have, ranges that are missing, and a grid of another size.
  */
 export function planeChart(options: PlaneChartOptions): string {
+  checkOptions("planeChart()", options);
   const { title = "", width = 460, height = 440, xRange, yRange } = options;
   const { regions, contours, lines = [], paths = [], points = [] } = options;
   const legend: LegendEntry[] = [
@@ -105,7 +109,6 @@ function pathOf(points: readonly Point[], frame: Frame): string {
 
 /** Cells of one class in a row become one rectangle. */
 function drawRegions({ columns, rows, values }: Grid, frame: Frame): string {
-  checkGrid(columns, rows, values);
   const cellWidth = (frame.right - frame.left) / columns;
   const cellHeight = (frame.bottom - frame.top) / rows;
   const byColor = new Map<number, string>();
@@ -131,7 +134,6 @@ function drawRegions({ columns, rows, values }: Grid, frame: Frame): string {
 
 /** Level lines by marching squares: each cell adds a segment or two where the level crosses its edges. */
 function contourPath({ columns, rows, values }: Grid, level: number, frame: Frame): string {
-  checkGrid(columns, rows, values);
   const stepX = (frame.right - frame.left) / (columns - 1);
   const stepY = (frame.bottom - frame.top) / (rows - 1);
   const value = (column: number, row: number) => values[row * columns + column]! - level;
@@ -167,12 +169,41 @@ function contourPath({ columns, rows, values }: Grid, level: number, frame: Fram
   return path;
 }
 
-function checkGrid(columns: number, rows: number, values: ArrayLike<number>): void {
-  if (values.length !== columns * rows) {
+function checkOptions(where: string, options: PlaneChartOptions): void {
+  const own = ["regions", "contours", "lines", "paths", "points"];
+  checkChart(where, options, { own });
+  const { xRange, yRange, regions, contours, lines = [], paths = [], points = [] } = options;
+  if (!xRange || !yRange) {
+    const wanted = "`xRange` and `yRange` to be [low, high]";
     throw new ArgumentError(
-      `planeChart: expected ${columns}×${rows} values in a grid, got ${values.length}`,
+      expected(where, wanted, `${show(xRange)} and ${show(yRange)}`, "rangesOf() finds them"),
     );
   }
+  if (regions) checkGrid(`${where}: regions`, regions, 1);
+  if (contours) {
+    checkGrid(`${where}: contours`, contours, 2, ["levels"]);
+    checkNumbers(`${where}: contours`, "levels", contours.levels);
+  }
+  checkList(where, "lines", lines, (at, one) => {
+    checkLabelled(at, one, ["a", "b", "c", "color"]);
+    const { a, b, c } = one as { a: unknown; b: unknown; c: unknown };
+    checkNumbers(at, "a, b and c", [a, b, c]);
+  });
+  for (const [name, groups] of Object.entries({ paths, points })) {
+    checkList(where, name, groups, (at, one) => {
+      checkLabelled(at, one, ["points", "color"]);
+      checkList(at, "points", (one as { points: unknown }).points, (which, point) =>
+        checkNumbers(which, "point", point, 2),
+      );
+    });
+  }
+}
+
+function checkGrid(where: string, grid: Grid, least: number, more: readonly string[] = []): void {
+  checkKeys(where, grid, ["columns", "rows", "values", ...more]);
+  checkInteger(where, "columns", grid.columns, least);
+  checkInteger(where, "rows", grid.rows, least);
+  checkNumbers(where, "values", grid.values, grid.columns * grid.rows);
 }
 
 /** The two points where a line leaves the box; fewer when it misses it. */

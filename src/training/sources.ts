@@ -3,6 +3,7 @@
  * batches as they come; and the same for validation.
  */
 import type { RowBatches } from "../data/dataset.js";
+import { partsOf } from "../data/elements.js";
 import { ArgumentError, checkInteger, expected, show } from "../errors.js";
 import {
   type Data,
@@ -29,7 +30,7 @@ import {
   type FitSource,
 } from "./options.js";
 import { inferenceBatch, rowsPerBatch } from "./predictor.js";
-import { BatchStream, isDataset, partsOf } from "./stream.js";
+import { BatchStream, isDataset } from "./stream.js";
 
 /** What feeds are made with. */
 export interface Feeding {

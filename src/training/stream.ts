@@ -4,9 +4,9 @@
  */
 import { type Cursor, type End, end, type Maybe } from "../data/cursor.js";
 import { Dataset } from "../data/dataset.js";
-import { ArgumentError, DatasetError, expected, LayerwiseError, show } from "../errors.js";
-import { Tensor } from "../tensor/tensor.js";
-import { type DataLike, isRecord, isSettled, type SampleWeights, settle } from "./data.js";
+import { partsOf } from "../data/elements.js";
+import { DatasetError, LayerwiseError } from "../errors.js";
+import { type DataLike, isSettled, type SampleWeights, settle } from "./data.js";
 
 /** Batches that `fit` and `evaluate` take: x and y, and how much each sample counts. */
 export type TrainingBatch =
@@ -133,39 +133,4 @@ export class BatchStream {
     // Nobody knows when, and nobody is left to hear of an error.
     void this.#pending.then(() => cursor.close()).catch(() => {});
   }
-}
-
-/** x, y and weights of an element. */
-export function partsOf(
-  where: string,
-  element: unknown,
-): { x: unknown; y: unknown; weights: unknown } {
-  if (Array.isArray(element)) {
-    if (element.length === 0 || element.length > 3) {
-      throw new ArgumentError(
-        expected(
-          where,
-          "[x], [x, y] or [x, y, sampleWeight]",
-          `an array of ${element.length}`,
-          "an array at the top of an element stands for its parts; make a sample of numbers a tensor " +
-            "or a typed array",
-        ),
-      );
-    }
-    const [x, y, weights] = element as unknown[];
-    return { x, y, weights };
-  }
-  if (isRecord(element) && "xs" in element) {
-    for (const key of Object.keys(element)) {
-      if (key === "xs" || key === "ys" || key === "sampleWeight") continue;
-      throw new ArgumentError(expected(where, "{ xs, ys, sampleWeight }", show(key)));
-    }
-    return { x: element.xs, y: element.ys, weights: element.sampleWeight };
-  }
-  if (element instanceof Tensor || ArrayBuffer.isView(element) || isRecord(element)) {
-    return { x: element, y: undefined, weights: undefined };
-  }
-  throw new ArgumentError(
-    expected(where, "[x, y], { xs, ys } or x alone, as tensors", show(element)),
-  );
 }

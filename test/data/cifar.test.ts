@@ -117,6 +117,18 @@ describe("CIFAR from a directory", () => {
     const gz = await folder("gz", five(".gz", gzipSync(batch).subarray(0, 30)));
     await expect(cifar10({ dir: gz })).rejects.toThrow(/gzip stream is damaged or truncated/);
     await expect(cifar10({ folder: "x" } as object)).rejects.toThrow(/unknown option `folder`/);
+    await expect(cifar10({ labelMode: "fine" } as object)).rejects.toThrow(
+      "cifar10: unknown option `labelMode`; the options are dir, ",
+    );
+    await expect(cifar100({ label: "fine" } as object)).rejects.toThrow(
+      /cifar100: unknown option `label`; .*labelMode/,
+    );
+    for (const load of [cifar10, cifar100]) {
+      await expect(load(null as never)).rejects.toThrow(ArgumentError);
+      await expect(load(null as never)).rejects.toThrow(
+        `${load.name}: expected an object with options, got null`,
+      );
+    }
   });
 
   const xz = spawnSync("xz", ["--version"]).status === 0;

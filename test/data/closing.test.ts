@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test, vi } from "vitest";
-import { fromGenerator, fromIterable, zip } from "../../src/data/arrays.js";
+import { fromGenerator, fromIndexed, fromIterable, zip } from "../../src/data/arrays.js";
 import type { Dataset } from "../../src/data/dataset.js";
 import "../../src/backend/run.js";
 import "../../src/ops/methods.js";
@@ -152,4 +152,26 @@ test("promises of any make are waited for", async () => {
   const elements = [foreign.resolve(later(5)), foreign.resolve(later(6))];
   expect(elements[0]).not.toBeInstanceOf(Promise);
   expect(await fromIterable(elements).toArray()).toEqual([5, 6]);
+  // As query builders are: no promises, but they can be awaited.
+  const query = <T>(value: T): PromiseLike<T> => ({
+    // biome-ignore lint/suspicious/noThenProperty: this is what it is about
+    then: (resolve, reject) => later(value).then(resolve, reject),
+  });
+  for (const concurrency of [1, 2]) {
+    const doubled = fromIterable([1, 2, 3]).map((x) => query([x, 2 * x]), { concurrency });
+    const [batch] = await doubled.batch(3).toArray();
+    expect(batch!.map((t) => t.arraySync())).toEqual([
+      [1, 2, 3],
+      [2, 4, 6],
+    ]);
+  }
+  const large: boolean[] = await fromIterable([1, 2, 3])
+    .filter((x) => query(x > 1))
+    .map((x) => query(x > 2))
+    .toArray();
+  expect(large).toEqual([false, true]);
+  expect(await fromIndexed(2, (i) => query(i)).toArray()).toEqual([0, 1]);
+  expect(await fromIterable(() => query([7])).toArray()).toEqual([7]);
+  const failing = fromIterable([1, 2]).map((x) => foreign.reject(new Error(`no ${x}`)));
+  await expect(failing.toArray()).rejects.toThrow("map(): element 0: no 1");
 });

@@ -1,17 +1,19 @@
 /** Folders of pictures, and the PNG reader behind them against a writer of all kinds of PNG. */
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, symlink, unlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { deflateSync, crc32 as zlibCrc32 } from "node:zlib";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from "vitest";
+import type { Dataset } from "../../src/data/dataset.js";
 import { type ImageFolderOptions, imageFolder } from "../../src/data/imagefolder.js";
-import { ArgumentError, FormatError } from "../../src/errors.js";
+import { ArgumentError, DatasetError, FormatError } from "../../src/errors.js";
 import { decodePng, encodePng } from "../../src/formats/png.js";
 import { flatten } from "../../src/layers/core.js";
 import { dense } from "../../src/layers/layers.js";
 import { sequential } from "../../src/models/sequential.js";
 import { adam } from "../../src/optimizers/factories.js";
 import { setRandomSeed } from "../../src/tensor/random.js";
+import type { Tensor } from "../../src/tensor/tensor.js";
 import { bytes } from "../helpers/random.js";
 import "../models/helpers.js";
 
@@ -180,6 +182,16 @@ describe("folders", () => {
   });
   afterAll(() => rm(directory, { recursive: true, force: true }));
 
+  /** Paths below the directory, by class and name: `more/` comes before `picture0.png`. */
+  const filesByName = classes.flatMap((name) =>
+    [8, 9, 0, 1, 2, 3, 4, 5, 6, 7].map((i) => join(name, i < 8 ? "" : "more", `picture${i}.png`)),
+  );
+  /** Grey levels of files, as their names say. */
+  const levelsOfFiles = (files: readonly string[]) =>
+    files.map((file) => level(classes.indexOf(file.split(/[/\\]/)[0]!), Number(file.at(-5))));
+  const levels = async (pictures: Dataset<[Tensor, Tensor]>) =>
+    (await pictures.toArray()).map(([x]) => x.dataSync()[0]!);
+
   const builtin = { decoder: "builtin", normalize: false } as const;
   const load = (options: Partial<ImageFolderOptions> = {}) =>
     imageFolder(directory, { imageSize: [4, 6], seed: 3, ...builtin, ...options });
@@ -188,8 +200,8 @@ describe("folders", () => {
     const { train, validation, classNames, files } = await load();
     expect(validation).toBe(null);
     expect(classNames).toEqual(classes);
-    expect(files).toHaveLength(30);
-    expect(files[0]).toBe(join("apple", "more", "picture8.png"));
+    expect([files.train.length, files.validation.length]).toEqual([30, 0]);
+    expect([...files.train].sort()).toEqual(filesByName);
     expect(train.size).toBe(30);
     const passes: number[][] = [];
     for (let pass = 0; pass < 2; pass++) {
@@ -219,7 +231,6 @@ describe("folders", () => {
   test("are split, the same way for the same seed", async () => {
     const levelsOf = async (options: Partial<ImageFolderOptions>) => {
       const { train, validation } = await load({ validationSplit: 0.2, ...options });
-      const levels = async (d: typeof train) => (await d.toArray()).map(([x]) => x.dataSync()[0]!);
       return [await levels(train), await levels(validation!)] as const;
     };
     const [train, held] = await levelsOf({});
@@ -227,8 +238,160 @@ describe("folders", () => {
     expect(new Set([...train, ...held]).size).toBe(30);
     expect((await levelsOf({}))[1]).toEqual(held);
     expect((await levelsOf({ seed: 4 }))[1]).not.toEqual(held);
-    const [a] = await levelsOf({ shuffle: false });
-    expect((await levelsOf({ shuffle: false }))[0]).toEqual(a);
+  });
+
+  test("come by class and name without shuffle, and the last of them are held back", async () => {
+    const { train, validation, files } = await load({ shuffle: false, seed: undefined });
+    expect(validation).toBe(null);
+    expect(files).toEqual({ train: filesByName, validation: [] });
+    for (let pass = 0; pass < 2; pass++) {
+      expect(await levels(train)).toEqual(levelsOfFiles(filesByName));
+    }
+    const split = await load({ shuffle: false, validationSplit: 0.2 });
+    expect(split.files).toEqual({
+      train: filesByName.slice(0, 24),
+      validation: filesByName.slice(24),
+    });
+    expect(await levels(split.train)).toEqual(levelsOfFiles(filesByName.slice(0, 24)));
+    expect(await levels(split.validation!)).toEqual(levelsOfFiles(filesByName.slice(24)));
+  });
+
+  test("that are mixed have their files' names too", async () => {
+    const { train, validation, files } = await load({ validationSplit: 0.3 });
+    for (let pass = 0; pass < 2; pass++) {
+      expect(await levels(validation!)).toEqual(levelsOfFiles(files.validation));
+    }
+    expect(files.validation).not.toEqual([...files.validation].sort());
+    const trained = await levels(train);
+    expect(trained.sort((a, b) => a - b)).toEqual(levelsOfFiles(files.train).sort((a, b) => a - b));
+    expect([...files.train, ...files.validation].sort()).toEqual(filesByName);
+    // Without a seed it is drawn, from the one of the program.
+    const drawn = async () => {
+      const loaded = await load({ seed: undefined, validationSplit: 0.3 });
+      return [loaded.files.validation, await levels(loaded.train)];
+    };
+    setRandomSeed(1);
+    const [first, second] = [await drawn(), await drawn()];
+    expect(second).not.toEqual(first);
+    setRandomSeed(1);
+    expect(await drawn()).toEqual(first);
+  });
+
+  test("are chosen by their indices: what is left out isn't decoded", async () => {
+    const broken = join(directory, "apple", "a.png");
+    await writeFile(broken, "no PNG at all");
+    try {
+      const { train, files } = await load({ shuffle: false });
+      expect(files.train[0]).toBe(join("apple", "a.png"));
+      const whole = levelsOfFiles(filesByName);
+      expect(await levels(train.skip(1))).toEqual(whole);
+      expect(await levels(train.shard(3, 1))).toEqual(whole.filter((_, i) => i % 3 === 0));
+      const mixed = train.skip(1).shuffle(Infinity, { seed: 5 }).take(8);
+      const sizes: number[] = [];
+      const batched: number[] = [];
+      for await (const [x, y] of mixed.batch(3)) {
+        sizes.push(y.size);
+        expect(x.shape).toEqual([y.size, 4, 6, 3]);
+        for (let i = 0; i < y.size; i++) batched.push(x.dataSync()[i * 72]!);
+      }
+      expect(sizes).toEqual([3, 3, 2]);
+      expect(batched).toHaveLength(8);
+      expect(batched).not.toEqual([...batched].sort((a, b) => a - b));
+      await expect(train.take(2).batch(2).toArray()).rejects.toThrow(
+        `imageFolder of ${JSON.stringify(directory)}: element 0: picture ${JSON.stringify(broken)}`,
+      );
+    } finally {
+      await unlink(broken);
+    }
+  });
+
+  test("without labels are pictures alone, all below the folder", async () => {
+    const one = join(directory, "one.png");
+    await writeFile(one, encodePng(new Uint8Array(72).fill(200), 6, 4, 3));
+    try {
+      const options = { imageSize: [4, 6], labelMode: null, shuffle: false, ...builtin } as const;
+      const { train, validation, classNames, files } = await imageFolder(directory, options);
+      expectTypeOf(train).toEqualTypeOf<Dataset<Tensor>>();
+      expectTypeOf(validation).toEqualTypeOf<Dataset<Tensor> | null>();
+      expect(classNames).toEqual([]);
+      expect(files.train).toEqual([...filesByName, "one.png"]);
+      const pictures = await train.toArray();
+      expect(pictures.map((x) => x.dataSync()[0])).toEqual([...levelsOfFiles(filesByName), 200]);
+      expect(pictures.at(-1)!.shape).toEqual([4, 6, 3]);
+      const split = await imageFolder(directory, { ...options, validationSplit: 0.1 });
+      expectTypeOf(split.validation).toEqualTypeOf<Dataset<Tensor>>();
+      expect(split.validation.size).toBe(3);
+      // Below a class there are no folders of classes, and none are needed.
+      const single = await imageFolder(join(directory, "apple", "more"), options);
+      expect(single.files.train).toEqual(["picture8.png", "picture9.png"]);
+      const model = sequential([flatten({ inputShape: [4, 6, 3] }), dense({ units: 2 })]);
+      const predicted = (await model.predict(single.train.batch(2))) as Tensor;
+      expect(predicted.shape).toEqual([2, 2]);
+    } finally {
+      await unlink(one);
+    }
+  });
+
+  test("links are what they lead to; hidden files and folders by a picture's name are none", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "layerwise-links-"));
+    const picture = (grey: number) => encodePng(Uint8Array.of(grey), 1, 1, 1);
+    const loaded = async () => {
+      const { train, files } = await imageFolder(folder, {
+        ...{ imageSize: [1, 1], shuffle: false, ...builtin },
+      });
+      return [files.train, await levels(train)];
+    };
+    try {
+      await mkdir(join(folder, "a", "folder.png"), { recursive: true });
+      await mkdir(join(folder, "a", ".git"));
+      await writeFile(join(folder, "a", "x.png"), picture(1));
+      await writeFile(join(folder, "a", "._x.png"), "what macOS keeps on foreign disks");
+      await writeFile(join(folder, "a", ".git", "y.png"), picture(2));
+      await writeFile(join(folder, "a", "folder.png", "z.png"), picture(3));
+      await mkdir(join(folder, ".elsewhere"));
+      await writeFile(join(folder, ".elsewhere", "w.png"), picture(4));
+      await symlink(join(folder, ".elsewhere"), join(folder, "b"));
+      await symlink(join(folder, ".elsewhere", "w.png"), join(folder, "a", "v.png"));
+      await symlink(join(folder, "a"), join(folder, "a", "around"));
+      const found = ["a/folder.png/z.png", "a/v.png", "a/x.png", "b/w.png"].map((n) => join(n));
+      expect(await loaded()).toEqual([found, [3, 4, 1, 4]]);
+
+      const start = `imageFolder of ${JSON.stringify(folder)}: can't read `;
+      for (const link of [join(folder, "c"), join(folder, "a", "u.png")]) {
+        await symlink(join(folder, "gone"), link);
+        const error = (await loaded().catch((e: unknown) => e)) as Error;
+        expect(error).toBeInstanceOf(ArgumentError);
+        expect(error.message).toBe(
+          `${start}${JSON.stringify(link)}: it is a link that leads nowhere`,
+        );
+        await unlink(link);
+        await symlink(link, link);
+        await expect(loaded()).rejects.toThrow(`${start}${JSON.stringify(link)}: ELOOP`);
+        await unlink(link);
+      }
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test("a file that can't be read any more is named, with what wanted to", async () => {
+    const file = join(directory, "apple", "z.png");
+    const start = `imageFolder of ${JSON.stringify(directory)}: element 10: `;
+    await writeFile(file, "");
+    try {
+      const { train } = await load({ shuffle: false });
+      await unlink(file);
+      await expect(train.toArray()).rejects.toThrow(
+        `${start}can't read ${JSON.stringify(file)}: there is no such file`,
+      );
+      await symlink(file, file);
+      const error = (await train.toArray().catch((e: unknown) => e)) as Error;
+      expect(error).toBeInstanceOf(DatasetError);
+      expect(error.message).toContain(`${start}ELOOP`);
+      expect(error.message).toContain(file);
+    } finally {
+      await unlink(file);
+    }
   });
 
   test("labels, colours, scale and sizes are as they are asked for", async () => {
@@ -310,6 +473,31 @@ describe("folders", () => {
     await expect(load({ validationSplit: 0.001 })).rejects.toThrow(/leaves none to validate on/);
     await expect(load({ labelMode: "binary" })).rejects.toThrow(
       /two classes for binary labels, got 3/,
+    );
+    const start = `imageFolder of ${JSON.stringify(directory)}: expected `;
+    const wrong = async (options: object, message: string) => {
+      const error = (await load(options).catch((e: unknown) => e)) as Error;
+      expect(error).toBeInstanceOf(ArgumentError);
+      expect(error.message).toBe(start + message);
+    };
+    await wrong({ normalize: "no" }, '`normalize` to be true or false, got "no"');
+    await wrong({ shuffle: "false" }, '`shuffle` to be true or false, got "false"');
+    await wrong({ concurrency: 0 }, "`concurrency` to be an integer ≥ 1, got 0");
+    const modes =
+      '`labelMode` to be one of "int", "categorical", "binary", or null for no labels, got ';
+    await wrong({ labelMode: "ints" }, `${modes}"ints"; did you mean "int"?`);
+    await wrong({ labelMode: false }, `${modes}false`);
+    const names = "`classNames` to be an array of names of folders, each once, got ";
+    for (const classNames of ["ab", [], ["apple", 1], ["apple", ""], ["apple", "apple"], null]) {
+      const shown = JSON.stringify(classNames)?.replaceAll(",", ", ");
+      await wrong({ classNames }, names + shown);
+    }
+    await wrong(
+      { classNames: ["apple"], labelMode: null },
+      'no `classNames` with labelMode: null, got ["apple"]',
+    );
+    await expect(imageFolder(7 as never, { imageSize: [1, 1] })).rejects.toThrow(
+      "imageFolder: expected the path of a directory, got 7",
     );
     await expect(load({ classNames: ["durian"] })).rejects.toThrow(ArgumentError);
     await expect(

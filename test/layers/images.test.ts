@@ -1,4 +1,7 @@
 /** What the contract tests don't say of layers over images: known values, statistics, random changes, errors. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import * as lw from "../../src/index.js";
 import { expectClose } from "../helpers/allClose.js";
@@ -128,6 +131,141 @@ onEachBackend("layers over images", () => {
       .normalization({ axis: [] })
       .adapt(lw.tensor(Uint8Array.of(0, 2, 4, 6), [2, 2]));
     expect(all.getWeights().map((w) => w.arraySync())).toEqual([3, 5]);
+    const none = layers.normalization({ axis: null }).adapt([
+      [0, 2],
+      [4, 6],
+    ]);
+    expect(none.getWeights().map((w) => w.arraySync())).toEqual([3, 5]);
+    expect(none.getConfig().axis).toBeNull();
+    const again = new layers.Normalization(none.getConfig() as object);
+    expect(again.adapt(lw.tensor([4, 6])).getWeights()[0]!.shape).toEqual([]);
+  });
+
+  test("normalization takes mean and variance from a dataset's batches", async () => {
+    const [n, shape] = [11, [11, 3, 4, 2]];
+    const x = lw.tensor(uniform(7, n * 24, -2, 5), shape);
+    const rows = lw.data.fromArrays(x, lw.zeros([n]));
+    const batches = rows.batch(4);
+    for (const axis of [-1, null, 2, [1, 3], [3, 2, 1]]) {
+      const want = layers.normalization({ axis }).adapt(x).getWeights();
+      const sources = [
+        batches,
+        batches.map(([x]) => x),
+        batches.map(([xs, ys]) => ({ xs, ys })),
+        // Lazy tensors, and other sizes of batches.
+        lw.data.fromIterable([x.slice([0, 0, 0, 0], [10, 3, 4, 2]).add(0), x.slice([10, 0, 0, 0])]),
+      ];
+      for (const source of sources) {
+        const layer = layers.normalization({ axis });
+        const adapting: Promise<lw.Layer> = layer.adapt(source);
+        expect(await adapting).toBe(layer);
+        expect(layer.adapted).toBe(true);
+        layer.getWeights().forEach((got, i) => {
+          expect(got.shape).toEqual(want[i]!.shape);
+          expectClose(got.dataSync(), want[i]!.dataSync(), { rtol: 1e-5, atol: 1e-6 });
+        });
+      }
+    }
+    // Far from zero, and of another mean in each batch: sums of squares would leave nothing of it.
+    const far = Int32Array.from({ length: 4000 }, (_, i) => 1e9 + Math.floor(i / 1000));
+    const layer = layers.normalization();
+    await layer.adapt(lw.data.fromArrays(lw.tensor(far, [4000, 1])).batch(300));
+    expect(layer.getWeights().map((w) => w.item())).toEqual([
+      Math.fround(1e9 + 1.5),
+      expect.closeTo(1.25, 5),
+    ]);
+    // Pictures of other sizes, with the channels' statistics.
+    const sizes = lw.data.fromIterable([lw.ones([1, 2, 3, 2]), lw.ones([2, 3, 3, 2]).mul(4)]);
+    const channels = await layers.normalization().adapt(sizes);
+    expect(channels.getWeights().map((w) => w.arraySync())).toEqual([
+      [3.25, 3.25],
+      [1.6875, 1.6875],
+    ]);
+  });
+
+  test("what datasets lack for normalization is named", async () => {
+    const adapt = (data: lw.data.Dataset<unknown>, axis: number | null = -1) =>
+      layers.normalization({ axis, name: "n" }).adapt(data);
+    const where = 'normalization layer "n": adapt(): ';
+    await expect(adapt(lw.data.fromIterable([]))).rejects.toThrow(
+      `${where}expected at least one sample, got none`,
+    );
+    await expect(adapt(lw.data.fromIterable([[1, 2]]).repeat())).rejects.toThrow(
+      `${where}the dataset is endless`,
+    );
+    await expect(
+      adapt(lw.data.fromIterable([[lw.ones([2, 3])], [lw.ones([2, 4])]])),
+    ).rejects.toThrow(`${where}batch 2 of the dataset: expected input of size 3 at axis 1`);
+    await expect(adapt(lw.data.fromIterable(["a"]))).rejects.toThrow(
+      `${where}batch 1 of the dataset: expected [x, y]`,
+    );
+    await expect(adapt(lw.data.fromArrays([[1, 2]]))).rejects.toThrow(
+      "samples of one number have `axis: null`",
+    );
+    const given = layers.normalization({ mean: 1, variance: 1 });
+    await expect(given.adapt(lw.data.fromArrays([[1, 2]]).batch(1))).rejects.toThrow(lw.StateError);
+  });
+
+  test("a normalization that comes from a file is adapted if it was when it was saved", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "layerwise-images-"));
+    try {
+      for (const adapted of [true, false]) {
+        const layer = layers.normalization({ inputShape: [2], name: "standard" });
+        const model = lw.sequential([layer, layers.dense({ units: 1 })]);
+        if (adapted) {
+          layer.adapt([
+            [1, 2],
+            [3, 2],
+          ]);
+        }
+        const path = join(directory, `${adapted}.safetensors`);
+        await model.save(path);
+        const loaded = (await lw.loadModel(path)).getLayer("standard");
+        expect((loaded as lw.layers.Normalization).adapted).toBe(adapted);
+      }
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
+  });
+
+  test("a single image is changed as a batch of one", async () => {
+    const range = { heightFactor: 0.3, widthFactor: 0.2 };
+    const x = lw.tensor(uniform(8, 5 * 6 * 3), [5, 6, 3]);
+    for (const dataFormat of ["channelsLast", "channelsFirst"] as const) {
+      const o = { dataFormat, seed: 4 };
+      const made: [name: string, make: () => lw.Layer][] = [
+        ["flip", () => layers.randomFlip(o)],
+        ["translation", () => layers.randomTranslation({ ...range, ...o })],
+        ["rotation", () => layers.randomRotation({ factor: 0.2, ...o })],
+        ["zoom", () => layers.randomZoom({ ...range, ...o })],
+        ["crop", () => layers.randomCrop({ height: 3, width: 2, ...o })],
+        ["contrast", () => layers.randomContrast({ factor: 0.5, valueRange: [-1, 1], ...o })],
+        ["brightness", () => layers.randomBrightness({ factor: 0.5, valueRange: [-1, 1], ...o })],
+        ["resizing", () => layers.resizing({ height: 3, width: 7, dataFormat })],
+        ["centre", () => layers.centerCrop({ height: 3, width: 2, dataFormat })],
+      ];
+      for (const [name, make] of made) {
+        for (const training of [true, false]) {
+          const got = run(make(), x, training);
+          const want = run(make(), x.expandDims(0), training);
+          expect([name, got.shape]).toEqual([name, want.shape.slice(1)]);
+          expect(got.dataSync()).toEqual(want.dataSync());
+        }
+        const layer = make();
+        const symbol = layer.apply(lw.input({ batchShape: [5, 6, 3] })) as lw.SymbolicTensor;
+        expect([name, symbol.shape]).toEqual([name, run(make(), x).shape]);
+        // Samples without channels: their batch is no height.
+        expect(() => make().apply(lw.input({ shape: [5, 6] }))).toThrow(
+          /expected images \[batch, height, width, channels\].*got shape \[null, 5, 6\]/,
+        );
+      }
+    }
+    const crop = layers.randomCrop({ height: 2, width: 2 });
+    const images = lw.data
+      .fromArrays(ramp([4, 3, 3, 1]).cast("uint8"))
+      .map((image) => crop.apply(image, { training: true }) as lw.Tensor)
+      .batch(4);
+    expect((await images.toArray()).map(({ shape }) => shape)).toEqual([[4, 2, 2, 1]]);
   });
 
   test("each image is flipped on its own, about half of them", () => {
@@ -188,6 +326,20 @@ onEachBackend("layers over images", () => {
     const range = { valueRange: [0, 1] } as const;
     const contrast = run(layers.randomContrast({ factor: 0.5, ...range }), x, true);
     expectClose(contrast.mean([1, 2]).dataSync(), x.mean([1, 2]).dataSync(), { atol: 1e-6 });
+    // Keras' [lower, upper]: factors from 1 − lower to 1 + upper.
+    const two = lw.tensor([-1, 1], [1, 1, 2, 1]).mul(lw.ones([300, 1, 1, 1]));
+    const wide = { valueRange: [-10, 10] } as const;
+    for (const [factor, from, to] of [
+      [[0.5, 2], 0.5, 3],
+      [[1, 0], 0, 1],
+      [0.5, 0.5, 1.5],
+    ] as const) {
+      const varied = run(layers.randomContrast({ factor, seed: 1, ...wide }), two, true);
+      const factors = varied.dataSync().filter((_, i) => i % 2 === 1);
+      expect([Math.min(...factors) >= from, Math.max(...factors) <= to]).toEqual([true, true]);
+      expect(Math.min(...factors)).toBeLessThan(from + 0.1 * (to - from));
+      expect(Math.max(...factors)).toBeGreaterThan(to - 0.1 * (to - from));
+    }
     const bright = run(layers.randomBrightness({ factor: [0.3, 0.3], ...range }), x, true);
     expectClose(bright.dataSync(), x.add(0.3).dataSync(), { atol: 1e-6 });
     const white = run(layers.randomBrightness({ factor: [1, 1] }), lw.ones([1, 2, 2, 1]), true);
@@ -240,6 +392,7 @@ onEachBackend("layers over images", () => {
 
 describe("errors", () => {
   const x = lw.ones([1, 4, 4, 3]);
+  const pairs = <P>(pair: P): P[] => [pair, pair];
   test.each<[string, () => unknown]>([
     [
       "expected `kernelSize` to be a number or 2 of them, got [3, 3, 3]",
@@ -260,6 +413,37 @@ describe("errors", () => {
     [
       'conv2d layer "c": expected `padding` to be "valid", "same", an integer ≥ 0 or pairs [before, after], got "causal"',
       () => layers.conv2d({ filters: 1, kernelSize: 3, padding: "causal" as never, name: "c" }),
+    ],
+    [
+      'conv2d layer "c": expected `padding` to be "valid", "same", a number or 2 pairs [before, after], got [[1, 1]]',
+      () => layers.conv2d({ filters: 1, kernelSize: 3, padding: [[1, 1]], name: "c" }),
+    ],
+    [
+      'conv2d layer "c": expected `padding` to be "valid", "same", an integer ≥ 0 or pairs [before, after], got [[1, 1, 1], [1, 1, 1]]',
+      () =>
+        layers.conv2d({ filters: 1, kernelSize: 3, padding: pairs([1, 1, 1]) as never, name: "c" }),
+    ],
+    [
+      'conv2d layer "c": expected `padding` to be "valid", "same", an integer ≥ 0 or pairs [before, after], got [[-1, 0], [-1, 0]]',
+      () => layers.conv2d({ filters: 1, kernelSize: 3, padding: pairs([-1, 0]), name: "c" }),
+    ],
+    [
+      'conv1d layer "c": expected `padding` to be "valid", "same", a number or 1 pairs',
+      () => layers.conv1d({ filters: 1, kernelSize: 3, padding: pairs([1, 0]), name: "c" }),
+    ],
+    [
+      'maxPooling3d layer "p": expected `padding` to be "valid", "same", a number or 3 pairs',
+      () => layers.maxPooling3d({ padding: pairs([1, 0]), name: "p" }),
+    ],
+    [
+      'connectedConv2d layer "l": expected `padding` to be "valid", "same", a number or 2 pairs',
+      () =>
+        layers.connectedConv2d({
+          connections: [[0]],
+          kernelSize: 1,
+          padding: [[1, 0]],
+          name: "l",
+        }),
     ],
     [
       'conv2d layer "c": unknown option `kernel_size`; options are in camelCase here: `kernelSize`',
@@ -324,6 +508,12 @@ describe("errors", () => {
       'randomRotation layer "r": expected `factor` to be a number ≥ 0 or [low, high], got -1',
       () => layers.randomRotation({ factor: -1, name: "r" }),
     ],
+    ...([[[-0.2, 0.3]], [[1.1, 0]], [[0, -0.1]], [[0.1]], [1.5], [[null, 0]]] as never[][]).map(
+      ([factor]): [string, () => unknown] => [
+        'randomContrast layer "r": expected `factor` to be a number from 0 to 1, or [lower, upper] with lower from 0 to 1 and upper ≥ 0, got',
+        () => layers.randomContrast({ factor: factor!, name: "r" }),
+      ],
+    ),
     [
       'randomZoom layer "r": expected `heightFactor` to be a number ≥ 0 or [low, high] from -1 on',
       () => layers.randomZoom({ heightFactor: [-2, 0], name: "r" }),
