@@ -3,9 +3,9 @@
  * user's program would, prints what came out and writes the HTML report. Everything here is an option,
  * a call of the library or a line of output; what text and report look like is in text.ts and report.ts.
  */
-import { existsSync } from "node:fs";
-import { access, constants } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { stat } from "node:fs/promises";
+import { resolve } from "node:path";
+import { checkFolderOf } from "../formats/newpath.js";
 import * as lw from "../index.js";
 import { insideOf } from "./inside.js";
 import { numberOption, parseCommandLine, UsageError } from "./options.js";
@@ -102,11 +102,11 @@ function readOptions(argv: readonly string[]): DemoOptions {
 export async function runDemo(argv: readonly string[], out: OutputStream): Promise<number> {
   const options = readOptions(argv);
   // Better now than after the training.
-  const folder = dirname(options.report);
-  await access(folder, constants.W_OK).catch(() => {
-    const why = existsSync(folder) ? "is not writable" : "does not exist";
-    throw new lw.ArgumentError(`can't write ${options.report}: its directory ${why}`);
-  });
+  await checkFolderOf("--report", options.report);
+  const there = await stat(options.report).catch(() => null);
+  if (there?.isDirectory()) {
+    throw new lw.ArgumentError(`--report: can't write "${options.report}": it is a directory`);
+  }
   const style = styleOf(out);
   const say = (text = "") => out.write(`${text}\n`);
 

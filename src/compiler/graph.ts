@@ -2,9 +2,10 @@
  * The compiler's own picture of a graph: values and nodes, with equal nodes merged and reshapes
  * resolved to the storage they share. Built from tensors once; later passes never look at tensors.
  */
+import { ShapeError } from "../errors.js";
 import { type Op, type OpNode, opOf } from "../ops/op.js";
 import type { DType, TypedArray } from "../tensor/dtype.js";
-import { type Shape, sameShape } from "../tensor/shape.js";
+import { maximumSize, type Shape, sameShape, showShape, sizeOf } from "../tensor/shape.js";
 import type { GraphNode, Tensor, TensorSpec } from "../tensor/tensor.js";
 import { simplify } from "./simplify.js";
 
@@ -103,6 +104,11 @@ export class GraphBuilder {
       const outputs: Value[] = [];
       const node: Node = { id: this.nodes.length, op, inputs, attributes, outputs };
       specs.forEach((spec, output) => {
+        if (sizeOf(spec.shape) > maximumSize) {
+          throw new ShapeError(
+            `${op.name}: its result ${showShape(spec.shape)} would have more than 2^31-1 elements`,
+          );
+        }
         outputs.push({ id: this.#nextValue++, shape: spec.shape, dtype: spec.dtype, node, output });
       });
       this.nodes.push(node);

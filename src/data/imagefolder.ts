@@ -419,7 +419,8 @@ function loadSharp(): Promise<SharpModule | null> {
 async function readPicture(path: string, form: Form): Promise<Tensor> {
   const bytes = await readFile(path).catch(wrongPath(path));
   const where = `picture ${show(path)}`;
-  const png = isPng(bytes);
+  // A file that only calls itself one is the decoder's to refuse.
+  const png = isPng(bytes) || /\.png$/i.test(path);
   const sharp = form.decoder === "builtin" ? null : await loadSharp();
   if (sharp === null && (!png || form.decoder === "sharp")) {
     throw new StateError(

@@ -1,10 +1,11 @@
 /** Deep belief networks in files: the layouts of their machines, and all weights. */
 import { ArgumentError, checkPath, FormatError, show } from "../errors.js";
+import { checkNewPath } from "../formats/newpath.js";
 import { withWeightsToLoad } from "../layers/loading.js";
 import type { DeepBeliefNetwork } from "./belief.js";
 import type { BeliefOptions } from "./beliefoptions.js";
 import { assignWeights, readModelFile, restoring } from "./loading.js";
-import { checkNewPath, writeModelFile } from "./saving.js";
+import { writeModelFile } from "./saving.js";
 
 /** Writes a network; see `DeepBeliefNetwork.save`. */
 export async function writeNetworkFile(network: DeepBeliefNetwork, path: string): Promise<void> {

@@ -1,12 +1,12 @@
 /** Boltzmann machines in files: as models', with how they learn in place of losses and metrics. */
 import { checkKeys, checkPath, FormatError, show } from "../errors.js";
+import { checkNewPath } from "../formats/newpath.js";
 import { withWeightsToLoad } from "../layers/loading.js";
 import type { RBM } from "./boltzmann.js";
 import type { ContrastOptions } from "./contrast.js";
 import { assignState, assignWeights, loadOptimizer, readModelFile, restoring } from "./loading.js";
 import type { MachineOptions } from "./machine.js";
 import {
-  checkNewPath,
   namedState,
   type SavedOptimizer,
   type SaveOptions,

@@ -3,7 +3,8 @@
  * configuration as JSON in its metadata. What a file holds is said here; `loading.ts` reads it.
  */
 import { snapshot } from "../backend/run.js";
-import { ArgumentError, checkKeys, checkPath, expected, show } from "../errors.js";
+import { ArgumentError, checkKeys, expected, show } from "../errors.js";
+import { checkNewPath } from "../formats/newpath.js";
 import { type StoredTensor, writeSafetensors } from "../formats/safetensors.js";
 import type { Layer } from "../layers/layer.js";
 import { Network } from "../network/network.js";
@@ -157,23 +158,6 @@ export async function writeWeights(
   checkNewPath(`saveWeights() of ${model.where}`, path);
   const tensors = await storedTensors(model.namedWeights());
   await writeSafetensors(path, tensors, new Map([["format", "layerwise"]]));
-}
-
-/** Endings that say that a file is of another program's format. */
-const foreign = /\.(h5|hdf5|keras|pb|tflite|onnx|pt|pth|ckpt|npz|json|pkl)$/i;
-
-/** Throws unless `path` is one to write a model or weights to. */
-export function checkNewPath(where: string, path: unknown): void {
-  checkPath(where, path);
-  if (foreign.test(path)) {
-    throw new ArgumentError(
-      expected(
-        where,
-        "a path that ends in .safetensors, the one format that models are written in",
-        show(path),
-      ),
-    );
-  }
 }
 
 function saveCompile(

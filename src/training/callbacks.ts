@@ -2,7 +2,9 @@
  * The callbacks that are ready made, by Keras' names and options. What a callback is stands in `callback.ts`.
  */
 import { appendFile, stat, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { ArgumentError, checkKeys, checkNumber, checkPath, expected, show } from "../errors.js";
+import { checkFolderOf, checkNewPath } from "../formats/newpath.js";
 import type { MetricDirection } from "../nn/metrics/metric.js";
 import {
   boolean,
@@ -322,6 +324,7 @@ export class CsvLogger extends Callback {
   }
 
   override async onTrainBegin(): Promise<void> {
+    await checkFolderOf("callback csvLogger", this.#path);
     this.#keys = null;
     if (!this.#append) await writeFile(this.#path, "");
   }
@@ -378,12 +381,19 @@ export class ModelCheckpoint extends Callback {
   constructor(path: string, options: ModelCheckpointOptions = {}) {
     super();
     const where = "callback modelCheckpoint";
-    checkPath(where, path);
+    checkNewPath(where, path);
     this.#path = path;
     this.#options = parseOptions(where, checkpointOptions, options);
     const { monitor, mode, initialValueThreshold } = this.#options;
     this.#monitor = new Monitor(where, monitor, mode, 0);
     if (initialValueThreshold !== null) this.#monitor.best = initialValueThreshold;
+  }
+
+  override async onTrainBegin(): Promise<void> {
+    // A directory that is named after values is not known before there are any.
+    if (!dirname(this.#path).includes("{")) {
+      await checkFolderOf("callback modelCheckpoint", this.#path);
+    }
   }
 
   override async onEpochEnd(epoch: number, logs: Logs = {}): Promise<void> {

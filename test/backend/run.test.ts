@@ -20,6 +20,17 @@ function run(body: () => lw.Tensor[]): number[][] {
 const variables = (...values: lw.NestedArray[]): lw.Variable[] =>
   values.map((value, i) => lw.variable(value, { name: "abcdef"[i]! }));
 
+test("results of more than 2³¹ − 1 elements are errors that name the op", () => {
+  const product = lw.matMul(lw.zeros([50_000, 1]), lw.zeros([1, 50_000]));
+  expect(() => product.sum().dataSync()).toThrow(
+    "matMul: its result [50000, 50000] would have more than 2^31-1 elements",
+  );
+  const layer = lw.layers.resizing({ height: 100_000, width: 100_000 });
+  expect(() => (layer.apply(lw.zeros([1, 2, 2, 1])) as lw.Tensor).dataSync()).toThrow(
+    lw.ShapeError,
+  );
+});
+
 onEachBackend("variables in a compiled function", () => {
   test("swap, and rotate three", () => {
     const [a, b, c] = variables([1, 2], [3, 4], [5, 6]) as [lw.Variable, lw.Variable, lw.Variable];

@@ -86,8 +86,11 @@ describe("the layerwise command", () => {
     expect(out).not.toContain("Epoch");
     const unwritable = await run("demo", "--report", "no/such/folder/report.html");
     expect(unwritable).toMatchObject({ code: 1, out: "" });
+    const folder = await run("demo", "--report", ".");
+    expect(folder).toMatchObject({ code: 1, out: "" });
+    expect(folder.err).toMatch(/^layerwise demo: --report: can't write ".+": it is a directory\n$/);
     expect(unwritable.err).toMatch(
-      /^layerwise demo: can't write \S+report\.html: its directory does not exist\n$/,
+      /^layerwise demo: --report: can't write "\S+report\.html": its directory does not exist\n$/,
     );
   });
 

@@ -513,7 +513,7 @@ describe("folders", () => {
       await writeFile(photo, Buffer.of(0xff, 0xd8, 0xff));
       const banana = await load({ classNames: ["banana"] });
       await expect(banana.train.toArray()).rejects.toThrow(
-        /formats other than PNG need the package sharp/,
+        `picture ${JSON.stringify(broken)}: it does not begin as a PNG file`,
       );
       const cherry = await load({ classNames: ["cherry"] });
       const error = (await cherry.train.toArray().catch((e: unknown) => e)) as Error;

@@ -287,7 +287,7 @@ test("the depth is one that was published", () => {
     "models.resnet(): expected `depth` to be one of 18, 34, 50, 101, 152, 20, 32, 44, 56, 110, got 42",
   );
   expect(() => vgg({ depth: 12 })).toThrow(
-    'models.vgg(): expected `depth` to be one of "11", "13", "16", "19", got "12"',
+    "models.vgg(): expected `depth` to be one of 11, 13, 16, 19, got 12",
   );
   expect(() => lenet5({ variant: "original", width: 12 })).toThrow(
     'models.lenet5(): expected `width` 6 with variant "original", whose table of connections is for 6 maps, got 12',

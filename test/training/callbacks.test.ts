@@ -348,6 +348,23 @@ describe("files", () => {
     });
     await expect(fit).rejects.toThrow(/no value "val_loss"/);
   });
+
+  test("paths that nothing can be written to are errors before the first epoch", async () => {
+    expect(() => modelCheckpoint("best.h5")).toThrow(
+      'callback modelCheckpoint: expected a path that ends in .safetensors, the one format that models are written in, got "best.h5"',
+    );
+    const nowhere = join(directory, "nowhere", "file");
+    for (const [name, callback] of Object.entries({ modelCheckpoint, csvLogger })) {
+      let epochs = 0;
+      const counter = { onEpochBegin: () => void epochs++ };
+      const callbacks = [callback(nowhere), counter];
+      const fit = compiled().fit(data.x, data.y, { verbose: 0, callbacks });
+      await expect(fit).rejects.toThrow(
+        `callback ${name}: can't write ${JSON.stringify(nowhere)}: its directory does not exist`,
+      );
+      expect(epochs).toBe(0);
+    }
+  });
 });
 
 test("swapEmaWeights evaluates the averages and trains the parameters", async () => {

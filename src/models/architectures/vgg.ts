@@ -1,23 +1,17 @@
 /** VGG (Simonyan & Zisserman 2015): 3×3 convolutions all the way, halved in size five times. */
-import {
-  boolean,
-  choice,
-  integer,
-  number,
-  type OptionsOf,
-  parseOptions,
-} from "../../layers/config.js";
+import { ArgumentError, expected } from "../../errors.js";
+import { boolean, integer, number, type OptionsOf, parseOptions } from "../../layers/config.js";
 import { maxPooling2d } from "../../layers/pooling.js";
 import { type Model, model } from "../model.js";
 import { classifier, convolution, image, networkOptions, widths } from "./blocks.js";
 
 /** Convolutions of the five stages; their widths are 1, 2, 4, 8 and 8 times the first. */
-const stages = {
+const stages: Readonly<Record<number, readonly number[]>> = {
   11: [1, 1, 2, 2, 2],
   13: [2, 2, 2, 2, 2],
   16: [2, 2, 3, 3, 3],
   19: [2, 2, 4, 4, 4],
-} as const;
+};
 const factors = [1, 2, 4, 8, 8] as const;
 
 const vggOptions = {
@@ -43,17 +37,20 @@ export type VggOptions = OptionsOf<typeof vggOptions>;
  *
  * @example
  * const model = lw.models.vgg({ depth: 11, inputShape: [32, 32, 3], classes: 10, classifierWidths: [512] });
+ * @throws ArgumentError for another depth.
  */
 export function vgg(options: VggOptions = {}): Model {
-  const o = parseOptions("models.vgg()", vggOptions, options);
-  const depth = choice(["11", "13", "16", "19"], "16").parse(
-    "models.vgg()",
-    "depth",
-    String(o.depth),
-  );
+  const where = "models.vgg()";
+  const o = parseOptions(where, vggOptions, options);
+  const { depth } = o;
+  const blocks = stages[depth];
+  if (!blocks) {
+    const known = Object.keys(stages).join(", ");
+    throw new ArgumentError(expected(where, `\`depth\` to be one of ${known}`, depth));
+  }
   const x = image(o.inputShape);
   let y = x;
-  stages[Number(depth) as keyof typeof stages].forEach((count, stage) => {
+  blocks.forEach((count, stage) => {
     for (let i = 0; i < count; i++) {
       y = convolution(y, `conv${stage + 1}_${i + 1}`, {
         filters: o.width * factors[stage]!,
