@@ -17,16 +17,17 @@ namespace LAYERWISE_ISA_NAMESPACE {
 // Chains of 64 columns (with AVX-512 of two rows in turns), so many that their latency is hidden: a term costs a broadcast and one fma with an operand in
 // memory for each vector, so nearly all that a core can load. More columns would mean shorter steps, and each step
 // costs a row a load and a store of its sums and the end of a list: 40 KiB of B, part of which comes from
-// L2, beat the 26 that stay in L1 (1.1 times the Boltzmann machine's step on Zen 4, 1.04 times with AVX2 there).
+// L2, beat the 26 that stay in L1 (1.1 times the Boltzmann machine's step on Zen 4, 1.04 times with AVX2 there), and with AVX-512
+// 52 KiB the 40 on Zen 5 (1.005 times; 64 and 72 are slower).
 constexpr int kZeroPanels = W == 16 ? 2 : 4;
-constexpr int64_t kZeroK = 10240 / (kZeroPanels * kColumns) / W * W;
+constexpr int64_t kZeroK = (W == 16 ? 13312 : 10240) / (kZeroPanels * kColumns) / W * W;
 constexpr int64_t kZeroSteps = (kBlockK + kZeroK - 1) / kZeroK;
 // Near-equal steps.
 LW_INLINE int64_t zeroSteps(int64_t kc) { return ceilDiv(kc, kZeroK); }
 LW_INLINE int64_t zeroStepLength(int64_t kc) { return ceilDiv(ceilDiv(kc, zeroSteps(kc)), W) * W; }
 // With fewer terms in a row's step, beginning and ending it costs more than it takes to have B from L2 (1.1 times the
-// product of a matrix with 4 % of terms).
-constexpr int64_t kZeroLeastTerms = W == 16 ? 14 : 8;
+// product of a matrix with 4 % of terms; 28 for 14, once indices came as words, 1.02 times the Boltzmann machine's step on Zen 5).
+constexpr int64_t kZeroLeastTerms = W == 16 ? 28 : 8;
 // Rows of A in a block, columns of C, terms from which on lists can pay.
 constexpr int64_t kZeroRows = 128, kZeroLeastRows = 16, kZeroLeastColumns = 4 * kColumns, kZeroLeastK = 32;
 // Lists of a row: room for one vector more than a block of k.
@@ -155,6 +156,16 @@ struct ZeroGroup {
   bool add;            // to what C holds
 };
 
+// Indices that are loaded at once, for two rows with AVX-512: one by one each costs as much as the load of a vector (1.025 times the Boltzmann
+// machine's step on Zen 5; slower for a row alone, and with fewer registers).
+constexpr int64_t kZeroWord = 4;
+LW_INLINE uint64_t wordOf(const uint16_t* at) {
+  uint64_t word;
+  static_assert(sizeof word == kZeroWord * sizeof *at, "a word of indices");
+  memcpy(&word, at, sizeof word);
+  return word;
+}
+
 // What one row adds up: its sums so far and what is left of its list.
 template <int NP, bool ONES>
 struct ZeroSums {
@@ -174,10 +185,11 @@ struct ZeroSums {
       for (int v = 0; v < kVectors; v++) acc[p][v] = steps.begin == 0 ? zero() : load(sums + p * kColumns + v * W);
     }
   }
-  LW_MEMBER void add(const ZeroGroup& group) {
+  // The next term, which is that of row k.
+  LW_MEMBER void add(const ZeroGroup& group, uint64_t k) {
     VF av;
-    if constexpr (!ONES) av = set1(*value);
-    const float* const row = group.b + *at * kColumns;
+    if constexpr (!ONES) av = set1(*value++);
+    const float* const row = group.b + k * kColumns;
 #pragma GCC unroll 8
     for (int p = 0; p < NP; p++) {
 #pragma GCC unroll 2
@@ -187,7 +199,10 @@ struct ZeroSums {
         else acc[p][v] = fma(av, b, acc[p][v]);
       }
     }
-    at++, value++;
+  }
+  // What is left.
+  LW_MEMBER void addAll(const ZeroGroup& group) {
+    for (; at < last; at++) add(group, *at);
   }
   // To C, or kept in `lists.sums`.
   template <bool LAST>
@@ -209,22 +224,36 @@ struct ZeroSums {
 // The terms of some steps for NP panels: kept in `lists.sums`, or, with LAST, put to C. Two rows at once where registers
 // hold both: the sums of one alone are too few to hide how long an addition takes.
 template <int NP, bool LAST, bool ONES>
-void zeroTile(const ZeroLists& lists, Range rows, Range steps, const ZeroGroup& group) {
+void zeroTile(const ZeroLists& lists, Range rows, Range steps, const ZeroGroup& of) {
+  const ZeroGroup group = of;
   using Sums = ZeroSums<NP, ONES>;
   int64_t i = rows.begin;
   if constexpr (NP * kVectors <= 4) {
     for (; i + 2 <= rows.end; i += 2) {
       Sums a(lists, i, steps), b(lists, i + 1, steps);
-      for (int64_t n = minOf(a.last - a.at, b.last - b.at); n > 0; n--) a.add(group), b.add(group);
-      while (a.at < a.last) a.add(group);
-      while (b.at < b.last) b.add(group);
+      const int64_t both = minOf(a.last - a.at, b.last - b.at);
+      if constexpr (W == 16) {
+        for (int64_t n = both / kZeroWord; n > 0; n--) {
+          const uint64_t x = wordOf(a.at), y = wordOf(b.at);
+          a.at += kZeroWord, b.at += kZeroWord;
+#pragma GCC unroll 4
+          for (int t = 0; t < kZeroWord; t++) {
+            a.add(group, (uint16_t)(x >> 16 * t));
+            b.add(group, (uint16_t)(y >> 16 * t));
+          }
+        }
+      } else {
+        for (int64_t n = both; n > 0; n--) a.add(group, *a.at++), b.add(group, *b.at++);
+      }
+      a.addAll(group);
+      b.addAll(group);
       a.template put<LAST>(lists, i, group);
       b.template put<LAST>(lists, i + 1, group);
     }
   }
   for (; i < rows.end; i++) {
     Sums a(lists, i, steps);
-    while (a.at < a.last) a.add(group);
+    a.addAll(group);
     a.template put<LAST>(lists, i, group);
   }
 }
