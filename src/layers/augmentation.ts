@@ -38,9 +38,13 @@ const factor = (min = -Infinity): Field<Factor, Factor, true> =>
     const [low, high] = Array.isArray(given) ? given : [-(given as number), given];
     const good = Number.isFinite(low) && Number.isFinite(high) && low <= high;
     if (!good || low < min || (Array.isArray(given) && given.length !== 2)) {
-      const least = min === -Infinity ? "" : ` from ${min} on`;
+      const [most, least] = min === -Infinity ? ["≥ 0", ""] : [`from 0 to ${-min}`, `${min} ≤ `];
       throw new ArgumentError(
-        expected(where_, `\`${option}\` to be a number ≥ 0 or [low, high]${least}`, show(given)),
+        expected(
+          where_,
+          `\`${option}\` to be a number ${most} or [low, high] with ${least}low ≤ high`,
+          show(given),
+        ),
       );
     }
     return Array.isArray(given) ? [low, high] : (given as number);

@@ -106,9 +106,7 @@ const ownOptions: Readonly<Record<string, string>> = {
 export function checkDatasetOptions(where: string, options: object): void {
   for (const [option, instead] of Object.entries(ownOptions)) {
     if ((options as Readonly<Record<string, unknown>>)[option] === undefined) continue;
-    throw new ArgumentError(
-      `${where}: \`${option}\` is not for a dataset, which has its own: use ${instead}`,
-    );
+    throw new ArgumentError(`${where}: \`${option}\` is not for a dataset: use ${instead}`);
   }
 }
 

@@ -128,7 +128,7 @@ export class Predictor {
     const where = "predict()";
     if (options.batchSize !== undefined) {
       throw new ArgumentError(
-        `${where}: \`batchSize\` is not for a dataset, which has its own: use dataset.batch(size)`,
+        `${where}: \`batchSize\` is not for a dataset: use dataset.batch(size)`,
       );
     }
     checkKeys(where, options, ["signal", "steps"]);

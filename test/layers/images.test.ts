@@ -505,7 +505,7 @@ describe("errors", () => {
           .adapt([[1, 2, 3]]),
     ],
     [
-      'randomRotation layer "r": expected `factor` to be a number ≥ 0 or [low, high], got -1',
+      'randomRotation layer "r": expected `factor` to be a number ≥ 0 or [low, high] with low ≤ high, got -1',
       () => layers.randomRotation({ factor: -1, name: "r" }),
     ],
     ...([[[-0.2, 0.3]], [[1.1, 0]], [[0, -0.1]], [[0.1]], [1.5], [[null, 0]]] as never[][]).map(
@@ -515,7 +515,7 @@ describe("errors", () => {
       ],
     ),
     [
-      'randomZoom layer "r": expected `heightFactor` to be a number ≥ 0 or [low, high] from -1 on',
+      'randomZoom layer "r": expected `heightFactor` to be a number from 0 to 1 or [low, high] with -1 ≤ low ≤ high',
       () => layers.randomZoom({ heightFactor: [-2, 0], name: "r" }),
     ],
   ])("%s", (message, make) => {

@@ -482,16 +482,16 @@ describe("errors have places", () => {
       await message(() => small().evaluate(tensor([[1, 2]]), [1], { steps: 2 })),
     ]).toMatchInlineSnapshot(`
       [
-        "ArgumentError: fit(): \`batchSize\` is not for a dataset, which has its own: use dataset.batch(size)",
-        "ArgumentError: fit(): \`shuffle\` is not for a dataset, which has its own: use dataset.shuffle(bufferSize)",
-        "ArgumentError: fit(): \`validationSplit\` is not for a dataset, which has its own: use dataset.skip(n) and dataset.take(n), with validationData",
-        "ArgumentError: fit(): \`sampleWeight\` is not for a dataset, which has its own: use a third part of its elements: [x, y, sampleWeight]",
+        "ArgumentError: fit(): \`batchSize\` is not for a dataset: use dataset.batch(size)",
+        "ArgumentError: fit(): \`shuffle\` is not for a dataset: use dataset.shuffle(bufferSize)",
+        "ArgumentError: fit(): \`validationSplit\` is not for a dataset: use dataset.skip(n) and dataset.take(n), with validationData",
+        "ArgumentError: fit(): \`sampleWeight\` is not for a dataset: use a third part of its elements: [x, y, sampleWeight]",
         "ArgumentError: fit(): expected \`stepsPerEpoch\` to be an integer ≥ 1, got 0",
         "ArgumentError: fit(): \`validationSteps\` is for a dataset as validationData",
         "ArgumentError: fit(): expected a dataset and options, got an instance of Tensor; its elements hold x and y",
         "ArgumentError: fit(): expected a dataset and options, got an object; its elements hold x and y",
-        "ArgumentError: predict(): \`batchSize\` is not for a dataset, which has its own: use dataset.batch(size)",
-        "ArgumentError: evaluate(): \`batchSize\` is not for a dataset, which has its own: use dataset.batch(size)",
+        "ArgumentError: predict(): \`batchSize\` is not for a dataset: use dataset.batch(size)",
+        "ArgumentError: evaluate(): \`batchSize\` is not for a dataset: use dataset.batch(size)",
         "ArgumentError: fitDataset(): expected a dataset, as lw.data makes them, got [1]",
         "ArgumentError: evaluate(): \`steps\` is for a dataset; arrays have \`batchSize\`",
       ]
