@@ -1,4 +1,5 @@
 /** The README and every guide run: their snippets are programs, and what comments say of lines is true. */
+import { spawnSync } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -90,6 +91,18 @@ test("the snippets are sound TypeScript", () => {
   );
   expect(programs.size).toBeGreaterThan(8);
   expect(typeErrors(programs, root)).toEqual([]);
+});
+
+test("the reference can be made of the docstrings: what they link to exists", () => {
+  const typedoc = join(root, "node_modules", "typedoc", "bin", "typedoc");
+  const { status, stderr, stdout } = spawnSync(process.execPath, [typedoc, "--emit", "none"], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  expect({ status, output: status === 0 ? "" : stdout + stderr }).toEqual({
+    status: 0,
+    output: "",
+  });
 });
 
 test("docs/README.md lists every guide", () => {

@@ -18,11 +18,12 @@ import type { MetricDirection } from "../nn/metrics/metric.js";
 import { add, cast } from "../ops/elementwise.js";
 import { oneHot } from "../ops/gather.js";
 import { concat, expandDims, reshape, slice } from "../ops/movement.js";
+import { asTensor } from "../ops/op.js";
 import { softmax } from "../ops/softmax.js";
 import { sgd } from "../optimizers/factories.js";
 import type { Optimizer } from "../optimizers/optimizer.js";
 import { drawSeed, mixSeed, randomSource } from "../tensor/random.js";
-import { type Shape, showShape } from "../tensor/shape.js";
+import { type Shape, showShape, sizeOf } from "../tensor/shape.js";
 import { leaf, Tensor, type TensorLike, tensor } from "../tensor/tensor.js";
 import { readTogether, Variable } from "../tensor/variable.js";
 import type { CallbackModel, History } from "../training/callback.js";
@@ -189,10 +190,10 @@ export class DeepBeliefNetwork implements CallbackModel {
   }
 
   async #pretrain(place: string, x: DataLike, options: PretrainOptions): Promise<History[]> {
-    const { labels, layers = [], ...common } = options;
     const contrastOptions = contrastKeys.filter((key) => key !== "optimizer");
     const keys = [...fitKeys.filter((key) => key !== "callbacks"), "validationSplit"];
     checkKeys(place, options, ["labels", "layers", ...keys, ...contrastOptions]);
+    const { labels, layers = [], ...common } = options;
     if (!Array.isArray(layers) || layers.length > this.machines.length) {
       const wanted = `options of at most ${this.machines.length} \`layers\``;
       throw new ArgumentError(expected(place, wanted, show(layers)));
@@ -234,9 +235,11 @@ export class DeepBeliefNetwork implements CallbackModel {
     }
     const features = tensorOf(x);
     const units = this.#top.machine.layout.visible - this.classes;
-    if (features.size % units !== 0) {
+    // Flat arrays are cut into samples.
+    const size = features.rank > 1 ? sizeOf(features.shape.slice(1)) : units;
+    if (size !== units || features.size % units !== 0) {
       const wanted = `samples of ${units} values`;
-      throw new ShapeError(expected(place, wanted, showShape(features.shape)));
+      throw new ShapeError(expected(place, wanted, `shape ${showShape(features.shape)}`));
     }
     return features.size / units;
   }
@@ -289,8 +292,8 @@ export class DeepBeliefNetwork implements CallbackModel {
   }
 
   async #fineTune(place: string, x: DataLike, options: FineTuneOptions): Promise<History> {
-    const { labels, ...rest } = options;
     checkKeys(place, options, ["labels", ...contrastKeys, ...fitKeys]);
+    const { labels, ...rest } = options;
     const { contrast, fit } = apart(rest);
     const plan = planContrast(place, contrast);
     if (plan.method !== "cd" || plan.sparsity) {
@@ -311,7 +314,11 @@ export class DeepBeliefNetwork implements CallbackModel {
     const trainer = new Trainer(this.#wakeSleepNetwork(plan));
     trainer.compile(objective);
     this.#optimizer = objective.optimizer;
-    return trainer.fit(this, { x: inputs, y: [] }, fit);
+    const learn = (): Promise<History> => trainer.fit(this, { x: inputs, y: [] }, fit);
+    return this.machines.reduceRight<() => Promise<History>>(
+      (inner, machine) => () => machine.held(place, inner),
+      learn,
+    )();
   }
 
   #untied(): readonly DirectedLayer[] {
@@ -341,7 +348,7 @@ export class DeepBeliefNetwork implements CallbackModel {
       },
       weights: this.weights,
       weightInfo: () => ({ regularizer: null, constraint: null }),
-      reports: wakeSleepReports(plan),
+      reports: wakeSleepReports(plan, layers.length),
     };
   }
 
@@ -388,13 +395,12 @@ export class DeepBeliefNetwork implements CallbackModel {
    * Features that the hidden units of a layer (by default the topmost) give of samples: [samples, hidden].
    * In a network with `classes` the top machine needs labels too, so its features can't be had this way.
    */
-  async transform(
-    x: DataLike,
-    { layer, ...options }: PredictOptions & { layer?: number } = {},
-  ): Promise<Tensor> {
+  async transform(x: DataLike, given: PredictOptions & { layer?: number } = {}): Promise<Tensor> {
+    const place = `transform() of ${this.where}`;
+    checkKeys(place, given, ["layer", "batchSize", "signal"]);
+    const { layer, ...options } = given;
     const last = this.machines.length - 1 - (this.classes > 0 ? 1 : 0);
     const index = layer ?? last;
-    const place = `transform() of ${this.where}`;
     if (last < 0) throw new ArgumentError(`${place}: its only machine has units for labels`);
     checkInteger(place, "layer", index, 0, last);
     const { hidden } = this.machines[index]!.machine.layout;
@@ -433,7 +439,9 @@ export class DeepBeliefNetwork implements CallbackModel {
     const place = `generate() of ${this.where}`;
     checkKeys(place, options, ["chains", "steps", "labels", "means", "seed", "signal"]);
     const { labels, steps = 1000, means = false, seed = drawSeed(), signal } = options;
-    const chains = options.chains ?? (Array.isArray(labels) ? labels.length : 1);
+    const listed =
+      labels === undefined || typeof labels === "number" ? null : asTensor(place, labels);
+    const chains = options.chains ?? listed?.size ?? 1;
     checkInteger(place, "chains", chains, 1);
     const top = this.#top;
     const { visible } = top.machine.layout;
@@ -441,8 +449,7 @@ export class DeepBeliefNetwork implements CallbackModel {
     let clamp: { mask: Tensor; values: Tensor } | undefined;
     if (labels !== undefined) {
       if (this.classes === 0) this.#refuseLabels(place);
-      const each =
-        typeof labels === "number" ? new Array<number>(chains).fill(labels) : [...labels];
+      const each = listed ?? new Array<number>(chains).fill(labels as number);
       const hot = await this.#oneHot(place, each, chains);
       const held = Float32Array.from({ length: visible }, (_, i) => (i < units ? 0 : 1));
       clamp = {

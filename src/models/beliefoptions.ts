@@ -52,7 +52,7 @@ export interface GenerateOptions {
   /** Gibbs steps of the top machine; 1000 by default. */
   steps?: number;
   /** The class that is held while the top machine runs, or one for each chain. */
-  labels?: number | readonly number[];
+  labels?: TensorLike;
   /** Whether to give the means of the visible units instead of a sample. */
   means?: boolean;
   seed?: number;

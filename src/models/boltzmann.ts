@@ -76,6 +76,8 @@ export class RBM implements CallbackModel {
   #plan: ContrastPlan | null = null;
   #objective: Objective | null = null;
   #trainer: Trainer | null = null;
+  /** What changes the weights meanwhile, where that is not the machine itself. */
+  #holder: string | null = null;
   /** Made when learning begins: a file may ask for any number of chains. */
   #state: ContrastState | null = null;
   /** Whether persistent chains have begun. */
@@ -170,6 +172,7 @@ export class RBM implements CallbackModel {
    */
   compile(options: ContrastOptions = {}): void {
     const place = `compile() of ${this.where}`;
+    this.#checkFree(place);
     this.#trainer?.checkIdle(place);
     const plan = planContrast(place, options);
     const optimizer = options.optimizer ?? sgd({ learningRate: 0.05, momentum: 0.5 });
@@ -191,6 +194,23 @@ export class RBM implements CallbackModel {
     this.#state = null;
     this.#begun = false;
     this.#trainer = trainer;
+  }
+
+  /** @internal Lets only `body` change the weights, as a network does that fine-tunes its machines. */
+  async held<T>(place: string, body: () => Promise<T>): Promise<T> {
+    this.#checkFree(place);
+    this.#trainer?.checkIdle(place);
+    this.#holder = place;
+    try {
+      return await body();
+    } finally {
+      this.#holder = null;
+    }
+  }
+
+  #checkFree(place: string): void {
+    if (this.#holder === null) return;
+    throw new StateError(`${place}: ${this.#holder} is still running; call it when that has ended`);
   }
 
   #learningState(plan: ContrastPlan): ContrastState {
@@ -228,6 +248,7 @@ export class RBM implements CallbackModel {
   async fit(x: DataLike, options: RbmFitOptions = {}): Promise<History> {
     const place = `fit() of ${this.where}`;
     checkKeys(place, options, rbmFitKeys);
+    this.#checkFree(place);
     const { validationData, validationSplit = 0, callbacks = [], ...rest } = options;
     checkNumber(place, "validationSplit", validationSplit, 0, 1);
     const all = await this.#machine.samples(place, x);

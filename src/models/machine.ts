@@ -241,7 +241,7 @@ function visibleCount(place: string, { visible, inputShape }: MachineOptions): n
 /** Probabilities that need not add up to 1 exactly. */
 const slack = 1e-3;
 
-/** Throws for data that units can't have as states or probabilities. */
+/** Throws for data that units can't have as states or probabilities: outside of 0 to 1, or not finite. */
 export function checkStates(
   place: string,
   { groups }: MachineLayout,
@@ -251,33 +251,36 @@ export function checkStates(
   let from = 0;
   for (const { type, units } of groups) {
     if (from >= rowSize) return;
-    if (type !== "gaussian") {
-      for (let row = 0; row < count; row++) {
-        const start = row * rowSize + from;
-        let total = 0;
-        for (let i = start; i < start + units; i++) {
-          const value = values[i]!;
-          total += value;
-          if (value >= 0 && value <= 1) continue;
-          const at = `${value} in sample ${row}, unit ${from + i - start}`;
-          const hint =
-            value > 1 && value <= 255
-              ? "scale pixels of 0 … 255 by 1/255"
-              : 'real values need visibleUnits "gaussian"';
-          throw new ArgumentError(expected(place, `states of ${type} units from 0 to 1`, at, hint));
-        }
-        if (type === "softmax" && Math.abs(total - 1) > slack) {
-          throw new ArgumentError(
-            expected(
-              place,
-              `units ${from} to ${from + units - 1}, a softmax group, to add up to 1`,
-              `${total} in sample ${row}`,
-              "labels are one-hot: lw.oneHot(labels, classes)",
-            ),
-          );
-        }
+    for (let row = 0; row < count; row++) {
+      const start = row * rowSize + from;
+      let total = 0;
+      for (let i = start; i < start + units; i++) {
+        const value = values[i]!;
+        total += value;
+        if (type === "gaussian" ? Number.isFinite(value) : value >= 0 && value <= 1) continue;
+        throw wrongState(place, type, value, `in sample ${row}, unit ${from + i - start}`);
+      }
+      if (type === "softmax" && Math.abs(total - 1) > slack) {
+        throw new ArgumentError(
+          expected(
+            place,
+            `units ${from} to ${from + units - 1}, a softmax group, to add up to 1`,
+            `${total} in sample ${row}`,
+            "labels are one-hot: lw.oneHot(labels, classes)",
+          ),
+        );
       }
     }
     from += units;
   }
+}
+
+function wrongState(place: string, type: string, value: number, at: string): ArgumentError {
+  const got = `${value} ${at}`;
+  if (type === "gaussian") return new ArgumentError(expected(place, "finite states", got));
+  const hint =
+    value > 1 && value <= 255
+      ? "scale pixels of 0 … 255 by 1/255"
+      : 'real values need visibleUnits "gaussian"';
+  return new ArgumentError(expected(place, `states of ${type} units from 0 to 1`, got, hint));
 }

@@ -24,15 +24,15 @@ export interface DirectedLayer {
   readonly generativeKernel: Variable;
 }
 
-/** What the algorithm reports beside its loss. */
-export function wakeSleepReports(plan: ContrastPlan): readonly string[] {
-  return [
-    "reconstructionError",
-    ...reportsOf(plan).map((name) => (name === "freeEnergy" ? name : topError)),
-  ];
+/** What the algorithm reports beside its loss, with so many layers below the top. */
+export function wakeSleepReports(plan: ContrastPlan, below: number): readonly string[] {
+  const own = reportsOf(plan).map((name) => topName(name, below));
+  return below > 0 ? ["reconstructionError", ...own] : own;
 }
 
-const topError = "topReconstructionError";
+/** A top machine with nothing below reconstructs the data themselves. */
+const topName = (name: string, below: number): string =>
+  name === "reconstructionError" && below > 0 ? "topReconstructionError" : name;
 
 /** The update for visible states `v0` ([rows, visible]) and, if the top has them, one-hot labels. */
 export function wakeSleep(
@@ -56,7 +56,7 @@ export function wakeSleep(
   const joined = labels ? concat([upper, labels], 1) : upper;
   const negative = contrast(top.layout, top.read(), plan, state, joined, {
     ...context,
-    report: (name, value) => context.report(name === "freeEnergy" ? name : topError, value),
+    report: (name, value) => context.report(topName(name, layers.length), value),
   });
   layers.forEach(({ machine, generativeKernel }, i) => {
     const { visibleBias } = machine.read();

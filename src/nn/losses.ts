@@ -333,7 +333,7 @@ export const sparseCategoricalCrossentropy = defineLoss(
 
 /**
  * −log of the probability of class indices where every class scores, and one more that stands for none of them
- * has the score −`rejection`: log(e^−rejection + Σ eˢ) − s. With scores of {@link radialBasis} it is the criterion
+ * has the score −`rejection`: log(e^−rejection + Σ eˢ) − s. With scores of `lw.layers.radialBasis` it is the criterion
  * of LeNet-5 (LeCun et al. 1998, equation 9). Of a softmax its inputs are the scores.
  */
 export const maximumAPosteriori = defineLoss(

@@ -237,7 +237,7 @@ export interface RecurrentOptions {
    * (the state that has seen steps t, t + 1 …).
    */
   readonly reverse?: boolean | undefined;
-  /** [batch, units]: a factor of h(t − 1) at every step, as recurrent dropout wants it. */
+  /** A factor [batch, units] of h(t − 1) at every step, as recurrent dropout wants it. */
   readonly recurrentMask?: TensorLike | undefined;
 }
 
@@ -258,7 +258,7 @@ export interface SimpleRNNOptions extends RecurrentOptions {
 export interface LSTMOptions extends RecurrentOptions {
   /** h(0) and c(0), each [batch, units]; zeros when left out. */
   readonly initialState?: { readonly h: TensorLike; readonly c: TensorLike } | undefined;
-  /** [3, units]: weights from the cell to the gates i, f (from c(t − 1)) and o (from c(t)). */
+  /** Weights [3, units] from the cell to the gates i, f (from c(t − 1)) and o (from c(t)). */
   readonly peepholes?: TensorLike | undefined;
 }
 

@@ -338,6 +338,14 @@ describe("bad options and data are named", () => {
       () => make().freeEnergy([[-3, 0, 0, 0]]),
     ],
     [
+      "transform() of rbm rbm: expected finite states, got NaN in sample 1, unit 0",
+      () =>
+        rbm({ visible: 2, hidden: 2, visibleUnits: "gaussian" }).transform([
+          [7, -8],
+          [Number.NaN, 0],
+        ]),
+    ],
+    [
       "expected units 1 to 3, a softmax group, to add up to 1, got 2 in sample 0; labels are one-hot: lw.oneHot(labels, classes)",
       () => labels().transform([[0, 1, 1, 0]]),
     ],
