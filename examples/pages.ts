@@ -13,7 +13,7 @@ export interface Page {
   readonly args?: readonly string[];
 }
 
-/** MNIST, Fashion-MNIST or CIFAR-10, which are downloaded once. */
+/** MNIST, Fashion-MNIST, CIFAR-10 or Shakespeare, which are downloaded once. */
 const real = ["--data", "download"] as const;
 
 /** Headings of the index, and the pages below each. */
@@ -31,14 +31,10 @@ export const pages: Readonly<Record<string, readonly Page[]>> = {
     { name: "05-optimizers", title: "Optimizers" },
     { name: "06-vanishing-gradients", title: "Vanishing gradients" },
     { name: "07-overfitting", title: "Overfitting and dropout" },
-    { name: "08-mnist-mlp", title: "A deep network reads MNIST", args: [...real, "--epochs", "4"] },
+    { name: "08-mnist-mlp", title: "A deep network reads MNIST", args: real },
   ],
   Pictures: [
-    {
-      name: "11-lenet-mnist",
-      title: "LeNet-5, its feature maps and Grad-CAM",
-      args: [...real, "--epochs", "4"],
-    },
+    { name: "11-lenet-mnist", title: "LeNet-5, its feature maps and Grad-CAM", args: real },
     { name: "25-lenet-to-resnet", title: "From LeNet to ResNet", args: real },
     { name: "12-resnet-fashion", title: "A residual network with augmentation", args: real },
     {
@@ -51,7 +47,11 @@ export const pages: Readonly<Record<string, readonly Page[]>> = {
     { name: "16-forecast", title: "Forecasts of a time series" },
     { name: "17-sequence-classification", title: "Sequences of different lengths" },
     { name: "19-long-memory", title: "Long memory: plain and gated recurrent networks" },
-    { name: "18-text-generation", title: "A network writes, character by character" },
+    {
+      name: "18-text-generation",
+      title: "A network writes, character by character",
+      args: [...real, "--units", "320", "--epochs", "12"],
+    },
     { name: "20-tiny-transformer", title: "A tiny transformer beside an LSTM" },
     { name: "21-word-language-model", title: "Language models of words" },
   ],
@@ -59,7 +59,7 @@ export const pages: Readonly<Record<string, readonly Page[]>> = {
     {
       name: "13-rbm-mnist",
       title: "Restricted Boltzmann machines: filters and samples",
-      args: [...real, "--epochs", "10", "--betas", "1000"],
+      args: real,
     },
     { name: "14-dbn-mnist", title: "Deep belief networks against random weights", args: real },
     {

@@ -418,7 +418,8 @@ export class RBM implements CallbackModel {
     const { chains = 1, steps = 1000, clamp, start, seed = drawSeed() } = options;
     checkInteger(place, "chains", chains, 1);
     const { layout } = this.#machine;
-    const held = clamp ? heldUnits(place, layout, clamp, chains, this.inputShape) : null;
+    const held =
+      clamp === undefined ? null : heldUnits(place, layout, clamp, chains, this.inputShape);
     checkInteger(place, "seed", seed, -(2 ** 31), 2 ** 32 - 1);
     const first =
       start === undefined
@@ -532,7 +533,7 @@ export class RBM implements CallbackModel {
     const place = `pseudoLogLikelihood() of ${this.where}`;
     checkKeys(place, options, ["flips", "seed", "signal"]);
     const { flips = 1, seed = drawSeed(), signal } = options;
-    if (flips !== "all") checkInteger(place, "flips", flips, 1);
+    if (flips !== "all") checkInteger(place, "flips", flips, 1, this.#machine.layout.visible);
     checkInteger(place, "seed", seed, -(2 ** 31), 2 ** 32 - 1);
     const { layout } = this.#machine;
     if (layout.groups.some(({ type }) => type !== "bernoulli")) {

@@ -83,7 +83,7 @@ export interface Likelihood extends PartitionEstimate {
 
 /** Options of `RBM.pseudoLogLikelihood`. */
 export interface PseudoLikelihoodOptions {
-  /** How many random units of each sample are flipped; `"all"` flips each once. 1 by default. */
+  /** How many random units of each sample are flipped, each once; `"all"` flips all. 1 by default. */
   flips?: number | "all";
   seed?: number;
   signal?: AbortSignal;

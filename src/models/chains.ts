@@ -171,9 +171,6 @@ function checkHeldStates(
         if (flags[at % flags.length] === 0) {
           // A state that any unit can have: the first of a softmax group is its choice.
           states[at] = type === "softmax" && unit === from ? 1 : 0;
-        } else if (type === "gaussian" && !Number.isFinite(value)) {
-          const got = `${value} in sample ${row}, unit ${unit}`;
-          throw new ArgumentError(expected(place, "finite states of held units", got));
         } else {
           states[at] = value;
         }

@@ -142,7 +142,8 @@ export interface GradCam {
  * @throws ArgumentError for a model without feature maps or an unknown layer; ShapeError for several images.
  * @example
  * const { map, width, height } = await lw.gradCam(model, image);
- * lw.plot.imageGrid({ images: [{ pixels: lw.plot.overlay(pixels, map), channels: 3 }], … });
+ * const images = [{ pixels: lw.plot.overlay(pixels, map), channels: 3 }];
+ * lw.plot.imageGrid({ images, imageWidth: width, imageHeight: height });
  */
 export async function gradCam(
   model: Model,

@@ -44,7 +44,7 @@ export async function pseudoLogLikelihoods(
     const units = new Int32Array(steps * rows);
     const states = new Float32Array(steps * rows);
     for (let row = 0; row < rows; row++) {
-      const own = flips === "all" ? null : drawn(visible, mixSeed(seed, from + row), steps);
+      const own = flips === "all" ? null : epochOrder(visible, mixSeed(seed, from + row));
       for (let step = 0; step < steps; step++) {
         const unit = own ? own[step]! : step;
         units[step * rows + row] = unit;
@@ -67,12 +67,6 @@ export async function pseudoLogLikelihoods(
     }
   }
   return result;
-}
-
-/** `count` of so many units, without repetition as long as there are enough. */
-function drawn(units: number, seed: number, count: number): Int32Array {
-  const order = epochOrder(units, seed);
-  return Int32Array.from({ length: count }, (_, i) => order[i % units]!);
 }
 
 /** log σ(F(flipped) − F(v)) for one unit of each sample. */

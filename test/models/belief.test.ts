@@ -226,7 +226,7 @@ test("labels to generate may be any array or tensor", async () => {
   const want = await network.generate({ ...options, labels: [1, 2] });
   for (const labels of [Int32Array.of(1, 2), lw.tensor([1, 2], [2], "int32")]) {
     const got = await network.generate({ ...options, labels });
-    expectSameBits(got.dataSync(), want.dataSync());
+    expectSameBits(got.dataSync(), want.dataSync(), "labels");
   }
   await expect(network.generate({ labels: null as never })).rejects.toThrow(lw.ArgumentError);
   await expect(network.generate({ labels: [3] })).rejects.toThrow(

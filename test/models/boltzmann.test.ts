@@ -346,6 +346,14 @@ describe("bad options and data are named", () => {
         ]),
     ],
     [
+      "pseudoLogLikelihood() of rbm rbm: expected `flips` to be an integer from 1 to 4, got 5",
+      () => make().pseudoLogLikelihood([[0, 1, 0, 1]], { flips: 5 }),
+    ],
+    [
+      "sample() of rbm rbm: expected `clamp` as { mask, values }, got null",
+      () => make().sample({ clamp: null as never }),
+    ],
+    [
       "expected units 1 to 3, a softmax group, to add up to 1, got 2 in sample 0; labels are one-hot: lw.oneHot(labels, classes)",
       () => labels().transform([[0, 1, 1, 0]]),
     ],
@@ -406,7 +414,7 @@ describe("bad options and data are named", () => {
       () => labels().sample({ clamp: { mask: [0, 1, 1, 1], values: [0, 1, 1, 0] } }),
     ],
     [
-      "sample() of rbm rbm: clamp.values: expected finite states of held units, got Infinity in sample 0, unit 1",
+      "sample() of rbm rbm: clamp.values: expected finite states, got Infinity in sample 0, unit 1",
       () =>
         rbm({ visible: 2, hidden: 2, visibleUnits: "gaussian" }).sample({
           clamp: { mask: [0, 1], values: [0, Infinity] },
