@@ -9,6 +9,7 @@ import { type FileHandle, open, rename, unlink } from "node:fs/promises";
 import { deserialize, serialize } from "node:v8";
 import { FormatError, show } from "../errors.js";
 import { temporaryBeside } from "../formats/atomic.js";
+import { checkFolderOf } from "../formats/newpath.js";
 import { allocate, type DType, dtypes, type TypedArray } from "../tensor/dtype.js";
 import { type Shape, sizeOf } from "../tensor/shape.js";
 import { leaf, Tensor } from "../tensor/tensor.js";
@@ -56,7 +57,10 @@ export function fileCache<T>(path: string): Opener<T> {
         if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
         throw error;
       });
-      return file ? new CacheReader<T>(path, file) : new CacheWriter<T>(path, source());
+      if (file) return new CacheReader<T>(path, file);
+      // Before a pass whose end could not be written.
+      await checkFolderOf("cache()", path);
+      return new CacheWriter<T>(path, source());
     };
     return {
       async next() {

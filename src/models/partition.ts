@@ -3,7 +3,14 @@
  * smaller layer, or estimated by annealed importance sampling (Neal 2001; Salakhutdinov & Murray 2008).
  */
 import { trace } from "../backend/run.js";
-import { ArgumentError, checkInteger, checkNumber, expected, show } from "../errors.js";
+import {
+  ArgumentError,
+  checkInteger,
+  checkNumber,
+  expected,
+  NonFiniteError,
+  show,
+} from "../errors.js";
 import { add, broadcastTo, mul, sub } from "../ops/elementwise.js";
 import { reshape, slice } from "../ops/movement.js";
 import { logSumExp } from "../ops/reduce.js";
@@ -227,6 +234,12 @@ export async function annealedLogPartition(
   const logWeights = new Float64Array(chains);
   for (let k = 0; k < steps; k++) {
     for (let c = 0; c < chains; c++) logWeights[c]! += gains[k * chains + c]!;
+  }
+  if (!logWeights.every(Number.isFinite)) {
+    throw new NonFiniteError(
+      `${place}: its chains run off to infinity: with these weights the machine has no density (Gaussian units on ` +
+        "both sides have one only while no singular value of the weights reaches 1)",
+    );
   }
   const baseLog = trace({
     name: `${place}: base`,

@@ -432,6 +432,18 @@ describe("cache", () => {
     expect(element![1].values).toBeDefined();
   });
 
+  test("a file that can't be written is an error before the first element is made", async () => {
+    let made = 0;
+    const dataset = fromIndexed(3, (i) => {
+      made++;
+      return i;
+    });
+    await expect(dataset.cache(join(directory, "nowhere", "file")).toArray()).rejects.toThrow(
+      /^cache\(\): can't write ".*": its directory does not exist$/,
+    );
+    expect(made).toBe(0);
+  });
+
   test("an unfinished or damaged file is none", async () => {
     const path = join(directory, "unfinished");
     await counted().dataset.cache(path).take(2).toArray();

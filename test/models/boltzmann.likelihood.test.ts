@@ -1,6 +1,7 @@
 /** log Z exactly and by annealing, log-likelihoods and pseudo-log-likelihoods. */
 import { describe, expect, test } from "vitest";
 import { rbm } from "../../src/models/boltzmann.js";
+import { tensor } from "../../src/tensor/tensor.js";
 import { expectClose } from "../helpers/allClose.js";
 import { onEachBackend } from "../helpers/backends.js";
 import { bits, enumerated, logWeight, numbersOf, randomMachine } from "./machines.js";
@@ -195,4 +196,26 @@ describe("what can't be computed", () => {
   ])("%s", async (message, f) => {
     await expect(f()).rejects.toThrow(message);
   });
+});
+
+test("a machine without a density is named where its chains run off", async () => {
+  const units = { visibleUnits: "gaussian", hiddenUnits: "gaussian" } as const;
+  const machine = rbm({ visible: 2, hidden: 2, ...units, seed: 1 });
+  machine.kernel.assign(
+    tensor([
+      [2, 0],
+      [0, 2],
+    ]),
+  );
+  await expect(machine.estimateLogPartition({ betas: 500, chains: 4, seed: 1 })).rejects.toThrow(
+    /^estimateLogPartition\(\) of rbm rbm: its chains run off to infinity/,
+  );
+  machine.kernel.assign(
+    tensor([
+      [0.5, 0],
+      [0, 0.5],
+    ]),
+  );
+  const { logPartition } = await machine.estimateLogPartition({ betas: 500, chains: 4, seed: 1 });
+  expect(Number.isFinite(logPartition)).toBe(true);
 });
