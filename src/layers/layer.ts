@@ -105,7 +105,8 @@ export abstract class Layer<D extends Declaration = NoOptions> {
    */
   constructor(options: LayerOptions & OptionsOf<D>, declaration?: D) {
     const given: object = options ?? {};
-    const name = (given as { name?: unknown }).name;
+    // A function has a name of its own.
+    const name = typeof given === "object" ? (given as { name?: unknown }).name : null;
     const where = describe(this.className, typeof name === "string" ? name : null);
     const own = declaration ?? ({} as D);
     if (declaration) {

@@ -13,6 +13,7 @@ import {
   checkNumber,
   expected,
   nearest,
+  show,
 } from "../errors.js";
 
 /** What `JSON.stringify` takes and `JSON.parse` returns. */
@@ -76,7 +77,7 @@ export function parseOptions<D extends Declaration>(
 /** Throws for keys that are not in `known`, with a hint for the snake_case of Python. */
 export function checkOptionKeys(where: string, given: object, known: readonly string[]): void {
   if (typeof given !== "object" || given === null || Array.isArray(given)) {
-    throw new ArgumentError(expected(where, "an object with options", given));
+    throw new ArgumentError(expected(where, "an object with options", show(given)));
   }
   for (const key of Object.keys(given)) {
     if (known.includes(key) || !key.includes("_")) continue;

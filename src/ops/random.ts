@@ -3,7 +3,7 @@
  * `randomBelow`, a choice with a fixed probability for a quarter of the cost.
  */
 import { ArgumentError, checkInteger, checkNumber, expected } from "../errors.js";
-import type { DType } from "../tensor/dtype.js";
+import { checkDType, type DType } from "../tensor/dtype.js";
 import { drawSeed, type RandomSource, randomSource } from "../tensor/random.js";
 import { currentTrace } from "../tensor/scope.js";
 import { checkShape, type Shape } from "../tensor/shape.js";
@@ -141,8 +141,14 @@ export function freshSource(): RandomSource {
   return randomSource(drawSeed(), step, nextDraw);
 }
 
-function eagerSource(where: string, shape: unknown, seed: number | undefined): RandomSource {
+function eagerSource(
+  where: string,
+  shape: unknown,
+  dtype: unknown,
+  seed: number | undefined,
+): RandomSource {
   checkShape(where, shape);
+  checkDType(where, dtype);
   if (seed === undefined) return freshSource();
   if (!Number.isInteger(seed)) {
     throw new ArgumentError(expected(where, "an integer `seed`", seed));
@@ -160,7 +166,7 @@ export function randomUniform(
 ): Tensor {
   checkNumber("randomUniform", "min", min);
   checkNumber("randomUniform", "max", max, min);
-  const uniform = uniformFrom(eagerSource("randomUniform", shape, seed), shape);
+  const uniform = uniformFrom(eagerSource("randomUniform", shape, dtype, seed), shape);
   const scaled = mul(uniform, max - min);
   if (dtype === "float32") return add(scaled, min);
   checkInteger("randomUniform", "min", min);
@@ -179,7 +185,7 @@ export function randomNormal(
 ): Tensor {
   checkNumber("randomNormal", "stdDev", stdDev, 0);
   const scaled = add(
-    mul(normalFrom(eagerSource("randomNormal", shape, seed), shape), stdDev),
+    mul(normalFrom(eagerSource("randomNormal", shape, dtype, seed), shape), stdDev),
     mean,
   );
   return cast(scaled, dtype);
@@ -195,7 +201,7 @@ export function truncatedNormal(
 ): Tensor {
   checkNumber("truncatedNormal", "stdDev", stdDev, 0);
   const scaled = add(
-    mul(truncatedNormalFrom(eagerSource("truncatedNormal", shape, seed), shape), stdDev),
+    mul(truncatedNormalFrom(eagerSource("truncatedNormal", shape, dtype, seed), shape), stdDev),
     mean,
   );
   return cast(scaled, dtype);
@@ -203,5 +209,7 @@ export function truncatedNormal(
 
 /** Exponentially distributed with mean 1 (used by Gumbel and Poisson samplers). */
 export function randomExponential(shape: Shape, seed?: number): Tensor {
-  return neg(log(sub(1, uniformFrom(eagerSource("randomExponential", shape, seed), shape))));
+  return neg(
+    log(sub(1, uniformFrom(eagerSource("randomExponential", shape, "float32", seed), shape))),
+  );
 }

@@ -213,3 +213,9 @@ describe("backends draw the same numbers", () => {
     expectClose(first![2]!, second![2]!, { rtol: 1e-5, atol: 1e-6 }, "truncated normal");
   });
 });
+
+test("options where a dtype is wanted are named by the function that got them", () => {
+  expect(() => lw.randomNormal([2], 0, 1, { seed: 1 } as never)).toThrow(
+    "randomNormal: expected a dtype (float32, int32, uint8, bool), got an object",
+  );
+});
