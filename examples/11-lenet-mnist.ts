@@ -2,8 +2,9 @@
  * LeNet-5 reads digits (LeCun et al. 1998): two convolutions with pooling, then three dense layers. The figure
  * shows the filters of the first convolution, what both convolutions make of one digit, and which part of a
  * digit speaks for the class that the network gives it: Grad-CAM (Selvaraju et al. 2017), the maps of the last
- * convolution weighted by the mean gradient of the class's score, here drawn over the picture. The digits
- * under those pictures are the network's answers.
+ * convolution weighted by the mean gradient of the class's score, here drawn over the picture. A picture
+ * without colour is one where no part by itself raises the score: the weighted sum is positive nowhere. The
+ * digits under those pictures are the network's answers.
  *
  * Small turns, changes of size and shifts are layers that act while it trains. Without arguments it learns
  * generated digits; `--data DIR` takes the four IDX files of MNIST, `--data download` gets them once (11.6 MB)

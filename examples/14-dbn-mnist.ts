@@ -1,7 +1,9 @@
 /**
  * A deep belief network, 784-500-500-2000: learnt without labels, then fine-tuned with all or few of
  * them. After Hinton, Osindero & Teh (2006); beside it stands the same network from random weights. What was
- * learnt without labels helps most where there are few of them.
+ * learnt without labels helps most where there are few of them. Both drop a tenth of the pixels and a fifth of
+ * the units while they are fine-tuned. The samples are of the top machine, from random states, and many are no
+ * clear digits: one step of contrastive divergence a layer finds good features, not a good density.
  *
  * `--data DIR` takes the four IDX files of MNIST (`--data download` gets them), else the digits are
  * generated. `--pretrain N` and `--epochs N` set the lengths; `--network FILE` keeps what was pre-trained
