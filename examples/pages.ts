@@ -62,11 +62,7 @@ export const pages: Readonly<Record<string, readonly Page[]>> = {
       args: real,
     },
     { name: "14-dbn-mnist", title: "Deep belief networks against random weights", args: real },
-    {
-      name: "15-deep-autoencoder",
-      title: "A deep autoencoder and its codes",
-      args: [...real, "--epochs", "35"],
-    },
+    { name: "15-deep-autoencoder", title: "A deep autoencoder and its codes", args: real },
   ],
   Services: [{ name: "10-http-service", title: "A model behind an HTTP server" }],
 };
