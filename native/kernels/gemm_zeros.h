@@ -225,7 +225,7 @@ struct ZeroSums {
 // hold both: the sums of one alone are too few to hide how long an addition takes.
 template <int NP, bool LAST, bool ONES>
 void zeroTile(const ZeroLists& lists, Range rows, Range steps, const ZeroGroup& of) {
-  const ZeroGroup group = of;
+  const ZeroGroup group = of;  // a copy, which no store to C can change
   using Sums = ZeroSums<NP, ONES>;
   int64_t i = rows.begin;
   if constexpr (NP * kVectors <= 4) {
