@@ -22,7 +22,7 @@ import { drawSeed } from "../tensor/random.js";
 import type { Shape } from "../tensor/shape.js";
 import { leaf, type Tensor, type TensorLike } from "../tensor/tensor.js";
 import { readTogether, type Variable } from "../tensor/variable.js";
-import type { CallbackHooks, CallbackModel, History, Logs } from "../training/callback.js";
+import type { CallbackHooks, CallbackModel, History } from "../training/callback.js";
 import { type DataLike, type Samples, sliceSamples } from "../training/data.js";
 import { Objective } from "../training/objective.js";
 import { type PredictOptions, Predictor } from "../training/predictor.js";
@@ -50,6 +50,7 @@ import {
   reportsOf,
 } from "./contrast.js";
 import { freeEnergyOf, hiddenInput, hiddenMean, visibleInput, visibleMean } from "./energy.js";
+import { freeEnergyGap, meanFreeEnergy } from "./energygap.js";
 import { readWeights } from "./loading.js";
 import { Machine, type MachineOptions } from "./machine.js";
 import {
@@ -63,9 +64,6 @@ import {
 import { pseudoLogLikelihoods } from "./pseudolikelihood.js";
 import { type SaveOptions, writeWeights } from "./saving.js";
 import { unitKind, visibleUnitNames } from "./units.js";
-
-/** Samples over which the free energies of training and validation data are compared. */
-const gapSamples = 10_000;
 
 /** A restricted Boltzmann machine. Make one with `lw.models.rbm`. */
 export class RBM implements CallbackModel {
@@ -280,28 +278,10 @@ export class RBM implements CallbackModel {
         ...rest,
         seed,
         validationData: [tensorOf(validation), []],
-        callbacks: [this.#gap(data, validation), ...listed],
+        // Before other callbacks see the logs.
+        callbacks: [freeEnergyGap(this, data, validation), ...listed],
       },
     );
-  }
-
-  /** Adds the gap of free energies to the logs, before other callbacks see them. */
-  #gap(data: Samples, validation: Samples): CallbackHooks {
-    const first = tensorOf(sliceSamples(data, 0, Math.min(data.shape[0]!, gapSamples)));
-    const held = tensorOf(sliceSamples(validation, 0, Math.min(validation.shape[0]!, gapSamples)));
-    return {
-      onEpochEnd: async (_epoch: number, logs: Logs = {}) => {
-        logs.freeEnergyGap =
-          (await this.#meanFreeEnergy(held)) - (await this.#meanFreeEnergy(first));
-      },
-    };
-  }
-
-  async #meanFreeEnergy(samples: Tensor): Promise<number> {
-    const energies = await (await this.freeEnergy(samples)).data();
-    let total = 0;
-    for (const energy of energies) total += energy;
-    return total / energies.length;
   }
 
   /** Puts persistent chains at random samples, and the base of tempering at the data's means. */
@@ -509,7 +489,7 @@ export class RBM implements CallbackModel {
     const { method = "ais", baseRate, ...annealing } = options;
     checkChoice(place, "method", method, ["ais", "exact"]);
     const data = await this.#machine.samples(place, x);
-    const free = await this.#meanFreeEnergy(tensorOf(data));
+    const free = await meanFreeEnergy(this, tensorOf(data));
     if (method === "exact") {
       const exact = await this.logPartition();
       return {

@@ -152,11 +152,7 @@ test("promises of any make are waited for", async () => {
   const elements = [foreign.resolve(later(5)), foreign.resolve(later(6))];
   expect(elements[0]).not.toBeInstanceOf(Promise);
   expect(await fromIterable(elements).toArray()).toEqual([5, 6]);
-  // As query builders are: no promises, but they can be awaited.
-  const query = <T>(value: T): PromiseLike<T> => ({
-    // biome-ignore lint/suspicious/noThenProperty: this is what it is about
-    then: (resolve, reject) => later(value).then(resolve, reject),
-  });
+  const query = <T>(value: T): PromiseLike<T> => foreign.resolve(later(value));
   for (const concurrency of [1, 2]) {
     const doubled = fromIterable([1, 2, 3]).map((x) => query([x, 2 * x]), { concurrency });
     const [batch] = await doubled.batch(3).toArray();
