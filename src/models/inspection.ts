@@ -390,6 +390,7 @@ export async function misclassified(
       expected(where, "a dataset and a limit", show(y), "its elements hold x and y"),
     );
   }
+  if (most !== Infinity) checkInteger(where, "limit", most, 0);
   const wrong: Misclassified[] = [];
   let first = 0;
   for await (const { at, ...batch } of batchesOf(where, x, y)) {

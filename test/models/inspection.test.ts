@@ -513,6 +513,10 @@ describe("errors", () => {
       () => lw.misclassified(dense, lw.data.fromArrays(lw.ones([2, 3])).batch(2) as never),
     ],
     [
+      "misclassified(): expected `limit` to be an integer ≥ 0, got -1",
+      () => lw.misclassified(dense, lw.ones([2, 3]), lw.zeros([2]), -1),
+    ],
+    [
       "misclassified(): expected a dataset and a limit, got [0, 1]; its elements hold x and y",
       () =>
         lw.misclassified(dense, lw.data.fromArrays(lw.ones([2, 3]), lw.zeros([2])).batch(2), [
