@@ -7,6 +7,7 @@
 import { sameShape, sizeOf } from "../tensor/shape.js";
 import { asOpNode, type Graph, type Node, storageOf, type Value } from "./graph.js";
 import { readingOver } from "./layout.js";
+import { Order } from "./order.js";
 
 export type UnitKind = "map" | "reduce" | "product" | "kernel";
 
@@ -51,6 +52,8 @@ class Units {
   /** The units that each unit reads from, and those that read from it. */
   readonly #before = new Map<Unit, Set<Unit>>();
   readonly #after = new Map<Unit, Set<Unit>>();
+  /** One in which the units could run. */
+  readonly #order = new Order<Unit>();
   readonly #graph: Graph;
 
   constructor(graph: Graph) {
@@ -102,6 +105,7 @@ class Units {
       }
     }
     this.#units.add(unit);
+    this.#order.append(unit);
     this.#unitOf.set(node, unit);
     const before = new Set<Unit>();
     for (const input of node.inputs) {
@@ -304,6 +308,7 @@ class Units {
       into.domain = from.kind === "map" ? from.domain : into.domain;
     for (const node of [...from.nodes, ...from.reductions]) this.#unitOf.set(node, into);
     this.#units.delete(from);
+    this.#join(into, from);
     this.#rewire(into, from);
   }
 
@@ -326,28 +331,43 @@ class Units {
 
   /** True when no path leads from one unit to the other through a third. */
   #independent(a: Unit, b: Unit): boolean {
-    return !this.#reachesThroughOthers(a, b) && !this.#reachesThroughOthers(b, a);
+    return this.#between(a, b) !== null;
   }
 
-  /** Walks back from `to`'s inputs, without stepping directly from `to` into `from`. */
-  #reachesThroughOthers(from: Unit, to: Unit): boolean {
-    const seen = new Set<Unit>([to]);
-    const stack: Unit[] = [];
-    const push = (unit: Unit): boolean => {
+  /**
+   * What must run before the later of two units, of what stands between them in the order; null if the earlier one
+   * is needed for some of it. Paths follow the order, so a search never leaves the span between the two.
+   */
+  #between(a: Unit, b: Unit): Set<Unit> | null {
+    const label = (unit: Unit): number => this.#order.labelOf(unit);
+    const [first, second] = label(a) < label(b) ? [a, b] : [b, a];
+    const begin = label(first);
+    const seen = new Set<Unit>();
+    const stack = [second];
+    for (let unit = stack.pop(); unit; unit = stack.pop()) {
+      const further: Unit[] = [];
       for (const producer of this.#before.get(unit)!) {
-        if (producer === from) {
-          if (unit !== to) return true;
-        } else if (!seen.has(producer)) {
+        if (producer === first) {
+          if (unit !== second) return null;
+        } else if (label(producer) > begin && !seen.has(producer)) {
           seen.add(producer);
-          stack.push(producer);
+          further.push(producer);
         }
       }
-      return false;
-    };
-    if (push(to)) return true;
-    while (stack.length > 0) {
-      if (push(stack.pop()!)) return true;
+      // The earliest is looked at next: if there is a path, that one is closest to its begin.
+      if (further.length > 1) further.sort((x, y) => label(y) - label(x));
+      stack.push(...further);
     }
-    return false;
+    return seen;
+  }
+
+  /** Puts two units that become one where the earlier one is, behind what the later one needs. */
+  #join(into: Unit, from: Unit): void {
+    const label = (unit: Unit): number => this.#order.labelOf(unit);
+    const needed = [...this.#between(into, from)!].sort((x, y) => label(x) - label(y));
+    const first = label(into) < label(from) ? into : from;
+    for (const unit of needed) this.#order.moveBefore(unit, first);
+    if (first === from) this.#order.moveBefore(into, first);
+    this.#order.remove(from);
   }
 }

@@ -60,7 +60,7 @@ export function schedule(
     const writer = edges.writerOf(storage);
     if (writer?.unit && !bindingOf.has(storage) && canOverwrite(writer.unit, storage, old)) {
       const readers = edges.readersOf(old).filter((r) => r !== writer);
-      if (readers.every((r) => !edges.reaches(writer, r))) {
+      if (!edges.reaches(writer, readers)) {
         for (const reader of readers) edges.order(reader, writer);
         bindingOf.set(storage, input);
       }
@@ -164,10 +164,10 @@ class Edges {
     return list;
   }
 
-  /** True when `to` must come after `from`. */
-  reaches(from: Step, to: Step): boolean {
-    const seen = new Set<Step>([to]);
-    const stack = [to];
+  /** True when any of `to` must come after `from`. One search for all: a loop's weights are read at every step. */
+  reaches(from: Step, to: readonly Step[]): boolean {
+    const seen = new Set<Step>(to);
+    const stack = [...to];
     while (stack.length > 0) {
       for (const step of this.#predecessors(stack.pop()!)) {
         if (step === from) return true;
