@@ -1,9 +1,10 @@
 /**
  * The word language models of Zaremba, Sutskever & Vinyals (2014): LSTMs with dropout between layers.
- * Without arguments `--size small` learns three sonnets; `--data DIR` takes any `*.train.txt`,
- * `*.valid.txt` and `*.test.txt` in the Penn Treebank's format (a sentence per line, words between blanks,
- * gzipped or not). `--size medium` is the larger one. Words beyond the `--vocabulary N` most frequent ones
- * (10000) become `<unk>`. `--epochs N` and `--steps N` (batches per epoch) cut the training short;
+ * Without arguments `--size small` learns three sonnets. Validation and test are two of these three then, so
+ * that their perplexities say what was learnt by heart, and nothing of other texts. `--data DIR` takes any
+ * `*.train.txt`, `*.valid.txt` and `*.test.txt` in the Penn Treebank's format (a sentence per line, words
+ * between blanks, gzipped or not). `--size medium` is the larger one. Words beyond the `--vocabulary N` most
+ * frequent ones (10000) become `<unk>`. `--epochs N` and `--steps N` (batches per epoch) cut the training short;
  * `--weights FILE` keeps the weights after each epoch; with `--epoch N` as well, a training goes on from them
  * after N epochs. bench/peers/word_language_model.py is the same in PyTorch.
  */

@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { allPages, prose } from "../examples/pages.js";
 import { randomNumbers, sample } from "../examples/sampling.js";
+import { missing, testData } from "./helpers/data.js";
 import { elementsOf } from "./plot/markup.js";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
@@ -265,6 +266,9 @@ const names = readdirSync(join(root, "examples"))
   .map((file) => file.replace(/\.ts$/, ""))
   .sort();
 
+const noCorpus = missing("warpeace");
+if (noCorpus) console.info(`example 21 is not tested on a corpus: ${noCorpus}`);
+
 describe("the examples", () => {
   let out: string;
   beforeAll(() => {
@@ -286,6 +290,26 @@ describe("the examples", () => {
     expect(figures).not.toEqual([]);
     for (const figure of figures) checkFigure(join(out, figure));
     checkFolds(page);
+  });
+
+  it.skipIf(noCorpus)(`21 learns a corpus of files${noCorpus ? ` (${noCorpus})` : ""}`, () => {
+    const corpus = ["--data", join(testData, "warpeace"), "--size", "small", "--vocabulary", "200"];
+    const { status, stdout, stderr } = run(
+      "example",
+      ...["21-word-language-model", ...corpus, "--epochs", "1", "--steps", "3", "--out", out],
+    );
+    expect(status, stderr).toBe(0);
+    // The sonnets are a few hundred words, with a vocabulary of their own size.
+    expect(stdout).toMatch(
+      /^\d{5,} words to learn from, .* a vocabulary of 200, .*; 3 steps per epoch$/m,
+    );
+    const [, , epochs, training, validation, test] = row(stdout, "small").map(Number);
+    expect(epochs).toBe(1);
+    for (const perplexity of [training, validation, test]) {
+      expect(perplexity).toBeGreaterThan(1);
+      // All words alike would be at 200.
+      expect(perplexity).toBeLessThan(200);
+    }
   });
 
   it("make an index", () => {

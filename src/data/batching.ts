@@ -55,12 +55,26 @@ export type PaddedShapes =
   | readonly PaddedShapes[]
   | { readonly [name: string]: PaddedShapes };
 
-/** Puts elements side by side; keeps what the first element of the pass looked like. */
+/** What the elements of a pass look like, as the first of them has it. Collators of one pass share it. */
+export class Form {
+  plan: Plan | undefined;
+  leaves: ReturnType<typeof leavesOf> = [];
+
+  /** Takes it from an element, unless an earlier one has given it. */
+  settle(element: unknown): Plan {
+    if (!this.plan) {
+      this.plan = planOf(element);
+      this.leaves = leavesOf(this.plan);
+    }
+    return this.plan;
+  }
+}
+
+/** Puts elements side by side; all have the form of the first element of the pass. */
 export class Collator {
   readonly #where: string;
   readonly #padding: Padding | null;
-  #plan: Plan | undefined;
-  #leaves: ReturnType<typeof leavesOf> = [];
+  readonly #form: Form;
   /** Elements before the present batch. */
   #seen = 0;
   readonly #lengths: ((element: unknown) => number) | null;
@@ -69,10 +83,12 @@ export class Collator {
     where: string,
     padding: Padding | null = null,
     lengths: ((element: unknown) => number) | null = null,
+    form = new Form(),
   ) {
     this.#where = where;
     this.#padding = padding;
     this.#lengths = lengths;
+    this.#form = form;
   }
 
   /** One batch; `positions` are the elements' own where these are not a running count. */
@@ -81,25 +97,23 @@ export class Collator {
     const lengths = this.#lengths && this.#measure(elements, this.#lengths, at);
     const rows: unknown[][] = [];
     let current = 0;
+    let plan: Plan;
     try {
-      if (!this.#plan) {
-        this.#plan = planOf(elements[0]);
-        this.#leaves = leavesOf(this.#plan);
-      }
+      plan = this.#form.settle(elements[0]);
       for (; current < elements.length; current++) {
         const fields: unknown[] = [];
-        fieldsOf(this.#plan, elements[current], fields);
+        fieldsOf(plan, elements[current], fields);
         rows.push(fields);
       }
     } catch (error) {
       throw elementError(this.#where, at(current), error);
     }
-    const columns = this.#leaves.map((column, i) => {
+    const columns = this.#form.leaves.map((column, i) => {
       if (column.kind === "string") return this.#strings(rows, i, column.path, at);
       return this.#column(rows, i, column, at);
     });
     this.#seen += elements.length;
-    const batch = assemble(this.#plan, columns);
+    const batch = assemble(plan, columns);
     return lengths ? [batch, lengths] : batch;
   }
 
@@ -146,7 +160,7 @@ export class Collator {
     const padding = this.#padding;
     if (padding) {
       const values = rows.map((row, r) => this.#value(row[i], path, first, true, at(r)));
-      const { shape, fill } = padding.of(this.#plan!, i, values, (r) => at(r));
+      const { shape, fill } = padding.of(this.#form.plan!, i, values, (r) => at(r));
       return padded(values, shape, fill, first.dtype);
     }
     const size = sizeOf(first.shape);
@@ -262,13 +276,18 @@ export class Padding {
 }
 
 /** A collator that pads, and measures lengths first where they are asked for. */
-export function paddedCollator<T>(where: string, options: PaddedBatchOptions<T>): Collator {
+export function paddedCollator<T>(
+  where: string,
+  options: PaddedBatchOptions<T>,
+  form?: Form,
+): Collator {
   const { lengths } = options;
   if (lengths !== undefined && typeof lengths !== "function") {
     throw new ArgumentError(expected(where, "`lengths` to be a function", show(lengths)));
   }
   const padding = new Padding(where, options as PaddedBatchOptions<never>);
-  return new Collator(where, padding, (lengths as ((e: unknown) => number) | undefined) ?? null);
+  const measure = (lengths as ((e: unknown) => number) | undefined) ?? null;
+  return new Collator(where, padding, measure, form);
 }
 
 /** Walks a plan and what is given for it side by side; a value that `accept` takes stands for all below. */

@@ -2,6 +2,7 @@
 import { ArgumentError, checkInteger, checkKeys, expected, show } from "../errors.js";
 import {
   type Collator,
+  Form,
   type PaddedBatchOptions,
   type PaddedShapes,
   paddedCollator,
@@ -37,7 +38,8 @@ export interface CheckedBuckets {
   readonly length: (element: unknown) => number;
   readonly boundaries: readonly number[];
   readonly dropRemainder: boolean;
-  makeBuckets(): Bucket[];
+  /** The buckets of a pass, whose elements have one form. */
+  makeBuckets(form: Form): Bucket[];
 }
 
 const where = "bucketByLength()";
@@ -95,14 +97,18 @@ export function checkBuckets<T>(options: BucketOptions<T>): CheckedBuckets {
     length,
     boundaries,
     dropRemainder: options.dropRemainder ?? false,
-    makeBuckets: () =>
+    makeBuckets: (form) =>
       sizes.map((size: number, i) => ({
         size,
-        collator: paddedCollator(where, {
-          paddedShapes: shapesOf(i),
-          paddingValues: options.paddingValues,
-          ...(options.lengths ? { lengths: length } : {}),
-        }),
+        collator: paddedCollator(
+          where,
+          {
+            paddedShapes: shapesOf(i),
+            paddingValues: options.paddingValues,
+            ...(options.lengths ? { lengths: length } : {}),
+          },
+          form,
+        ),
         rows: [],
         positions: [],
       })),
@@ -129,7 +135,8 @@ export function bucketCursor(
   source: Cursor<unknown>,
   { length, boundaries, dropRemainder, makeBuckets }: CheckedBuckets,
 ): Cursor<unknown> {
-  const buckets = makeBuckets();
+  const form = new Form();
+  const buckets = makeBuckets(form);
   let position = 0;
   let ended = false;
   const finish = (bucket: Bucket): unknown => {
@@ -159,6 +166,8 @@ export function bucketCursor(
       if (!Number.isInteger(measured) || measured < 0) {
         throw new ArgumentError(expected("length", "an integer ≥ 0", show(measured)));
       }
+      // The first element of the pass need not be in the bucket that is full first.
+      form.settle(value);
     } catch (error) {
       throw elementError(where, at, error);
     }

@@ -313,7 +313,7 @@ export class Dataset<T> implements AsyncIterable<T> {
   /**
    * Padded batches of elements of similar length, so that little is padding: elements are sorted into
    * buckets by `length`, and a bucket that is full makes a batch. What is left in the buckets comes at
-   * the end.
+   * the end. Structure, ranks and dtypes are those of the first element, whatever the bucket.
    */
   bucketByLength(
     options: BucketOptions<T> & { lengths: true },

@@ -175,7 +175,8 @@ export interface BpttOptions {
  * Elements are batches `[x, y]`, int32 `[batchSize, steps]` (`[steps, batchSize]` with `timeMajor`); don't
  * shuffle them. Tokens at the end that fill no stream are left out.
  *
- * @throws ArgumentError when there are too few tokens for one batch.
+ * @throws ArgumentError when there are too few tokens for one batch; ShapeError when they are not in one
+ * dimension.
  */
 export function bpttBatches(
   tokens: TypedArray | readonly number[] | Tensor,
@@ -186,17 +187,20 @@ export function bpttBatches(
   const { batchSize, steps, timeMajor = false, dropRemainder = true } = options;
   checkInteger(where, "batchSize", batchSize, 1);
   checkInteger(where, "steps", steps, 1);
-  const values =
-    tokens instanceof Tensor
-      ? tensor(tokens.dataSync(), tokens.shape, "int32").dataSync()
-      : tensor(tokens as NestedArray, undefined, "int32").dataSync();
+  const { values, length: total, step } = sequenceOf(where, tokens, "int32");
+  if (step.length > 0) {
+    const got = showShape([total, ...step]);
+    throw new ShapeError(expected(where, "tokens in one dimension", got));
+  }
   // The last token of a stream is only a target.
-  const length = Math.floor((values.length - 1) / batchSize);
+  const length = Math.floor((total - 1) / batchSize);
   const count = dropRemainder ? Math.floor(length / steps) : Math.ceil(length / steps);
   if (count < 1) {
+    const least = dropRemainder ? steps : 1;
     throw new ArgumentError(
-      `${where}: ${values.length} tokens are too few for ${batchSize} streams of ${steps} steps, which take ` +
-        `${batchSize * steps + 1}`,
+      `${where}: ${total} tokens are too few for ${batchSize} streams of ` +
+        `${least === 1 ? "1 step" : `${least} steps`}, which take ` +
+        `${batchSize * least + 1}`,
     );
   }
   const part = (from: number, width: number): Tensor => {

@@ -5,16 +5,19 @@
 import { readFile } from "node:fs/promises";
 import {
   ArgumentError,
+  checkBoolean,
   checkInteger,
   checkKeys,
   expected,
   FormatError,
+  ShapeError,
   StateError,
   show,
 } from "../errors.js";
 import { writeFileAtomic } from "../formats/atomic.js";
 import { wrongPath } from "../formats/missing.js";
-import type { Tensor } from "../tensor/tensor.js";
+import { showShape } from "../tensor/shape.js";
+import { Tensor } from "../tensor/tensor.js";
 
 /** What all tokenizers may be told. */
 export interface TokenizerOptions {
@@ -22,9 +25,15 @@ export interface TokenizerOptions {
   readonly maxTokens?: number | undefined;
   /** Least number of times that a token must occur; 1 by default. */
   readonly minCount?: number | undefined;
-  /** The token of index 0, for padding; null for none. `"<pad>"` by default. */
+  /**
+   * The token of index 0, for padding; null for none. `"<pad>"` by default. It never stands in a text: there,
+   * the same word is an unknown one.
+   */
   readonly padToken?: string | null | undefined;
-  /** What unknown tokens become; null makes them an error. `"<unk>"` by default. */
+  /**
+   * What unknown tokens become; null makes them an error. `"<unk>"` by default. Where a text has this word itself,
+   * as those of the Penn Treebank have, it is this token; likewise with start and end.
+   */
   readonly unknownToken?: string | null | undefined;
   /** Put before each text by `encode`; none by default. */
   readonly startToken?: string | null | undefined;
@@ -42,6 +51,15 @@ export interface WordTokenizerOptions extends TokenizerOptions {
   readonly split?: string | undefined;
 }
 
+/** Numbers of tokens. */
+export type TokensLike = ArrayLike<number> | Tensor;
+
+/** Options of `decode` and `decodeAll`. */
+export interface DecodeOptions {
+  /** Whether padding, start and end are kept; false by default. */
+  readonly keepSpecial?: boolean | undefined;
+}
+
 const commonOptions = [
   "maxTokens",
   "minCount",
@@ -51,6 +69,9 @@ const commonOptions = [
   "endToken",
   "lowercase",
 ];
+
+/** Keras' words for them. */
+const aliases = { numWords: "maxTokens", lower: "lowercase", oovToken: "unknownToken" };
 
 const version = 1;
 
@@ -79,10 +100,11 @@ export abstract class Tokenizer {
 
   constructor(where: string, options: TokenizerOptions, known: readonly string[], lower: boolean) {
     this.where = where;
-    checkKeys(where, options, [...commonOptions, ...known], { oovToken: "unknownToken" });
+    checkKeys(where, options, [...commonOptions, ...known], aliases);
     const { maxTokens = Infinity, minCount = 1, lowercase = lower } = options;
     if (maxTokens !== Infinity) checkInteger(where, "maxTokens", maxTokens, 1);
     checkInteger(where, "minCount", minCount, 1);
+    checkBoolean(where, "lowercase", lowercase);
     const special = (name: string, value: unknown, fallback: string | null): string | null => {
       if (value === undefined) return fallback;
       if (value === null || (typeof value === "string" && value !== "")) return value;
@@ -121,40 +143,61 @@ export abstract class Tokenizer {
   /**
    * Takes the vocabulary from texts: special tokens first, then by falling frequency; of equally
    * frequent ones that which is seen first. An earlier vocabulary is replaced.
+   *
+   * @throws ArgumentError for what is no text, and where there are no tokens.
    */
   fit(texts: string | Iterable<string>): this {
+    const place = `${this.where}: fit()`;
+    if (typeof texts !== "string" && !iterates(texts, Symbol.iterator)) {
+      const hint = iterates(texts, Symbol.asyncIterator)
+        ? "fitAsync() takes texts that come over time"
+        : undefined;
+      throw new ArgumentError(expected(place, "a text or an iterable of texts", show(texts), hint));
+    }
     const counts = new Map<string, number>();
-    for (const text of typeof texts === "string" ? [texts] : texts) this.#count(text, counts);
-    return this.#settle(counts);
+    for (const text of typeof texts === "string" ? [texts] : texts)
+      this.#count(place, text, counts);
+    return this.#settle(place, counts);
   }
 
   /** As {@link Tokenizer.fit} for texts that come over time, such as a dataset of lines. */
   async fitAsync(texts: AsyncIterable<string>): Promise<this> {
+    const place = `${this.where}: fitAsync()`;
+    if (!iterates(texts, Symbol.asyncIterator) && !iterates(texts, Symbol.iterator)) {
+      throw new ArgumentError(expected(place, "an async iterable of texts", show(texts)));
+    }
     const counts = new Map<string, number>();
-    for await (const text of texts) this.#count(text, counts);
-    return this.#settle(counts);
+    for await (const text of texts) this.#count(place, text, counts);
+    return this.#settle(place, counts);
   }
 
-  #count(text: string, counts: Map<string, number>): void {
-    for (const token of this.tokensOf(this.#text("fit", text))) {
+  #count(place: string, text: unknown, counts: Map<string, number>): void {
+    for (const token of this.tokensOf(this.#text(place, text))) {
       counts.set(token, (counts.get(token) ?? 0) + 1);
     }
   }
 
-  #settle(counts: Map<string, number>): this {
+  #settle(place: string, counts: Map<string, number>): this {
     const special = this.#special;
     for (const token of special) counts.delete(token);
     // A Map keeps the order of first sight, and sorting is stable.
     const ranked = [...counts].filter(([, n]) => n >= this.#minCount).sort((a, b) => b[1] - a[1]);
     if (ranked.length === 0) {
-      throw new ArgumentError(`${this.where}: fit(): the texts have no tokens`);
+      throw new ArgumentError(`${place}: the texts have no tokens`);
     }
     this.setVocabulary(ranked.slice(0, this.#maxTokens - special.length).map(([token]) => token));
     return this;
   }
 
-  /** Sets the tokens beside the special ones, which come first. */
+  /**
+   * Sets the tokens beside the special ones, which come first.
+   * @throws ArgumentError for what is no text, and for a token that is there twice.
+   */
   setVocabulary(tokens: readonly string[]): void {
+    if (!areTexts(tokens)) {
+      const place = `${this.where}: setVocabulary()`;
+      throw new ArgumentError(expected(place, "an array of texts", show(tokens)));
+    }
     const all = [...this.#special, ...tokens];
     const indices = new Map(all.map((token, i) => [token, i]));
     if (indices.size !== all.length) {
@@ -207,22 +250,29 @@ export abstract class Tokenizer {
   }
 
   /**
-   * The tokens of a text as numbers, with those of start and end if there are any.
+   * The tokens of a text as numbers, with those of start and end if there are any. A word that is not in the
+   * vocabulary is an unknown one, and so is one that is written as the padding is.
    * @throws ArgumentError for an unknown token where there is no `unknownToken`.
    */
   encode(text: string): Int32Array {
     this.#fitted("encode");
+    return this.#encode(`${this.where}: encode()`, text);
+  }
+
+  #encode(place: string, text: unknown): Int32Array {
     const out: number[] = [];
     const start = this.startIndex;
     const end = this.endIndex;
     const unknown = this.unknownIndex;
+    const pad = this.padIndex;
     if (start !== null) out.push(start);
-    for (const token of this.tokensOf(this.#text("encode", text))) {
-      const index = this.#indices.get(token) ?? unknown;
+    for (const token of this.tokensOf(this.#text(place, text))) {
+      const known = this.#indices.get(token);
+      const index = known === undefined || known === pad ? unknown : known;
       if (index === null) {
+        const why = known === undefined ? "is not in the vocabulary" : "stands for padding";
         throw new ArgumentError(
-          `${this.where}: encode(): ${show(token)} at position ${out.length} is not in the vocabulary, and ` +
-            "there is no `unknownToken`",
+          `${place}: ${show(token)} at position ${out.length} ${why}, and there is no \`unknownToken\``,
         );
       }
       out.push(index);
@@ -233,29 +283,65 @@ export abstract class Tokenizer {
 
   /** Several texts; for one length see `padSequences`. */
   encodeAll(texts: readonly string[]): Int32Array[] {
-    return texts.map((text) => this.encode(text));
+    this.#fitted("encodeAll");
+    const place = `${this.where}: encodeAll()`;
+    if (!Array.isArray(texts)) {
+      const hint = typeof texts === "string" ? "encode() takes one text" : undefined;
+      throw new ArgumentError(expected(place, "an array of texts", show(texts), hint));
+    }
+    return Array.from(texts, (text: unknown, i) => this.#encode(`${place}: text ${i}`, text));
   }
 
   /**
    * The text of numbers. Padding, start and end are left out, unless `keepSpecial` says otherwise.
-   * @throws ArgumentError for a number that is no token's.
+   * @throws ArgumentError for a number that is no token's; ShapeError for a tensor of several texts.
    */
-  decode(
-    indices: ArrayLike<number> | Tensor,
-    options: { readonly keepSpecial?: boolean | undefined } = {},
-  ): string {
+  decode(indices: TokensLike, options: DecodeOptions = {}): string {
     this.#fitted("decode");
-    checkKeys(`${this.where}: decode()`, options, ["keepSpecial"]);
-    const values: ArrayLike<number> =
-      "dataSync" in indices ? (indices as Tensor).dataSync() : (indices as ArrayLike<number>);
-    const hidden = options.keepSpecial ? [] : [this.padIndex, this.startIndex, this.endIndex];
+    const place = `${this.where}: decode()`;
+    return this.#decode(place, indices, this.#hidden(place, options));
+  }
+
+  /** Several texts: an array with the numbers of each, or a tensor with a text per row. */
+  decodeAll(texts: readonly TokensLike[] | Tensor, options: DecodeOptions = {}): string[] {
+    this.#fitted("decodeAll");
+    const place = `${this.where}: decodeAll()`;
+    const hidden = this.#hidden(place, options);
+    const rows = texts instanceof Tensor ? rowsOf(place, texts) : texts;
+    if (!Array.isArray(rows)) {
+      const hint = isArrayLike(rows) ? "decode() takes one text" : undefined;
+      const wanted = "an array with the numbers of each text, or a tensor [texts, steps]";
+      throw new ArgumentError(expected(place, wanted, show(rows), hint));
+    }
+    return Array.from(rows, (row: unknown, i) => this.#decode(`${place}: text ${i}`, row, hidden));
+  }
+
+  /** The numbers that are left out of a text. */
+  #hidden(place: string, options: DecodeOptions): readonly (number | null)[] {
+    checkKeys(place, options, ["keepSpecial"]);
+    const { keepSpecial = false } = options;
+    checkBoolean(place, "keepSpecial", keepSpecial);
+    return keepSpecial ? [] : [this.padIndex, this.startIndex, this.endIndex];
+  }
+
+  #decode(place: string, indices: unknown, hidden: readonly (number | null)[]): string {
+    if (indices instanceof Tensor && indices.rank > 1) {
+      const got = showShape(indices.shape);
+      throw new ShapeError(
+        expected(place, "numbers of one text, [steps]", got, "decodeAll() takes several"),
+      );
+    }
+    const values = indices instanceof Tensor ? indices.dataSync() : indices;
+    if (!isArrayLike(values)) {
+      throw new ArgumentError(expected(place, "an array or a tensor of numbers", show(values)));
+    }
     const tokens: string[] = [];
     for (let i = 0; i < values.length; i++) {
-      const index = values[i]!;
-      const token = this.#tokens[index];
-      if (token === undefined) {
+      const index = values[i];
+      const token = typeof index === "number" ? this.#tokens[index] : undefined;
+      if (typeof index !== "number" || token === undefined) {
         throw new ArgumentError(
-          `${this.where}: decode(): ${index} at position ${i} is no token; there are ${this.size}, from 0`,
+          `${place}: ${show(index)} at position ${i} is no token; there are ${this.size}, from 0`,
         );
       }
       if (!hidden.includes(index)) tokens.push(token);
@@ -270,9 +356,9 @@ export abstract class Tokenizer {
     );
   }
 
-  #text(method: string, text: unknown): string {
+  #text(place: string, text: unknown): string {
     if (typeof text !== "string") {
-      throw new ArgumentError(expected(`${this.where}: ${method}()`, "a text", show(text)));
+      throw new ArgumentError(expected(place, "a text", show(text)));
     }
     return this.lowercase ? text.toLowerCase() : text;
   }
@@ -301,6 +387,29 @@ export abstract class Tokenizer {
   async save(path: string): Promise<void> {
     await writeFileAtomic(path, `${JSON.stringify(this, null, 1)}\n`);
   }
+}
+
+/** Whether a value can be gone through, and is no text, which would give its characters. */
+function iterates(value: unknown, by: symbol): boolean {
+  return typeof value === "object" && value !== null && by in value;
+}
+
+function isArrayLike(value: unknown): value is ArrayLike<unknown> {
+  return typeof value === "object" && value !== null && "length" in value;
+}
+
+function areTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((text) => typeof text === "string");
+}
+
+/** The rows of a tensor [texts, steps]. */
+function rowsOf(place: string, texts: Tensor): ArrayLike<number>[] {
+  const [count, steps] = texts.shape;
+  if (texts.rank !== 2) {
+    throw new ShapeError(expected(place, "a tensor [texts, steps]", showShape(texts.shape)));
+  }
+  const values = texts.dataSync();
+  return Array.from({ length: count! }, (_, i) => values.subarray(i * steps!, (i + 1) * steps!));
 }
 
 /** Characters as tokens: Unicode code points. */
@@ -418,7 +527,7 @@ function checkJson(where: string, kind: string, json: unknown): TokenizerJson {
     throw new FormatError(expected(where, `a tokenizer of kind ${show(kind)}`, show(given.kind)));
   }
   const { vocabulary } = given;
-  if (!Array.isArray(vocabulary) || !vocabulary.every((token) => typeof token === "string")) {
+  if (!areTexts(vocabulary)) {
     throw new FormatError(expected(where, "`vocabulary` as an array of texts", show(vocabulary)));
   }
   return given as TokenizerJson;

@@ -43,8 +43,10 @@ export {
 } from "../data/timeseries.js";
 export {
   CharTokenizer,
+  type DecodeOptions,
   type Tokenizer,
   type TokenizerOptions,
+  type TokensLike,
   WordTokenizer,
   type WordTokenizerOptions,
 } from "../data/tokenizers.js";

@@ -5,7 +5,7 @@
 import { ArgumentError, checkKeys, checkNumber, expected, show } from "../errors.js";
 import { type LossFunction, type LossIdentifier, resolveLoss } from "../nn/losses.js";
 import { Metric, type MetricDirection } from "../nn/metrics/metric.js";
-import { checkMetricName, type MetricIdentifier, resolveMetric } from "../nn/metrics/table.js";
+import { checkMetric, type MetricIdentifier, resolveMetric } from "../nn/metrics/table.js";
 import { type OptimizerIdentifier, resolveOptimizer } from "../optimizers/factories.js";
 import type { Optimizer } from "../optimizers/optimizer.js";
 import type { Shape } from "../tensor/shape.js";
@@ -83,7 +83,9 @@ export class Objective {
       ...plain[i]!.map((identifier) => ({ identifier, weighted: false })),
       ...weighted[i]!.map((identifier) => ({ identifier, weighted: true })),
     ]);
-    for (const plan of this.#plans.flat()) checkMetricName(where, plan.identifier);
+    this.#plans.forEach((plans, i) => {
+      for (const { identifier } of plans) checkMetric(where, identifier, outputs[i]!.shape);
+    });
   }
 
   /** Whether output `i` has metrics, and so wants labels. */

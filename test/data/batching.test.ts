@@ -219,6 +219,41 @@ describe("buckets", () => {
     ]);
   });
 
+  test("refuse elements that differ from the first, whatever their buckets", async () => {
+    // Element i is in bucket i, and the first element's bucket is the last to make a batch.
+    const outcome = (...elements: unknown[]) =>
+      fromIterable(elements)
+        .bucketByLength({
+          length: (element) => elements.indexOf(element),
+          boundaries: [1, 2],
+          batchSizes: [9, 1, 1],
+        })
+        .toArray()
+        .then(
+          (batches) => batches.map(plain),
+          (error: Error) => `${error.name}: ${error.message}`,
+        );
+    const [short, long] = [new Float32Array(1), new Float32Array(2)];
+    expect(await outcome([short], [long])).toEqual([[[[0, 0]]], [[[0]]]]);
+    expect([
+      await outcome([short, 1], [long, 2], [new Int32Array(3), 3]),
+      await outcome([short, 1], [tensor([[1], [2]]), 2]),
+      await outcome([short, 1], [long, 2, 3]),
+      await outcome({ x: short }, { y: long }),
+      await outcome({ x: "a" }, { x: 5 }),
+      await outcome({ x: null }, { x: short }),
+    ]).toMatchInlineSnapshot(`
+      [
+        "DTypeError: bucketByLength(): element 2: field [0]: dtype: expected float32 as the first element has, got int32",
+        "ShapeError: bucketByLength(): element 1: field [0]: shape: expected 1 dimensions as the first element has, got [2, 1]",
+        "ShapeError: bucketByLength(): element 1: structure: expected 2 fields as the first element has, got 3",
+        "ShapeError: bucketByLength(): element 1: structure: expected the fields x as the first element has, got y",
+        "ArgumentError: bucketByLength(): element 1: field x: expected a string, got 5",
+        "DTypeError: bucketByLength(): element 0: field x: value: expected numbers, booleans, strings, tensors, typed arrays, or tuples and records of these, got null",
+      ]
+    `);
+  });
+
   test("say what is wrong", async () => {
     const bucket = (options: object) =>
       sequences.bucketByLength({

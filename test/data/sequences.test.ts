@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { bpttBatches, padSequences, slidingWindows } from "../../src/data/sequences.js";
 import { timeseries } from "../../src/data/timeseries.js";
+import { ShapeError } from "../../src/errors.js";
 import { tensor } from "../../src/tensor/tensor.js";
 import "../../src/backend/run.js";
 import "../../src/ops/methods.js";
@@ -150,6 +151,26 @@ describe("bpttBatches", () => {
       "bpttBatches(): 4 tokens are too few for 2 streams of 2 steps, which take 5",
     );
     expect(bpttBatches([1, 2, 3, 4, 5], { batchSize: 2, steps: 2 }).size).toBe(1);
+    const short = { batchSize: 2, steps: 2, dropRemainder: false };
+    expect(() => bpttBatches([1, 2], short)).toThrow(
+      "bpttBatches(): 2 tokens are too few for 2 streams of 1 step, which take 3",
+    );
+    expect(bpttBatches([1, 2, 3], short).size).toBe(1);
+  });
+
+  test("takes tokens in one dimension", async () => {
+    const options = { batchSize: 1, steps: 2 };
+    const batches = await bpttBatches(tensor([1, 2, 3]), options).toArray();
+    expect(batches.map(([x]) => x.arraySync())).toEqual([[[1, 2]]]);
+    for (const rows of [[[1, 2, 3]], tensor([[1, 2, 3]])]) {
+      expect(() => bpttBatches(rows as never, options)).toThrow(
+        new ShapeError("bpttBatches(): expected tokens in one dimension, got [1, 3]"),
+      );
+    }
+    expect(() => bpttBatches(5 as never, options)).toThrow(
+      "bpttBatches(): expected an array or a tensor, got 5",
+    );
+    expect(() => bpttBatches([0.5, 1, 2], options)).toThrow(/^bpttBatches\(\): .*got 0.5 at 0/);
   });
 });
 

@@ -4,6 +4,7 @@ import { setBackend } from "../../src/backend/select.js";
 import { NonFiniteError, StateError } from "../../src/errors.js";
 import { dense, dropout } from "../../src/layers/layers.js";
 import { sequential } from "../../src/models/sequential.js";
+import { f1Score, fBetaScore, type MetricIdentifier } from "../../src/nn/metrics/table.js";
 import * as optimizers from "../../src/optimizers/factories.js";
 import { setRandomSeed } from "../../src/tensor/random.js";
 import { leaf, type Tensor, tensor } from "../../src/tensor/tensor.js";
@@ -204,6 +205,37 @@ describe("logs", () => {
     const table = model.metrics[2]!.result();
     expect(table.shape).toEqual([3, 3]);
     expect([...table.dataSync()].reduce((a, b) => a + b)).toBe(25);
+  });
+
+  test("hold numbers: an F-score of several classes wants an average, or null said", async () => {
+    const { x, y } = blobs(20);
+    const model = blobNetwork();
+    const loss = "sparseCategoricalCrossentropy";
+    const compiled = (metric: MetricIdentifier) => model.compile({ loss, metrics: [metric] });
+    for (const metric of ["f1Score", "f1", f1Score, f1Score({ threshold: 0.5 })]) {
+      expect(() => compiled(metric)).toThrow(
+        /^compile\(\) of .*: metric f1Score: expected `average` to be "micro", "macro" or "weighted" for 3 outputs, got none; /,
+      );
+    }
+    expect(() => compiled(fBetaScore({ beta: 2 }))).toThrow(
+      /metric fBetaScore: .* `average: null`/,
+    );
+    compiled(f1Score({ average: null }));
+    expect(Object.keys(await model.evaluate(x, y))).toEqual(["loss"]);
+    expect(model.metrics[0]!.result().shape).toEqual([3]);
+    compiled(f1Score({ average: "macro" }));
+    expect((await model.evaluate(x, y)).f1Score).toBeGreaterThan(0);
+    // A single output has one value.
+    const one = sequential([dense({ units: 1, activation: "sigmoid", inputShape: [2] })]);
+    one.compile({ loss: "binaryCrossentropy", metrics: ["f1Score"] });
+    const labels = y.map((label) => Number(label > 0));
+    expect((await one.evaluate(x, labels)).f1Score).toEqual(expect.any(Number));
+    // How many outputs there are may only be known with the data.
+    const later = sequential([dense({ units: 3, activation: "softmax" })]);
+    later.compile({ loss, metrics: ["f1Score"] });
+    await expect(later.evaluate(tensor(x, [20, 2]), y)).rejects.toThrow(
+      /metric f1Score: .* for 3 outputs/,
+    );
   });
 
   test("evaluate agrees with what validation reported, whatever the batch size", async () => {

@@ -40,7 +40,8 @@ import { checkOptions, Metric, type MetricConfig, type MetricDirection } from ".
 const mask = (condition: Tensor): Tensor => cast(condition, "float32");
 
 /** Values per sample (or position); a flat array has one. */
-const outputsOf = (yPred: Shape): number => (yPred.length < 2 ? 1 : yPred[yPred.length - 1]!);
+const outputsOf = <D extends number | null>(yPred: readonly D[]): D | 1 =>
+  yPred.length < 2 ? 1 : yPred[yPred.length - 1]!;
 
 /** True when labels are class indices although predictions are per class. */
 function isSparse(yTrue: Shape, yPred: Shape): boolean {
@@ -216,7 +217,10 @@ export const falseNegatives = single("falseNegatives");
 /* ---- per class ------------------------------------------------------------------------------------ */
 
 export interface FScoreOptions {
-  /** How classes are put together; null gives one value per class (Keras' default). */
+  /**
+   * How classes are put together; null gives one value per class (Keras' default), which logs don't hold: see
+   * `model.metrics`. `compile` wants it said where there are several outputs.
+   */
   average?: "micro" | "macro" | "weighted" | null;
   /** Predictions above it are positive; null: the largest of each sample is. */
   threshold?: number | null;
@@ -247,6 +251,20 @@ export class FBetaScore extends Metric {
     this.#kind = kind;
     this.#beta = beta;
     this.#options = options;
+  }
+
+  override checkReported(where_: string, yPred: readonly (number | null)[]): void {
+    const outputs = outputsOf(yPred);
+    // null has been asked for, and a single output has one value.
+    if (this.#options.average !== undefined || outputs === null || outputs === 1) return;
+    throw new ArgumentError(
+      expected(
+        `${where_}: metric ${this.#kind}`,
+        `\`average\` to be "micro", "macro" or "weighted" for ${outputs} outputs`,
+        "none",
+        "`average: null` gives a value per class, which is not logged: see `model.metrics`",
+      ),
+    );
   }
 
   protected build(_yTrue: Shape, yPred: Shape): void {

@@ -67,6 +67,12 @@ export abstract class Metric {
   /** The value, as a formula of the state. */
   abstract result(): Tensor;
 
+  /**
+   * @internal Throws where predictions of this shape (null: not known yet) give what logs don't hold, more than one number,
+   * without the user having asked for it.
+   */
+  checkReported(_where: string, _yPred: readonly (number | null)[]): void {}
+
   /** Makes the state, unless it is made already. */
   prepare(yTrue: Shape, yPred: Shape): void {
     if (this.#built) return;

@@ -176,15 +176,31 @@ export function resolveMetric(
   });
 }
 
-/** Throws for a name that `resolveMetric` would not understand. */
-export function checkMetricName(where_: string, identifier: unknown): void {
+/** Metrics that give a value per class unless their options say otherwise. */
+const perClass = ["f1Score", "fBetaScore"];
+
+/**
+ * What `compile` can tell of a metric before there are labels. Throws for a name that `resolveMetric` would not
+ * understand, and for what would be missing from the logs (see `checkReported`).
+ */
+export function checkMetric(
+  where_: string,
+  identifier: unknown,
+  yPred: readonly (number | null)[],
+): void {
   if (typeof identifier === "string" && !metricNames().includes(identifier)) {
     if (!lossNamed(identifier)) throw unknownName(where_, "metric", identifier, metricNames());
   }
+  const name = typeof identifier === "string" ? fullName(identifier) : factoryName(identifier);
+  const metric =
+    name !== undefined && perClass.includes(name) ? make(where_, name, { name }) : identifier;
+  if (metric instanceof Metric) metric.checkReported(where_, yPred);
 }
 
+const fullName = (name: string): string => (Object.hasOwn(aliases, name) ? aliases[name]! : name);
+
 function make(where_: string, className: string, config: MetricConfig & { name: string }): Metric {
-  const full = Object.hasOwn(aliases, className) ? aliases[className]! : className;
+  const full = fullName(className);
   if (Object.hasOwn(table, full)) return table[full]!.make(config);
   const loss = lossNamed(full);
   if (!loss) throw unknownName(where_, "metric", className, metricNames());
