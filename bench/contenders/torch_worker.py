@@ -489,17 +489,25 @@ class Kernel(Calls):
         make = nn.LSTM if spec["cell"] == "lstm" else nn.GRU
         layer = make(spec["inputs"], spec["units"], spec["layers"], batch_first=True)
         x = torch.randn(spec["batch"], spec["time"], spec["inputs"])
+        lengths = spec.get("lengths")
+
+        def outputs():
+            if lengths is None:
+                return layer(x)[0]
+            packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+            return nn.utils.rnn.pad_packed_sequence(layer(packed)[0], batch_first=True, total_length=spec["time"])[0]
+
         if not spec["training"]:
 
             def forward():
                 with torch.inference_mode():
-                    return layer(x)
+                    return outputs()
 
             return forward
         x.requires_grad_()
         wanted = [x, *layer.parameters()]
         dy = torch.randn(spec["batch"], spec["time"], spec["units"])
-        return lambda: torch.autograd.grad(layer(x)[0], wanted, dy)
+        return lambda: torch.autograd.grad(outputs(), wanted, dy)
 
     def softmaxCrossEntropy(self, spec, options):
         x = torch.rand(spec["rows"], spec["cols"], requires_grad=True)

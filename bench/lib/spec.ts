@@ -41,7 +41,10 @@ export interface ConvolutionSpec {
   readonly groups: number;
 }
 
-/** Layers of one cell over full sequences, batch first; with `training` the gradients of x and all weights. */
+/**
+ * Layers of one cell over sequences, full ones unless there are `lengths`, batch first; with `training` the gradients
+ * of x and all weights.
+ */
 export interface RecurrentSpec {
   readonly kind: "kernel";
   readonly kernel: "recurrent";
@@ -52,6 +55,7 @@ export interface RecurrentSpec {
   readonly inputs: number;
   readonly units: number;
   readonly layers: number;
+  readonly lengths?: readonly number[];
 }
 
 /** Pooling of square images over square windows, channels last; with `training` also the gradient of x. */

@@ -38,7 +38,7 @@ struct Shared {
     bias = layout.floats(s.gates() * stride);
     recurrentBias = layout.floats(s.gates() * stride);
     for (int64_t& at : h) at = layout.floats(rows);
-    c = layout.floats(s.cell == kLstmCell ? rows : 0);
+    c = layout.floats(s.cell >= kLstmCell ? rows : 0);
     z = layout.floats(gru ? rows : 0);
     reset = layout.floats(gru ? rows : 0);
     panels = layout.floats(plan.packed ? plan.blocks * s.gates() * s.units * plan.width : 0);
@@ -55,7 +55,7 @@ struct Forward {
   const int32_t* lengths;
   int32_t lengthsInput;
   float *outputs, *hLast, *gates, *previous, *inner, *cLast, *previousCells;
-  float *panels, *paddedBias, *paddedRecurrentBias, *h[2], *c, *z, *reset;
+  float *panels, *paddedBias, *paddedRecurrentBias, *h[2], *c, *z, *reset;  // c: of a GRU, h without the mask
   SequenceOrder order;
 
   template <class T>
@@ -92,6 +92,8 @@ struct Forward {
     z = shared<float>(at.z);
     reset = shared<float>(at.reset);
   }
+  // Whether a GRU's h is kept without the mask, too: products see it masked, z·h(t − 1) does not.
+  bool keepsState() const { return mask && s.cell >= kGruCell; }
 };
 
 // Where one row of one step and one block stands; pointers are at the block's first unit.
@@ -100,7 +102,7 @@ struct Row {
   int64_t pad;            // in the biases
   const float *z, *bias, *recurrentBias, *seen, *mask, *peepholes;
   float* gates;  // x·W before, activated gates after
-  float *next, *c, *update, *reset;
+  float *next, *c, *kept, *update, *reset;  // kept: h without the mask, null where `seen` is
   float *outputs, *inner;  // null: not wanted
   float *hLast, *cLast;    // null: not this row's last step
 
@@ -118,9 +120,12 @@ struct Row {
     return gateOf<PART>(g, j, n) + load(bias + g * pad + j);
   }
   LW_MEMBER VF recurrent(int64_t g, int64_t j) const { return load(z + g * product + j); }
+  // h(t − 1) of a GRU, as z lets it through.
+  LW_MEMBER VF before(int64_t j) const { return load((kept ? kept : seen) + j); }
   template <bool PART>
   LW_MEMBER void finish(int64_t j, VF h, int64_t n) const {
     store(next + j, mask ? h * get<PART>(mask + j, n) : h);
+    if (kept) store(kept + j, h);
     save(outputs, j, h, n);
     save(hLast, j, h, n);
   }
@@ -179,7 +184,7 @@ LW_INLINE void gruAfterGateLanes(const Row& r, int64_t j, int64_t n) {
 }
 template <bool PART>
 LW_INLINE void gruAfterStateLanes(const Row& r, int64_t j, int64_t n) {
-  const VF before = load(r.seen + j), z = r.gateOf<PART>(0, j, n);
+  const VF before = r.before(j), z = r.gateOf<PART>(0, j, n);
   const VF inner = r.recurrent(2, j) + load(r.recurrentBias + 2 * r.pad + j);
   const VF g = tanh(fma(r.gateOf<PART>(1, j, n), inner, r.input<PART>(2, j, n)));
   r.keep<PART>(2, j, g, n);
@@ -200,7 +205,7 @@ LW_INLINE void gruGateLanes(const Row& r, int64_t j, int64_t n) {
 }
 template <bool PART>
 LW_INLINE void gruStateLanes(const Row& r, int64_t j, int64_t n) {
-  const VF before = load(r.seen + j), z = load(r.update + j);
+  const VF before = r.before(j), z = load(r.update + j);
   const VF g = tanh(r.input<PART>(2, j, n) + r.recurrent(0, j));
   r.keep<PART>(2, j, g, n);
   r.finish<PART>(j, fma(z, before - g, g), n);
@@ -252,6 +257,7 @@ Row rowOf(const Forward& f, int64_t row, int64_t k, int64_t j0, const float* pro
   r.peepholes = f.peepholes ? f.peepholes + j0 : nullptr;
   r.next = own(f.h[(k + 1) & 1]);
   r.c = own(f.c);
+  r.kept = f.keepsState() ? r.c : nullptr;
   r.update = own(f.z);
   r.reset = own(f.reset);
   r.outputs = f.mask ? step(f.outputs) : nullptr;
@@ -303,7 +309,7 @@ struct Staging {
     const int64_t place = f.s.place(f.order, row, k);
     move(rows + i * stride, f.pre + place * f.s.width());
     if (!start) return;
-    keep(f.previous, place, f.h[k & 1], row);
+    keep(f.previous, place, f.keepsState() ? f.c : f.h[k & 1], row);
     if (f.s.cell == kLstmCell) keep(f.previousCells, place, f.c, row);
   }
   void put(int64_t i, int64_t row, int64_t k, bool end) const {
@@ -411,6 +417,7 @@ void prepare(Forward& f, int64_t part, int64_t parts) {
       for (int64_t u = 0; u < units; u++) start[u] = h[u] * f.mask[b * units + u];
     }
     if (s.cell == kLstmCell) copyOrClear(f.c + row * stride, c, units);
+    if (f.keepsState()) copyOrClear(f.c + row * stride, h, units);
     if (length == 0) {
       if (f.hLast) copyOrClear(f.hLast + b * units, h, units);
       if (f.cLast) copyOrClear(f.cLast + b * units, c, units);

@@ -96,8 +96,8 @@ struct Row {
     VF d = zero();
     if (later) {
       d = load(product + j);
-      if (carried) d += load(carry + j);
       if (mask) d *= get<PART>(mask + j, n);
+      if (carried) d += load(carry + j);
     } else if (dH) {
       d = get<PART>(dH + j, n);
     }
@@ -171,7 +171,9 @@ LW_INLINE void gruStateLanes(const Row& r, int64_t j, int64_t n) {
 // `product` is here the gradient of r·h.
 template <bool PART>
 LW_INLINE void gruResetLanes(const Row& r, int64_t j, int64_t n) {
-  const VF reset = r.gateOf<PART>(1, j, n), d = load(r.product + j);
+  const VF reset = r.gateOf<PART>(1, j, n);
+  VF d = load(r.product + j);
+  if (r.mask) d *= get<PART>(r.mask + j, n);
   store(r.carry + j, fma(d, reset, load(r.carry + j)));
   r.give<PART>(1, j, d * get<PART>(r.previous + j, n) * reset * (1.0f - reset), n);
 }
@@ -331,8 +333,8 @@ void finish(const Backward& f, const Share& share) {
         }
         for (int64_t j = 0; j < units && f.dH0; j++) {
           float d = products[i * width + j];
-          if (s.cell >= kGruCell) d += f.carry[own + j];
-          f.dH0[at + j] = f.mask ? d * f.mask[at + j] : d;
+          if (f.mask) d *= f.mask[at + j];
+          f.dH0[at + j] = s.cell >= kGruCell ? d + f.carry[own + j] : d;
         }
         if (f.dC0) copyOrClear(f.dC0 + at, f.dc + own, units);
       }

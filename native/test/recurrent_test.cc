@@ -85,7 +85,7 @@ Results forward(const Problem& p, const std::vector<double>& pre, const std::vec
           const double z = sigma(gate(0, u));
           const double g = p.cell == kGru ? std::tanh(in(2, u) + dot(reset, 2, u))
                                           : std::tanh(in(2, u) + sigma(gate(1, u)) * dot(seen, 2, u));
-          h[at] = z * seen[at] + (1 - z) * g;
+          h[at] = z * result.h[(size_t)(b * n + u)] + (1 - z) * g;  // the mask is for products
         } else {
           const double x = gate(0, u);
           h[at] = p.cell == kTanh ? std::tanh(x) : p.cell == kRelu ? std::max(0.0, x)

@@ -97,11 +97,13 @@ function recurrentProduct(s: Sizes, r: Float32Array, from: number, columns: numb
 function forward(s: Sizes, a: Arrays): void {
   const { batch, time, units } = s;
   const cell = cellOf(s);
-  const width = gatesOf(cell) * units;
+  const gates = gatesOf(cell);
+  const width = gates * units;
   const rows = new Rows(s, a.lengths);
   const { pre, bias, recurrentBias, peepholes, mask } = a;
   for (const name of ["outputs", "gates", "previous", "inner", "previousCells"]) a[name]?.fill(0);
-  // States in the rows' order; `seen` is h(t − 1) times the mask.
+  // States in the rows' order; `seen` is h(t − 1) times the mask: what products see of it. What a GRU lets through is
+  // not masked, and scaled at every step it would grow without bound.
   const h = new Float32Array(batch * units);
   const c = new Float32Array(batch * units);
   const seen = new Float32Array(batch * units);
@@ -152,6 +154,7 @@ function forward(s: Sizes, a: Arrays): void {
           product[i * early + gate * units + u]! +
           (recurrentBias ? recurrentBias[gate * units + u]! : 0);
         const before = c[at]!;
+        const state = h[at]!;
         let inner = 0;
         let count = 3;
         if (cell === "lstm") {
@@ -176,14 +179,14 @@ function forward(s: Sizes, a: Arrays): void {
             g[1] = sigmoid(input(1) + recurrent(1));
             g[2] = Math.tanh(input(2) + g[1] * inner);
           }
-          h[at] = g[0] * seen[at]! + (1 - g[0]) * g[2];
+          h[at] = g[0] * state + (1 - g[0]) * g[2];
         } else {
           g[0] = activate[cell]!(input(0) + recurrent(0));
           h[at] = g[0];
           count = 1;
         }
         if (a.outputs) a.outputs[to] = h[at]!;
-        if (a.previous) a.previous[to] = seen[at]!;
+        if (a.previous) a.previous[to] = gates === 3 ? state : seen[at]!;
         if (a.inner) a.inner[to] = inner;
         if (a.previousCells) a.previousCells[to] = before;
         if (!a.gates) continue;
@@ -283,7 +286,8 @@ function backward(s: Sizes, a: Arrays): void {
         const place = rows.place(i, k);
         for (let u = 0; u < units; u++) {
           const gr = g![place * width + units + u]!;
-          const d = resetGradient[i * units + u]!;
+          const factor = mask ? mask[rows.order[i]! * units + u]! : 1;
+          const d = resetGradient[i * units + u]! * factor;
           dPre[i * width + units + u] = d * previous![place * units + u]! * gr * (1 - gr);
           dh[i * units + u]! += d * gr;
         }
@@ -299,7 +303,7 @@ function backward(s: Sizes, a: Arrays): void {
       const factor = rows.order[i]! * units;
       for (let u = 0; u < units; u++) {
         const at = i * units + u;
-        dh[at] = (dh[at]! + dSeen[at]!) * (mask ? mask[factor + u]! : 1);
+        dh[at]! += dSeen[at]! * (mask ? mask[factor + u]! : 1);
       }
     }
   }

@@ -28,8 +28,9 @@ const forwardInputs = [
   "lengths",
 ] as const;
 /**
- * `gates`: activated. `previous`: h(t − 1) as the cell saw it, times the mask. `inner`: LSTM tanh c(t),
- * GRU r·h(t − 1), with resetAfter h(t − 1)·R + bias of the candidate. `previousCells`: c(t − 1).
+ * `gates`: activated. `previous`: h(t − 1), times the mask but for a GRU, whose update gate lets it through unmasked.
+ * `inner`: LSTM tanh c(t), GRU r·h(t − 1) times the mask, with resetAfter (h(t − 1) times the mask)·R + bias of the
+ * candidate. `previousCells`: c(t − 1).
  */
 export const forwardOutputs = [
   "outputs",

@@ -4,7 +4,7 @@ import { rectifier, rectifierOptions } from "../nn/activations.js";
 import { elu as eluOf, leakyRelu, prelu as preluOf, thresholdedRelu } from "../ops/composed.js";
 import { where } from "../ops/elementwise.js";
 import { softmax as softmaxOf } from "../ops/softmax.js";
-import { maskOf } from "../tensor/mask.js";
+import { normalizeAxis } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { Variable } from "../tensor/variable.js";
 import {
@@ -17,7 +17,9 @@ import {
   weightFields,
   weightOf,
 } from "./config.js";
-import { type InputSpec, Layer, type LayerOptions, maker } from "./layer.js";
+import { type CallContext, type InputSpec, Layer, type LayerOptions, maker } from "./layer.js";
+import { countedOf } from "./masks.js";
+import { spread } from "./sequence.js";
 import type { BatchShape } from "./symbolic.js";
 
 /** min(x, maxValue) from the threshold on, negativeSlope · (x − threshold) below. */
@@ -131,7 +133,7 @@ const softmaxOptions = {
   axis: integer({}, -1),
 };
 
-/** eˣ / Σ eˣ; with a mask of the input's own rank, over what it leaves: the others get 0. */
+/** eˣ / Σ eˣ; over an axis that has a mask, such as that of steps, over what it leaves: the others get 0. */
 export class Softmax extends Layer<typeof softmaxOptions> {
   static override readonly className = "Softmax";
   override readonly supportsMasking = true;
@@ -140,10 +142,14 @@ export class Softmax extends Layer<typeof softmaxOptions> {
     super(options, softmaxOptions);
   }
 
-  override call(x: Tensor): Tensor {
-    const mask = maskOf(x);
-    if (mask?.rank !== x.rank) return softmaxOf(x, this.config.axis);
-    return where(mask, softmaxOf(where(mask, x, -1e9), this.config.axis), 0);
+  override call(x: Tensor, context: CallContext): Tensor {
+    const { axis } = this.config;
+    const mask = countedOf(x, context);
+    if (!mask || normalizeAxis(`${this.where}: axis`, axis, x.rank) >= mask.rank) {
+      return softmaxOf(x, axis);
+    }
+    const counts = spread(mask, x);
+    return where(counts, softmaxOf(where(counts, x, -1e9), axis), 0);
   }
 }
 

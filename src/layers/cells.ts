@@ -31,6 +31,8 @@ import type { BatchShape } from "./symbolic.js";
 export interface RNNCell extends Layer {
   /** Size of the state, or of each of several. */
   readonly stateSize: number | readonly number[];
+  /** The states that sequences begin with, each [batch, size]; zeros without it. */
+  getInitialState?(batch: number): Tensor[];
 }
 
 /** A layer as a cell, if it is one. */
@@ -202,6 +204,14 @@ export class StackedRNNCells extends Layer<typeof stackedOptions> implements RNN
   /** Sizes of all cells' states, in order. */
   get stateSize(): readonly number[] {
     return this.cells.flatMap((cell) => cell.stateSize);
+  }
+
+  /** The states that sequences begin with: those of each cell, in order. */
+  getInitialState(batch: number): Tensor[] {
+    return this.cells.flatMap(
+      (cell) =>
+        cell.getInitialState?.(batch) ?? [cell.stateSize].flat().map((n) => fill([batch, n], 0)),
+    );
   }
 
   override build(inputShape: BatchShape[]): void {

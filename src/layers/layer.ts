@@ -54,6 +54,11 @@ export interface CallContext {
   readonly training: boolean;
   /** Randomness of this run (dropout, noise); its step advances with each training step. */
   readonly random: RandomSource;
+  /**
+   * Which samples count, bool [batch]; all where it is left out. Where the steps of sequences are samples
+   * (`timeDistributed`), those of the padding don't; it reaches layers behind ones that drop masks, too.
+   */
+  readonly samples?: Tensor | undefined;
   /** Adds a scalar to the loss. */
   addLoss(loss: Tensor): void;
 }

@@ -53,13 +53,11 @@ export {
   LSTM,
   type LSTMLayerOptions,
   lstm,
-  RNN,
-  type RNNOptions,
-  rnn,
   SimpleRNN,
   type SimpleRNNLayerOptions,
   simpleRNN,
 } from "./recurrent.js";
 export * from "./regularization.js";
 export * from "./reshaping.js";
+export { RNN, type RNNOptions, rnn } from "./rnn.js";
 export * from "./wrappers.js";

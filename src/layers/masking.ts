@@ -1,21 +1,36 @@
 /** Layers that give a sequence its mask: by a value that stands for "nothing", or by lengths. */
-import { ArgumentError, DTypeError, expected, ShapeError } from "../errors.js";
-import { range } from "../ops/creation.js";
-import { less, maximum, minimum, notEqual, where } from "../ops/elementwise.js";
+import { ArgumentError, DTypeError, expected, ShapeError, show } from "../errors.js";
+import { fill } from "../ops/creation.js";
+import { greater, isNaN, logicalNot, notEqual, where } from "../ops/elementwise.js";
 import { withMask } from "../ops/identity.js";
-import { expandDims, reshape } from "../ops/movement.js";
+import { reshape } from "../ops/movement.js";
 import { any } from "../ops/reduce.js";
+import { sequenceProduct } from "../ops/sequence.js";
 import { dtypes } from "../tensor/dtype.js";
 import { setLengths } from "../tensor/mask.js";
 import { showShape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { number, type OptionsOf } from "./config.js";
+import type { Field, OptionsOf } from "./config.js";
 import { type InputSpec, Layer, type LayerOptions, maker } from "./layer.js";
 import type { Masks } from "./masks.js";
 
+/** A finite number, or NaN, for which JSON has no number: configurations say "NaN". */
+const maskValue: Field<number, number | "NaN", false> = {
+  required: false,
+  parse(where, option, given) {
+    if (given === undefined) return 0;
+    if (given === "NaN") return NaN;
+    if (typeof given === "number" && Math.abs(given) !== Infinity) return given;
+    throw new ArgumentError(
+      expected(where, `\`${option}\` to be a finite number or NaN`, show(given)),
+    );
+  },
+  serialize: (value) => (Number.isNaN(value) ? "NaN" : value),
+};
+
 const maskingOptions = {
-  /** Steps in which every feature has this value are left out. */
-  maskValue: number({}, 0),
+  /** Steps in which every feature has this value are left out; NaN stands for values that are missing. */
+  maskValue,
 };
 
 /** Options of masking. */
@@ -23,7 +38,8 @@ export type MaskingOptions = LayerOptions & OptionsOf<typeof maskingOptions>;
 
 /**
  * Leaves out the steps of [batch, steps, features] whose features all are `maskValue`: they become 0 and
- * get a mask that the following layers honour. Output shape: as the input.
+ * get a mask that the following layers honour. A step that has the value in some features only counts, and
+ * stays as it is. Output shape: as the input.
  */
 export class Masking extends Layer<typeof maskingOptions> {
   static override readonly className = "Masking";
@@ -35,13 +51,20 @@ export class Masking extends Layer<typeof maskingOptions> {
   }
 
   override call(x: Tensor): Tensor {
-    const counts = any(notEqual(x, this.config.maskValue), -1, true);
-    return where(counts, x, 0);
+    return where(this.#counts(x, true), x, 0);
+  }
+
+  /** Where a step has any other value. */
+  #counts(x: Tensor, keepDims: boolean): Tensor {
+    const { maskValue: value } = this.config;
+    // NaN differs from itself.
+    const other = Number.isNaN(value) ? logicalNot(isNaN(x)) : notEqual(x, value);
+    return any(other, -1, keepDims);
   }
 
   /** Replaces a mask that the input had, as Keras does. */
   override computeMask(x: Tensor): Masks {
-    return any(notEqual(x, this.config.maskValue), -1);
+    return this.#counts(x, false);
   }
 }
 
@@ -53,7 +76,8 @@ export const masking = maker(Masking);
  * [batch], as `paddedBatch({ lengths })` makes them), or the mask itself (bool [batch, steps]). Passes the
  * first on unchanged.
  *
- * Lengths are the faster way: recurrent layers need not look for holes then.
+ * Lengths are the faster way: recurrent layers need not look for holes then. One below 0 or above the number of
+ * steps is an error: at once where lengths have values, else when what depends on the mask is computed.
  *
  * @example
  * const x = lw.input({ shape: [null, 12] });
@@ -80,8 +104,8 @@ export class ApplyMask extends Layer {
     }
     const [x, given] = inputs as [Tensor, Tensor];
     if (given.dtype === "bool") return withMask(x, given);
-    const counts = given.rank === 2 && given.shape[1] === 1 ? given : expandDims(given, -1);
-    if (counts.rank !== 2 || counts.shape[0] !== x.shape[0]) {
+    const listed = given.rank === 1 || given.shape[1] === 1;
+    if (!listed || given.shape[0] !== x.shape[0]) {
       throw new ShapeError(
         expected(
           this.where,
@@ -90,11 +114,25 @@ export class ApplyMask extends Layer {
         ),
       );
     }
-    if (counts.dtype !== "int32") throw new DTypeError(expected(this.where, "int32", counts.dtype));
+    if (given.dtype !== "int32") throw new DTypeError(expected(this.where, "int32", given.dtype));
     const [batch, steps] = x.shape as [number, number];
-    const mask = less(range(0, steps, 1, "int32"), counts);
-    setLengths(mask, reshape(maximum(minimum(counts, steps), 0), [batch]));
+    this.#checkLengths(given, steps);
+    const lengths = reshape(given, [batch]);
+    // Ones that end where a sequence does, by the op that refuses lengths as recurrent layers' ops do.
+    const ones = sequenceProduct(fill([batch, steps, 1], 1), fill([1, 1], 1), lengths);
+    const mask = greater(reshape(ones, [batch, steps]), 0);
+    setLengths(mask, lengths);
     return withMask(x, mask);
+  }
+
+  /** Throws for a length that no sequence can have, if the values are there already. */
+  #checkLengths(lengths: Tensor, steps: number): void {
+    const values = lengths.current().values ?? [];
+    const bad = values.findIndex((length) => length < 0 || length > steps);
+    if (bad < 0) return;
+    throw new ArgumentError(
+      expected(this.where, `lengths from 0 to ${steps}`, `${values[bad]} at position ${bad}`),
+    );
   }
 }
 

@@ -8,6 +8,8 @@ import { logicalAnd } from "../ops/elementwise.js";
 import { withMask } from "../ops/identity.js";
 import { maskOf, setMask } from "../tensor/mask.js";
 import { Tensor } from "../tensor/tensor.js";
+import type { CallContext } from "./layer.js";
+import { spread } from "./sequence.js";
 
 /** The mask of one input or output, or those of several in order. */
 export type Masks = Tensor | null | readonly (Tensor | null)[];
@@ -58,6 +60,17 @@ export function maskOutputs(
     return y;
   });
   return Array.isArray(outputs) ? masked : masked[0]!;
+}
+
+/**
+ * What counts of x for what a layer computes over several samples or steps: its mask, without the samples
+ * that don't count in this run. Null where all of it does.
+ */
+export function countedOf(x: Tensor, { samples }: Pick<CallContext, "samples">): Tensor | null {
+  const mask = maskOf(x);
+  // Where a layer made another number of samples of them, they can't be told any more.
+  if (!samples || samples.shape[0] !== x.shape[0]) return mask;
+  return mask ? logicalAnd(mask, spread(samples, mask)) : samples;
 }
 
 /** True where all of the masks are; a missing one is true everywhere. Null where all are missing. */

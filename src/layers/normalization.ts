@@ -2,9 +2,9 @@
 import { ArgumentError, expected, ShapeError } from "../errors.js";
 import {
   add,
-  broadcastTo,
   cast,
   div,
+  greater,
   maximum,
   mul,
   neg,
@@ -14,7 +14,11 @@ import {
   where,
 } from "../ops/elementwise.js";
 import { reshape } from "../ops/movement.js";
-import { normalize, localResponseNormalization as respond } from "../ops/normalization.js";
+import {
+  type Normalized,
+  normalize,
+  localResponseNormalization as respond,
+} from "../ops/normalization.js";
 import { sum } from "../ops/reduce.js";
 import { maskOf } from "../tensor/mask.js";
 import { normalizeAxes, normalizeAxis, type Shape, showShape, sizeOf } from "../tensor/shape.js";
@@ -41,6 +45,8 @@ import {
   maker,
   shapesOf,
 } from "./layer.js";
+import { countedOf } from "./masks.js";
+import { spread as spreadMask } from "./sequence.js";
 import { withChannelsLast } from "./spatial.js";
 import type { BatchShape } from "./symbolic.js";
 
@@ -59,6 +65,49 @@ const affineOptions = {
 const spread = (parameter: Variable | Tensor | undefined, shape: Shape): Tensor | null =>
   parameter ? reshape(parameter, shape) : null;
 
+/** Whether a mask leaves out anything of what is reduced along `axes`: it stands beside the first ones. */
+const reaches = (mask: Tensor | null, axes: readonly number[]): mask is Tensor =>
+  mask !== null && axes.some((axis) => axis < mask.rank);
+
+/** As `normalize`, with the statistics of what `mask` leaves; `any` tells where it leaves something. */
+function normalizeMasked(
+  x: Tensor,
+  mask: Tensor,
+  axes: readonly number[],
+  gamma: Tensor | null,
+  beta: Tensor | null,
+  epsilon: number,
+): Normalized & { any: Tensor } {
+  const counts = spreadMask(mask, x);
+  // Each element of the mask stands for so many of x.
+  const each = sizeOf(axes.filter((axis) => axis >= mask.rank).map((axis) => x.shape[axis]!));
+  const count = mul(sum(cast(counts, "float32"), axes, true), each);
+  const any = greater(count, 0);
+  const meanOf = (y: Tensor): Tensor =>
+    div(sum(where(counts, y, 0), axes, true), maximum(count, 1));
+  const mean = meanOf(x);
+  const centered = sub(x, mean);
+  const variance = meanOf(square(centered));
+  // Where nothing counts the result is finite for any epsilon: its gradient is multiplied by 0 later.
+  const inverse = rsqrt(add(where(any, variance, 1), epsilon));
+  const scaled = mul(centered, gamma ? mul(inverse, gamma) : inverse);
+  return { output: beta ? add(scaled, beta) : scaled, mean, variance, any };
+}
+
+/** `normalize`, over what a mask leaves where one reaches the axes. */
+function normalizeOver(
+  x: Tensor,
+  mask: Tensor | null,
+  axes: readonly number[],
+  gamma: Tensor | null,
+  beta: Tensor | null,
+  epsilon: number,
+): Tensor {
+  return reaches(mask, axes)
+    ? normalizeMasked(x, mask, axes, gamma, beta, epsilon).output
+    : normalize(x, axes, gamma, beta, epsilon).output;
+}
+
 const batchOptions = {
   /** The axis that keeps its own statistics: the channels. */
   axis: integer({}, -1),
@@ -74,7 +123,8 @@ export type BatchNormalizationOptions = LayerOptions & OptionsOf<typeof batchOpt
 
 /**
  * Normalises each channel over the batch (Ioffe & Szegedy 2015): with the batch's own mean and variance
- * while training, with their moving averages otherwise, or when the layer is not trainable.
+ * while training, with their moving averages otherwise, or when the layer is not trainable. Mean and variance
+ * are those of what a mask leaves; where it leaves nothing, the moving averages stay.
  */
 export class BatchNormalization extends Layer<typeof batchOptions> {
   static override readonly className = "BatchNormalization";
@@ -117,13 +167,14 @@ export class BatchNormalization extends Layer<typeof batchOptions> {
     const beta = spread(this.#beta, shape);
     if (context.training && this.trainable) {
       const others = x.shape.map((_, i) => i).filter((i) => i !== this.#axis);
-      const mask = maskOf(x);
-      const { output, mean, variance } = mask
-        ? normalizeMasked(x, mask, this.#axis, gamma, beta, epsilon)
-        : normalize(x, others, gamma, beta, epsilon);
+      const mask = countedOf(x, context);
+      const masked = mask && normalizeMasked(x, mask, others, gamma, beta, epsilon);
+      const { output, mean, variance } = masked ?? normalize(x, others, gamma, beta, epsilon);
+      const any = masked && reshape(masked.any, [masked.any.size]);
       // moving ← moving·momentum + batch·(1 − momentum)
       const blend = (moving: Variable, batch: Tensor): void => {
-        moving.assign(add(mul(moving, momentum), mul(reshape(batch, [size]), 1 - momentum)));
+        const next = add(mul(moving, momentum), mul(reshape(batch, [size]), 1 - momentum));
+        moving.assign(any ? where(any, next, moving) : next);
       };
       blend(this.#mean, mean);
       blend(this.#variance, variance);
@@ -138,32 +189,6 @@ export class BatchNormalization extends Layer<typeof batchOptions> {
   }
 }
 
-/** As `normalize` over all axes but one, with the statistics of what `mask` leaves. */
-function normalizeMasked(
-  x: Tensor,
-  mask: Tensor,
-  axis: number,
-  gamma: Tensor | null,
-  beta: Tensor | null,
-  epsilon: number,
-): { output: Tensor; mean: Tensor; variance: Tensor } {
-  const others = x.shape.map((_, i) => i).filter((i) => i !== axis);
-  const full = x.shape.map((d, i) => (i < mask.rank ? d : 1));
-  const counts = reshape(mask, full);
-  const weights = broadcastTo(
-    cast(counts, "float32"),
-    x.shape.map((d, i) => (i === axis ? full[i]! : d)),
-  );
-  const count = maximum(sum(weights, others, true), 1);
-  const meanOf = (y: Tensor): Tensor => div(sum(where(counts, y, 0), others, true), count);
-  const mean = meanOf(x);
-  const centered = sub(x, mean);
-  const variance = meanOf(square(centered));
-  const inverse = rsqrt(add(variance, epsilon));
-  const scaled = mul(centered, gamma ? mul(inverse, gamma) : inverse);
-  return { output: beta ? add(scaled, beta) : scaled, mean, variance };
-}
-
 /** Normalises each channel over the batch. */
 export const batchNormalization = maker(BatchNormalization);
 
@@ -173,7 +198,10 @@ const layerNormOptions = {
   ...affineOptions,
 };
 
-/** Normalises each sample over the given axes (Ba et al. 2016). */
+/**
+ * Normalises each sample over the given axes (Ba et al. 2016): with mean and variance of what a mask leaves,
+ * where one of them is an axis of the mask, such as that of steps.
+ */
 export class LayerNormalization extends Layer<typeof layerNormOptions> {
   static override readonly className = "LayerNormalization";
   override readonly supportsMasking = true;
@@ -207,7 +235,7 @@ export class LayerNormalization extends Layer<typeof layerNormOptions> {
     const shape = x.shape.map((d, i) => (this.#axes.includes(i) ? d : 1)).slice(this.#axes[0]);
     const gamma = spread(this.#gamma, shape);
     const beta = spread(this.#beta, shape);
-    return normalize(x, this.#axes, gamma, beta, this.config.epsilon).output;
+    return normalizeOver(x, maskOf(x), this.#axes, gamma, beta, this.config.epsilon);
   }
 }
 
@@ -222,7 +250,7 @@ const groupOptions = {
   ...affineOptions,
 };
 
-/** Normalises groups of channels of each sample (Wu & He 2018). */
+/** Normalises groups of channels of each sample (Wu & He 2018): over the steps that a mask leaves. */
 export class GroupNormalization extends Layer<typeof groupOptions> {
   static override readonly className = "GroupNormalization";
   override readonly supportsMasking = true;
@@ -267,13 +295,20 @@ export class GroupNormalization extends Layer<typeof groupOptions> {
     const axis = this.#axis;
     const group = [this.#groups, x.shape[axis]! / this.#groups];
     // The channels become [groups, channels per group]; all but batch and groups is averaged over.
-    const split = [...x.shape.slice(0, axis), ...group, ...x.shape.slice(axis + 1)];
+    const splitOf = (shape: Shape): Shape => [
+      ...shape.slice(0, axis),
+      ...group,
+      ...shape.slice(axis + 1),
+    ];
+    const split = splitOf(x.shape);
     const own = split.map((d, i) => (i === axis || i === axis + 1 ? d : 1));
     const over = split.map((_, i) => i).filter((i) => i !== 0 && i !== axis);
     const gamma = spread(this.#gamma, own);
     const beta = spread(this.#beta, own);
-    const { output } = normalize(reshape(x, split), over, gamma, beta, this.config.epsilon);
-    return reshape(output, x.shape);
+    const given = maskOf(x);
+    const mask = given && given.rank > axis ? reshape(given, splitOf(given.shape)) : given;
+    const y = normalizeOver(reshape(x, split), mask, over, gamma, beta, this.config.epsilon);
+    return reshape(y, x.shape);
   }
 }
 
@@ -285,7 +320,7 @@ const unitOptions = {
   axis: axes(-1),
 };
 
-/** x divided by its Euclidean length over the given axes. */
+/** x divided by its Euclidean length over the given axes: that of what a mask leaves. */
 export class UnitNormalization extends Layer<typeof unitOptions> {
   static override readonly className = "UnitNormalization";
   override readonly supportsMasking = true;
@@ -295,9 +330,13 @@ export class UnitNormalization extends Layer<typeof unitOptions> {
     super(options, unitOptions);
   }
 
-  override call(x: Tensor): Tensor {
+  override call(x: Tensor, context: CallContext): Tensor {
+    const { axis } = this.config;
+    const mask = countedOf(x, context);
+    const masked = mask && reaches(mask, normalizeAxes(`${this.where}: axis`, axis, x.rank));
+    const counted = masked ? where(spreadMask(mask, x), x, 0) : x;
     // Keras' floor of 1e-12 for the length, squared.
-    return mul(x, rsqrt(maximum(sum(square(x), this.config.axis, true), 1e-24)));
+    return mul(x, rsqrt(maximum(sum(square(counted), axis, true), 1e-24)));
   }
 }
 

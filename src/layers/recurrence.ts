@@ -357,7 +357,8 @@ export function gruRecurrence(o: ConfigOf<typeof gruOptions>): Recurrence {
       const candidate = act.apply(
         add(x(2), resetAfter ? mul(r, state(2)) : inner(2, mul(r, previous))),
       );
-      const output = add(mul(z, previous), mul(sub(1, z), candidate));
+      // Dropout is for the products: at every step a kept unit's share would grow by its scale.
+      const output = add(mul(z, h!), mul(sub(1, z), candidate));
       return { output, states: [output] };
     },
     sequence: standardGates(o)

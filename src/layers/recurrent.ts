@@ -1,19 +1,18 @@
 /**
- * Recurrent layers: `simpleRNN`, `lstm` and `gru`, and `rnn` over any cell. What differs between them is in
- * recurrence.ts and cells.ts; states, masks, directions and outputs are the same for all and here.
+ * Recurrent layers: `simpleRNN`, `lstm` and `gru`. What differs between them is in recurrence.ts; states, masks,
+ * directions and outputs are the same for all of them and for `rnn` (rnn.ts), and here.
  */
 import { ArgumentError, expected, ShapeError, StateError } from "../errors.js";
 import type { ConfigOf, Declaration, OptionsOf } from "../nn/options.js";
 import { fill } from "../ops/creation.js";
-import { cast, mul, where } from "../ops/elementwise.js";
+import { cast, greater, mul, where } from "../ops/elementwise.js";
 import { expandDims, reverse as reversed, stack } from "../ops/movement.js";
-import { asTensor } from "../ops/op.js";
+import { asTensor, requireDType } from "../ops/op.js";
 import { lengthsOf, maskOf } from "../tensor/mask.js";
-import { sameShape, showShape } from "../tensor/shape.js";
+import { showShape } from "../tensor/shape.js";
 import { type Tensor, type TensorLike, zerosLeaf } from "../tensor/tensor.js";
 import { Variable } from "../tensor/variable.js";
-import { cellOf, type RNNCell, StackedRNNCells } from "./cells.js";
-import { boolean, type Field, knownSize, type Serialized } from "./config.js";
+import { boolean, knownSize } from "./config.js";
 import {
   type CallContext,
   type InputSpec,
@@ -23,7 +22,6 @@ import {
   maker,
 } from "./layer.js";
 import { isMaskList, type Masks } from "./masks.js";
-import { layer as layerField, layerList } from "./nested.js";
 import { sourceOf } from "./randomness.js";
 import {
   drawNoise,
@@ -39,7 +37,8 @@ import {
 import { stepsOf, walk } from "./sequence.js";
 import type { BatchShape, BatchSpec } from "./symbolic.js";
 
-const sequenceOptions = {
+/** Options of every layer that goes over sequences. */
+export const sequenceOptions = {
   /** Whether the outputs of all steps are given, [batch, time, units], or the last one. */
   returnSequences: boolean(false),
   /** Whether the last states are given as further outputs. */
@@ -69,7 +68,8 @@ export interface Processed {
   readonly states: readonly Tensor[];
 }
 
-interface Processing {
+/** How a sequence is gone through. */
+export interface Processing {
   readonly reverse: boolean;
   /** Whether outputs at masked steps repeat the one before; else they are 0. */
   readonly repeat: boolean;
@@ -82,7 +82,7 @@ export type RecurrentOutput = Tensor | Tensor[];
  * The function that makes a layer, whose output is an array with `returnState`: it is the constructor, which
  * can't say so in its type.
  */
-interface RecurrentMaker<Options, One, Several, Either> {
+export interface RecurrentMaker<Options, One, Several, Either> {
   (options: Options & { returnState: true }): Several;
   (options: Options & { returnState?: false | undefined }): One;
   (options: Options): Either;
@@ -162,6 +162,20 @@ export abstract class Recurrent<
     });
   }
 
+  #checkBatch(states: readonly Tensor[], batch: number): void {
+    for (const state of states) {
+      if (state.shape[0] === batch) continue;
+      throw new ShapeError(
+        expected(this.where, `initial states of ${batch} sequences`, `${state.shape[0]}`),
+      );
+    }
+  }
+
+  /** The states that sequences begin with. */
+  protected initialStates(batch: number): readonly Tensor[] {
+    return this.stateSizes.map((size) => fill([batch, size], 0));
+  }
+
   override call(inputs: Tensor | Tensor[], context: CallContext): O {
     const list = Array.isArray(inputs) ? inputs : [inputs];
     const { returnSequences, returnState, goBackwards, zeroOutputForMask } = this.sequence;
@@ -182,12 +196,7 @@ export abstract class Recurrent<
     const [x, ...given] = inputs as [Tensor, ...Tensor[]];
     this.#checkStates(given.map((state) => state.shape));
     const batch = x.shape[0]!;
-    for (const state of given) {
-      if (state.shape[0] === batch) continue;
-      throw new ShapeError(
-        expected(this.where, `initial states of ${batch} sequences`, `${state.shape[0]}`),
-      );
-    }
+    this.#checkBatch(given, batch);
     if (x.shape[1] === 0) {
       throw new ShapeError(expected(this.where, "at least one step", showShape(x.shape)));
     }
@@ -199,9 +208,7 @@ export abstract class Recurrent<
     }
     const kept = this.sequence.stateful ? this.#keptFor(batch) : null;
     const initial =
-      given.length > 0
-        ? given
-        : (kept?.map((v) => v.read()) ?? this.stateSizes.map((size) => fill([batch, size], 0)));
+      given.length > 0 ? given : (kept?.map((v) => v.read()) ?? this.initialStates(batch));
     const processed = this.walkThrough(x, initial, mask, how, context);
     kept?.forEach((variable, i) => {
       variable.assign(processed.states[i]!);
@@ -251,6 +258,9 @@ export abstract class Recurrent<
       throw new ArgumentError(expected(this.where, `${this.stateSizes.length} states`, "none"));
     }
     const batch = tensors[0]!.shape[0]!;
+    // All of it before the first is set.
+    this.#checkBatch(tensors, batch);
+    for (const state of tensors) requireDType(this.where, state, "float32");
     this.#keptFor(batch).forEach((variable, i) => {
       variable.assign(tensors[i]!);
     });
@@ -345,23 +355,26 @@ abstract class WeightedRecurrent<
     const x = noise.input ? mul(given, expandDims(noise.input, 1)) : given;
     const { recurrence } = this;
     if (!recurrence.sequence) {
-      const { outputs, states } = walk(
+      const { outputs, last, states } = walk(
         recurrence.project(x),
         initial,
         (step, before) => recurrence.step(step, before, noise),
         { mask, reverse, repeat },
       );
-      return { outputs: stack(outputs, 1), last: states[0]!, states };
+      return { outputs: stack(outputs, 1), last, states };
     }
     const options = { reverse, ...(noise.state ? { recurrentMask: noise.state } : {}) };
     if (!mask) {
       const { outputs, states } = recurrence.sequence(x, initial, options);
       return { outputs, last: states[0]!, states };
     }
+    // Where all steps are masked, nothing was put out; the state is the initial one.
+    const lastOf = ([h]: readonly Tensor[], lengths: Tensor): Tensor =>
+      where(expandDims(greater(lengths, 0), -1), h!, 0);
     const lengths = lengthsOf(mask);
     if (lengths) {
       const { outputs, states } = recurrence.sequence(x, initial, { ...options, lengths });
-      const last = states[0]!;
+      const last = lastOf(states, lengths);
       // Read from the end, the padding comes before anything was put out.
       const filled =
         repeat && !reverse ? where(expandDims(mask, -1), outputs, expandDims(last, 1)) : outputs;
@@ -372,7 +385,11 @@ abstract class WeightedRecurrent<
       ...options,
       lengths: steps.lengths,
     });
-    return { outputs: steps.back(outputs, reverse, repeat), last: states[0]!, states };
+    return {
+      outputs: steps.back(outputs, reverse, repeat),
+      last: lastOf(states, steps.lengths),
+      states,
+    };
   }
 }
 
@@ -461,102 +478,4 @@ export class GRU<O extends RecurrentOutput = Tensor> extends WeightedRecurrent<
 /** Gated recurrent units over sequences. */
 export const gru: RecurrentMaker<GRULayerOptions, GRU, GRU<Tensor[]>, GRU<RecurrentOutput>> = maker(
   GRU,
-) as never;
-
-type CellLike = Layer | Serialized;
-
-/** A cell, or several that become a stack. */
-const cellField: Field<RNNCell, CellLike | readonly CellLike[], true> = {
-  required: true,
-  parse(where, option, given) {
-    if (!Array.isArray(given)) return cellOf(where, layerField().parse(where, option, given));
-    return new StackedRNNCells({ cells: layerList().parse(where, option, given) });
-  },
-  serialize: (cell, where, option) => layerField().serialize(cell, where, option),
-};
-
-const rnnOptions = { cell: cellField, ...sequenceOptions };
-
-/** Options of a layer over any cell. */
-export type RNNOptions = LayerOptions & OptionsOf<typeof rnnOptions>;
-
-/**
- * Any cell over sequences: a cell is a layer with a `stateSize` that makes [output, …new states] of
- * [input, …states]. An array of cells is a stack of them. The graph is as long as the sequence, so the layers
- * `lstm`, `gru` and `simpleRNN` are faster than their cells.
- *
- * @example
- * lw.layers.rnn({ cell: lw.layers.layerNormLSTMCell({ units: 64 }), returnSequences: true });
- */
-export class RNN<O extends RecurrentOutput = Tensor> extends Recurrent<typeof rnnOptions, O> {
-  static override readonly className = "RNN";
-
-  constructor(options: RNNOptions) {
-    super(options, rnnOptions);
-    this.addLayer(this.config.cell);
-  }
-
-  /** What is done at each step. */
-  get cell(): RNNCell {
-    return this.config.cell;
-  }
-
-  override get stateSizes(): readonly number[] {
-    return [this.cell.stateSize].flat();
-  }
-
-  protected override get stateNames(): readonly string[] {
-    return this.stateSizes.map((_, i) => `${i + 1}`);
-  }
-
-  protected override buildStep(step: BatchShape): void {
-    this.cell.ensureBuilt([step, ...this.stateSizes.map((size) => [step[0]!, size])]);
-  }
-
-  protected override outputOf(inputs: readonly BatchSpec[]): BatchShape {
-    const [batch, , ...rest] = inputs[0]!.shape;
-    const states = this.stateSizes.map((size) => [batch!, size]);
-    const specs = [[batch!, ...rest], ...states].map(
-      (shape) => ({ shape, dtype: "float32" }) as const,
-    );
-    return this.cell.inferOutputs(specs, true).outputs[0]!.shape.slice(1);
-  }
-
-  protected override walkThrough(
-    x: Tensor,
-    initial: readonly Tensor[],
-    mask: Tensor | null,
-    how: Processing,
-    outer: CallContext,
-  ): Processed {
-    // A context of its own for each sequence: cells that drop something drop the same at all its steps.
-    const context: CallContext = {
-      training: outer.training,
-      random: outer.random,
-      addLoss: (loss) => outer.addLoss(loss),
-    };
-    const count = initial.length;
-    const step = (input: Tensor, states: readonly Tensor[]) => {
-      const made = [this.cell.invoke([input, ...states], context)].flat();
-      const [output, ...next] = made;
-      if (next.length !== count || !next.every((s, i) => sameShape(s.shape, states[i]!.shape))) {
-        const wanted = states.map((s) => showShape(s.shape)).join(", ");
-        throw new ShapeError(
-          expected(
-            this.cell.where,
-            `its call to give the output and new states of shapes ${wanted}`,
-            made.map((s) => showShape(s.shape)).join(", "),
-          ),
-        );
-      }
-      return { output: output!, states: next };
-    };
-    const { outputs, last, states } = walk(x, initial, step, { mask, ...how });
-    return { outputs: stack(outputs, 1), last, states };
-  }
-}
-
-/** Any cell over sequences. */
-export const rnn: RecurrentMaker<RNNOptions, RNN, RNN<Tensor[]>, RNN<RecurrentOutput>> = maker(
-  RNN,
 ) as never;

@@ -1,6 +1,6 @@
 /** Layers around layers: the same for each step, and a recurrent layer in both directions. */
 import { ArgumentError, expected, ShapeError } from "../errors.js";
-import { add, mul } from "../ops/elementwise.js";
+import { add, broadcastTo, mul } from "../ops/elementwise.js";
 import { withMask } from "../ops/identity.js";
 import { concat, reshape, reverse } from "../ops/movement.js";
 import { dtypes } from "../tensor/dtype.js";
@@ -16,7 +16,7 @@ import {
   type LayerOptions,
   maker,
 } from "./layer.js";
-import type { Masks } from "./masks.js";
+import { allOf, type Masks } from "./masks.js";
 import { layer as layerField } from "./nested.js";
 import {
   type GRU,
@@ -24,10 +24,10 @@ import {
   type Processed,
   Recurrent,
   type RecurrentOutput,
-  type RNN,
   type SimpleRNN,
 } from "./recurrent.js";
 import { deserializeLayer, serializeLayer } from "./registry.js";
+import type { RNN } from "./rnn.js";
 import type { BatchShape, BatchSpec } from "./symbolic.js";
 
 const timeDistributedOptions = {
@@ -40,7 +40,8 @@ export type TimeDistributedOptions = LayerOptions & OptionsOf<typeof timeDistrib
 
 /**
  * The same layer for each step. Input shape: [batch, time, …]. Output shape: [batch, time, …] with what the
- * layer makes of a step. Steps count as samples of one large batch.
+ * layer makes of a step. Steps count as samples of one large batch; those that a mask [batch, time] leaves out
+ * have no part in what is computed over samples, such as batch norm's statistics.
  */
 export class TimeDistributed extends Layer<typeof timeDistributedOptions> {
   static override readonly className = "TimeDistributed";
@@ -69,7 +70,7 @@ export class TimeDistributed extends Layer<typeof timeDistributedOptions> {
     const flat = reshape(x, [batch * time, ...step]);
     // What is masked within steps is the layer's concern.
     const inner = mask && mask.rank > 2 ? withMask(flat, merged(mask)) : flat;
-    const y: Tensor | Tensor[] = this.layer.invoke(inner, context);
+    const y: Tensor | Tensor[] = this.layer.invoke(inner, this.#perStep(x, context));
     if (Array.isArray(y)) {
       throw new ArgumentError(
         expected(this.where, "a layer with one output", `${this.layer.where} with ${y.length}`),
@@ -79,9 +80,25 @@ export class TimeDistributed extends Layer<typeof timeDistributedOptions> {
     return own ? withMask(apart(y), apart(own)) : apart(y);
   }
 
+  /** The run as the layer within sees it: which steps count, as samples. */
+  #perStep(x: Tensor, context: CallContext): CallContext {
+    const [batch, time] = x.shape as [number, number];
+    const mask = maskOf(x);
+    const given = [mask && mask.rank <= 2 ? mask : null, context.samples ?? null];
+    const counted = allOf(given.map((m) => m && reshape(m, [batch, m.rank === 2 ? time : 1])));
+    return counted === null
+      ? context
+      : {
+          training: context.training,
+          random: context.random,
+          samples: reshape(broadcastTo(counted, [batch, time]), [batch * time]),
+          addLoss: (loss) => context.addLoss(loss),
+        };
+  }
+
   override computeMask(x: Tensor, mask: Masks): Masks {
     // A mask of what stands within steps says nothing of the steps.
-    return maskOf(x)?.rank === 2 ? mask : null;
+    return (maskOf(x)?.rank ?? 0) <= 2 ? mask : null;
   }
 }
 
@@ -91,9 +108,9 @@ export const timeDistributed = maker(TimeDistributed);
 const mergeModes = ["concat", "sum", "mul", "ave"] as const;
 
 const bidirectionalOptions = {
-  /** A recurrent layer; both directions are copies of it. */
+  /** A recurrent layer without weights yet; both directions are layers of their own, with its options. */
   layer: layerField(),
-  /** The layer that reads from the end; a copy of `layer` when left out. */
+  /** The layer whose options the one that reads from the end gets; `layer` when left out. */
   backwardLayer: nullable(layerField()),
   /** How both outputs become one; null gives them as two. */
   mergeMode: nullable(choice(mergeModes, "concat")),
@@ -108,6 +125,10 @@ export type BidirectionalOptions = LayerOptions & OptionsOf<typeof bidirectional
  * Input shape: as the layer's; initial states are those of the forward layer, then those of the backward
  * one. Output shape: as the layer's, with twice the units for mergeMode "concat"; two outputs for null. With
  * `returnState` the states of both follow. At masked steps the outputs are 0, as in Keras.
+ *
+ * Each direction is a new layer with the options of `layer` and weights of its own; so a layer that has weights
+ * already is an error. Initial weights differ, but for initializers with a seed: these give both directions
+ * the same, as in Keras; `backwardLayer` can have others.
  */
 export class Bidirectional<O extends RecurrentOutput = Tensor> extends Layer<
   typeof bidirectionalOptions
@@ -150,14 +171,26 @@ export class Bidirectional<O extends RecurrentOutput = Tensor> extends Layer<
   }
 
   #recurrent(option: string, layer: Layer): Recurrent {
-    if (layer instanceof Recurrent) return layer;
-    throw new ArgumentError(
-      expected(
-        this.where,
-        `\`${option}\` to be a recurrent layer (lstm, gru, simpleRNN, rnn)`,
-        layer.where,
-      ),
-    );
+    if (!(layer instanceof Recurrent)) {
+      throw new ArgumentError(
+        expected(
+          this.where,
+          `\`${option}\` to be a recurrent layer (lstm, gru, simpleRNN, rnn)`,
+          layer.where,
+        ),
+      );
+    }
+    if (layer.weights.length > 0) {
+      throw new ArgumentError(
+        expected(
+          this.where,
+          `\`${option}\` to have no weights yet`,
+          `${layer.where}, which is built`,
+          "its weights would be lost, as both directions get their own: give a new layer, and set them by setWeights()",
+        ),
+      );
+    }
+    return layer;
   }
 
   #split<T>(inputs: readonly T[]): [forward: T[], backward: T[]] {
@@ -253,7 +286,7 @@ export class Bidirectional<O extends RecurrentOutput = Tensor> extends Layer<
   }
 }
 
-/** A recurrent layer with a name that says its direction; initial weights are its own. */
+/** A new recurrent layer of the same options, with a name that says its direction. */
 function copyOf(layer: Recurrent, direction: string, goBackwards: boolean): Recurrent {
   const { className, config } = serializeLayer(layer);
   const copy = deserializeLayer({

@@ -64,6 +64,7 @@ export type AnyNetwork = Network<Tensor | Tensor[]>;
  */
 export class Network<O extends Tensor | Tensor[] = Tensor> extends Layer {
   static override readonly className: string = "Network";
+  override readonly supportsMasking = true;
   protected override inputSpec: InputSpec = { arity: "any", dtypes };
   #graph: Graph | undefined;
 
@@ -167,6 +168,11 @@ export class Network<O extends Tensor | Tensor[] = Tensor> extends Layer {
     const results = outputSlots.map((slot) => values[slot]!);
     // O was chosen by whoever made the network, from the outputs it was made with.
     return (results.length === 1 ? results[0]! : results) as O;
+  }
+
+  /** None beside those that its layers gave the outputs: a mask may have ended within. */
+  override computeMask(): null {
+    return null;
   }
 
   /** Layer by layer, so that each may follow its own rule. */
@@ -314,6 +320,7 @@ function fixed(context: CallContext, training: boolean): CallContext {
   return {
     training,
     random: context.random,
+    samples: context.samples,
     addLoss: (loss) => context.addLoss(loss),
   };
 }

@@ -196,16 +196,21 @@ function recurrentGradients({
     input.lengths
       ? sequenceOuter(a, b, input.lengths)
       : matMul(reshape(a, [batch * time, units]), reshape(b, [batch * time, b.shape[2]!]), true);
+  const seen = (): Tensor =>
+    // A GRU saves the state itself, which it needs beside what its products see of it.
+    gates === 3 && input.mask
+      ? mul(saved("previous"), reshape(input.mask, [batch, 1, units]))
+      : saved("previous");
   const gradientOf: Record<string, () => Tensor | null> = {
     pre: () => dPre,
     // Before the product the reset gate scaled the candidate's share of h.
     R: () =>
       cell === "gru"
         ? concat(
-            [outer(saved("previous"), block(dPre, 0, 2)), outer(saved("inner"), block(dPre, 2, 1))],
+            [outer(seen(), block(dPre, 0, 2)), outer(saved("inner"), block(dPre, 2, 1))],
             1,
           )
-        : outer(saved("previous"), dProduct),
+        : outer(seen(), dProduct),
     bias: () => sum(dPre, [0, 1]),
     recurrentBias: () => sum(dProduct, [0, 1]),
     h0: () => result("dH0"),
@@ -237,7 +242,10 @@ export interface RecurrentOptions {
    * (the state that has seen steps t, t + 1 …).
    */
   readonly reverse?: boolean | undefined;
-  /** A factor [batch, units] of h(t − 1) at every step, as recurrent dropout wants it. */
+  /**
+   * A factor [batch, units] of h(t − 1) in the products of every step, as recurrent dropout wants it (the share of
+   * h(t − 1) that a GRU's update gate lets through stays as it is).
+   */
   readonly recurrentMask?: TensorLike | undefined;
 }
 

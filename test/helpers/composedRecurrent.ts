@@ -57,7 +57,7 @@ function step(i: ComposedInputs, o: ComposedOptions, x: Tensor, s: State): State
     const z = sigmoid(add(block(input, 0, units), block(inner, 0, units)));
     const reset = sigmoid(add(block(input, 1, units), block(inner, 1, units)));
     const hh = tanh(add(block(input, 2, units), mul(reset, block(inner, 2, units))));
-    return { h: add(mul(z, h), mul(sub(1, z), hh)) };
+    return { h: add(mul(z, s.h), mul(sub(1, z), hh)) };
   }
   const input = i.bias ? add(matMul(x, i.kernel), i.bias) : matMul(x, i.kernel);
   if (o.cell === "gru") {
@@ -66,7 +66,7 @@ function step(i: ComposedInputs, o: ComposedOptions, x: Tensor, s: State): State
       add(block(input, g, units), matMul(from, slice(r, [0, g * units], rows)));
     const z = sigmoid(gate(0, h));
     const hh = tanh(gate(2, mul(sigmoid(gate(1, h)), h)));
-    return { h: add(mul(z, h), mul(sub(1, z), hh)) };
+    return { h: add(mul(z, s.h), mul(sub(1, z), hh)) };
   }
   const all = add(input, matMul(h, r));
   if (o.cell === "simpleRNN") return { h: activations[o.activation ?? "tanh"]!(all) };

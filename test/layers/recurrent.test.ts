@@ -4,6 +4,7 @@ import "../../src/backend/run.js";
 import "../../src/ops/methods.js";
 import { type CallContext, Layer } from "../../src/layers/layer.js";
 import * as layers from "../../src/layers/layers.js";
+import { fill } from "../../src/ops/creation.js";
 import { withMask } from "../../src/ops/identity.js";
 import { matMul } from "../../src/ops/matmul.js";
 import { randomSource, setRandomSeed } from "../../src/tensor/random.js";
@@ -69,6 +70,37 @@ describe("dropout", () => {
       }
     }
   });
+
+  test.each([true, false])(
+    "of a GRU's states is for its products (reset after: %s)",
+    (resetAfter) => {
+      const options = { units: 16, recurrentDropout: 0.5, resetAfter, seed: 3 } as const;
+      const layer = layers.gru({ ...options, returnSequences: true });
+      const cells = layers.rnn({ cell: layers.gruCell(options), returnSequences: true });
+      const long = leaf(uniform(5, 2 * 60 * 4, -2, 2), [2, 60, 4], "float32");
+      const [fast, slow] = [layer, cells].map((l) => l.invoke(long, training) as Tensor);
+      // The new state lies between the last one and a tangent: scaled at each step it would grow without bound.
+      for (const y of [fast!, slow!])
+        expect(Math.max(...y.dataSync().map(Math.abs))).toBeLessThan(1);
+      // As Keras 3 has it: h = z·h(t − 1) + (1 − z)·candidate, and only what is multiplied with weights is dropped.
+      const open = layers.gru({
+        units: 4,
+        resetAfter,
+        recurrentDropout: 0.5,
+        kernelInitializer: "zeros",
+        recurrentInitializer: "zeros",
+        returnSequences: true,
+      });
+      const state = leaf(uniform(6, 8, -1, 1), [2, 4], "float32");
+      const halved = rows(open.invoke([x, state], training) as Tensor);
+      halved.forEach((sequence, i) => {
+        sequence.forEach((step, t) => {
+          const want = (state.arraySync() as number[][])[i]!.map((h) => h / 2 ** (t + 1));
+          expectClose(step, want, { atol: 1e-6 });
+        });
+      });
+    },
+  );
 
   test("draws anew for each sequence that a cell goes through", () => {
     const cell = layers.gruCell({ units: 3, dropout: 0.5, seed: 1 });
@@ -198,6 +230,54 @@ describe("cells", () => {
     expect(from[1]!.arraySync()).toEqual([[13], [23]]);
   });
 
+  test("begin with the states that they say", () => {
+    class FromFive extends Counter {
+      static override readonly className: string = "FromFive";
+      getInitialState(batch: number): Tensor[] {
+        return [fill([batch, 1], 3), fill([batch, 2], 5)];
+      }
+    }
+    const steps = tensor([
+      [
+        [1, 1],
+        [2, 1],
+        [4, 1],
+      ],
+    ]);
+    const one = layers.rnn({ cell: new FromFive({}), returnState: true });
+    expect(one.apply(steps).map((y) => y.arraySync())).toEqual([[[24, 16]], [[6]], [[12, 8]]]);
+    const stacked = layers.rnn({ cell: [new Counter({}), new FromFive({})], returnState: true });
+    const [, ...states] = stacked.apply(steps);
+    expect(states.map((y) => y.arraySync())).toEqual([[[3]], [[7, 3]], [[6]], [[27, 17]]]);
+    expect(
+      layers
+        .rnn({ cell: new FromFive({}) })
+        .apply([steps, fill([1, 1], 0), fill([1, 2], 0)])
+        .arraySync(),
+    ).toEqual([[14, 6]]);
+    class Narrow extends FromFive {
+      static override readonly className = "Narrow";
+      override getInitialState(batch: number): Tensor[] {
+        return [fill([batch, 1], 3)];
+      }
+    }
+    expect(() => layers.rnn({ cell: new Narrow({ name: "n" }) }).apply(steps)).toThrow(
+      "expected its getInitialState() to give an array of states of shapes [1, 1], [1, 2], got states of shapes [1, 1]",
+    );
+  });
+
+  test("that give no array are errors", () => {
+    class Bare extends Counter {
+      static override readonly className = "Bare";
+      override call([input]: Tensor[]): Tensor[] {
+        return input as unknown as Tensor[];
+      }
+    }
+    expect(() => layers.rnn({ cell: new Bare({}) }).apply(x)).toThrow(
+      "expected its call to give an array of the output and states of shapes [2, 1], [2, 2], got no array",
+    );
+  });
+
   test("that give other states than they have are errors", () => {
     class Wrong extends Counter {
       static override readonly className = "Wrong";
@@ -206,7 +286,7 @@ describe("cells", () => {
       }
     }
     expect(() => layers.rnn({ cell: new Wrong({ name: "w" }), name: "r" }).apply(x)).toThrow(
-      "expected its call to give the output and new states of shapes [2, 1], [2, 2], got [2, 4], [2, 1]",
+      "expected its call to give an array of the output and states of shapes [2, 1], [2, 2], got states of shapes [2, 1]",
     );
   });
 });

@@ -206,6 +206,41 @@ describe("masks with holes", () => {
     }
   }
 
+  for (const [kind, [make, cell]] of Object.entries(kinds)) {
+    test(`${kind}: where all steps are masked nothing is put out, whatever the state before`, () => {
+      const states = kind === "lstm" ? 2 : 1;
+      const initial = Array.from({ length: states }, () =>
+        float(new Array(units * batch).fill(0.5), [batch, units]),
+      );
+      const lengths = tensor([0, 2, 1, 0], [batch], "int32");
+      const byLength = tensor(
+        [0, 2, 1, 0].map((n) => Array.from({ length: time }, (_, t) => t < n)),
+      );
+      const cellOptions = { units, activation: "relu" } as const;
+      for (const returnSequences of [false, true]) {
+        const options = { returnSequences, returnState: true };
+        const ways: [Layer, Tensor][] = [
+          make({ units, ...options }),
+          make({ ...cellOptions, ...options }),
+          layers.rnn({ cell: cell({ units }), ...options }),
+        ].flatMap((layer): [Layer, Tensor][] => [
+          [layer as Layer, layers.applyMask().apply([x, lengths])],
+          [layer as Layer, withMask(x, byLength)],
+        ]);
+        for (const [layer, masked] of ways) {
+          const [y, ...last] = layer.invoke([masked, ...initial], context) as Tensor[];
+          for (const row of [0, 3]) {
+            const put = (y!.arraySync() as unknown[])[row];
+            expect([put].flat(2)).toEqual([put].flat(2).map(() => 0));
+            for (const state of last) {
+              expect((state.arraySync() as number[][])[row]).toEqual(new Array(units).fill(0.5));
+            }
+          }
+        }
+      }
+    });
+  }
+
   test("repeat the output before, or zeros where there is none", () => {
     const layer = layers.gru({ units, returnSequences: true });
     const [y] = [layer.invoke(withMask(x, mask), context)].flat();

@@ -282,6 +282,14 @@ onEachBackend("states", () => {
     const kept = layer.keptStates(2)!;
     layer.resetStates(kept);
     expect(layer.keptStates(2)!.map((t) => t.arraySync())).toEqual(kept.map((t) => t.arraySync()));
+    // What does not fit changes nothing.
+    const zeros = (rows: number): Tensor => leaf(new Float32Array(4 * rows), [rows, 4], "float32");
+    expect(() => layer.resetStates([zeros(2), zeros(3)])).toThrow(
+      "expected initial states of 2 sequences, got 3",
+    );
+    const whole32 = leaf(new Int32Array(8), [2, 4], "int32");
+    expect(() => layer.resetStates([zeros(2), whole32])).toThrow("float32");
+    expect(layer.keptStates(2)!.map((t) => t.arraySync())).toEqual(kept.map((t) => t.arraySync()));
     // Another batch size begins with zeros.
     expect(layer.keptStates(1)).toBeNull();
     expect(m.weights.length).toBe(3);

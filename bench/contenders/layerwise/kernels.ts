@@ -86,6 +86,9 @@ function poolingRequest(spec: PoolingSpec): TraceRequest {
 
 function recurrentRequest(spec: RecurrentSpec): TraceRequest {
   const { cell, training, batch, time, inputs, units, layers } = spec;
+  const lengths: TraceRequest["inputs"] = spec.lengths
+    ? [{ name: "lengths", shape: [batch], dtype: "int32" }]
+    : [];
   const gates = cell === "lstm" ? 4 : 3;
   const biasShape = cell === "lstm" ? [4 * units] : [2, 3 * units];
   const weights = Array.from({ length: layers }, (_, i) => [
@@ -93,23 +96,26 @@ function recurrentRequest(spec: RecurrentSpec): TraceRequest {
     input(`recurrentKernel${i}`, units, gates * units),
     input(`bias${i}`, ...biasShape),
   ]).flat();
-  const of = (xs: readonly lw.Tensor[]): lw.Tensor => {
+  const of = (xs: readonly lw.Tensor[], ends: lw.Tensor | undefined): lw.Tensor => {
     let y = xs[0]!;
+    const options = { lengths: ends };
     for (let i = 1; i < xs.length; i += 3) {
       const [k, r, b] = xs.slice(i, i + 3) as [lw.Tensor, lw.Tensor, lw.Tensor];
-      y = cell === "lstm" ? lw.lstm(y, k, r, b).outputs : lw.gru(y, k, r, b).outputs;
+      y = (cell === "lstm" ? lw.lstm(y, k, r, b, options) : lw.gru(y, k, r, b, options)).outputs;
     }
     return y;
   };
   const x = input("x", batch, time, inputs);
   return {
     name: spec.kernel,
-    inputs: [x, ...weights, ...(training ? [input("dy", batch, time, units)] : [])],
+    inputs: [x, ...weights, ...(training ? [input("dy", batch, time, units)] : []), ...lengths],
     body: (tensors) => {
-      if (!training) return [of(tensors)];
-      const [dy] = tensors.slice(-1);
-      const given = tensors.slice(0, -1);
-      const y = of(given);
+      const given = tensors.slice(0, 1 + weights.length);
+      const [dy, ends] = training
+        ? tensors.slice(given.length)
+        : [undefined, tensors[given.length]];
+      const y = of(given, ends);
+      if (!training) return [y];
       return [y, ...gradientsOf(y, given, dy!)];
     },
   };
@@ -233,7 +239,7 @@ function requestOf(spec: KernelSpec): TraceRequest {
   }
 }
 
-/** One array per binding: floats in [0, 1), integers 0, both valid for every kernel here. */
+/** One array per binding: floats in [0, 1), integers 0 (or lengths), valid for every kernel here. */
 function fill({ bindings }: Program, spec: KernelSpec): TypedArray[] {
   // As recurrent weights start: larger ones would saturate every gate.
   const scale = spec.kernel === "recurrent" ? 2 / Math.sqrt(spec.units) : 1;
@@ -242,6 +248,8 @@ function fill({ bindings }: Program, spec: KernelSpec): TypedArray[] {
     const array = allocate(dtype, size);
     if (dtype === "float32") {
       for (let i = 0; i < size; i++) array[i] = scale * (Math.random() - shift);
+    } else if (spec.kernel === "recurrent" && spec.lengths) {
+      array.set(spec.lengths);
     }
     return array;
   });
