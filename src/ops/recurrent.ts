@@ -206,10 +206,7 @@ function recurrentGradients({
     // Before the product the reset gate scaled the candidate's share of h.
     R: () =>
       cell === "gru"
-        ? concat(
-            [outer(seen(), block(dPre, 0, 2)), outer(saved("inner"), block(dPre, 2, 1))],
-            1,
-          )
+        ? concat([outer(seen(), block(dPre, 0, 2)), outer(saved("inner"), block(dPre, 2, 1))], 1)
         : outer(seen(), dProduct),
     bias: () => sum(dPre, [0, 1]),
     recurrentBias: () => sum(dProduct, [0, 1]),
