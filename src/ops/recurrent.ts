@@ -138,7 +138,9 @@ const applyRecurrentGradient: Recorder<CellAttributes> = defineOp<CellAttributes
   },
   gradient: ({ attributes: { cell } }) => {
     const name = gatesOf(cell) === 4 ? "lstm" : gatesOf(cell) === 3 ? "gru" : "simpleRNN";
-    throw new StateError(`gradient of ${name}: there is no second derivative`);
+    throw new StateError(
+      `gradient of ${name}: there is no second derivative of whole sequences (the layer rnn over a cell has one)`,
+    );
   },
   samples: (["relu", "lstm", "gru", "gruResetAfter"] as const).map((cell) => ({
     inputs: [
