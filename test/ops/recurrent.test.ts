@@ -316,7 +316,9 @@ test("wrong inputs are named", () => {
       .grad((c) => lw.lstm(c, k, r, b).h.sum())(a)
       .sum(),
   );
-  expect(() => second(x)).toThrow("gradient of lstm: there is no second derivative of whole sequences");
+  expect(() => second(x)).toThrow(
+    "gradient of lstm: there is no second derivative of whole sequences",
+  );
 });
 
 test("what an embedding gives has a gradient of its own", () => {
