@@ -26,7 +26,7 @@ function row(
   };
 }
 
-function flat(kernel: "relu" | "exp" | "dropout", size: number): Case {
+function flat(kernel: "relu" | "exp", size: number): Case {
   const spec: KernelSpec = { kind: "kernel", kernel, size };
   return row(`${kernel} ${size}`, spec, { copy: 2 * float * size });
 }
@@ -60,13 +60,19 @@ export const cases: readonly Case[] = [
   flat("exp", 10 * million),
   // Stays in cache: what the arithmetic costs.
   row("exp 16384", { kind: "kernel", kernel: "exp", size: 16_384 }),
-  flat("dropout", 10 * million),
-  row(
-    "dropout forward and backward 10000000",
-    { kind: "kernel", kernel: "dropoutTraining", size: 10 * million },
-    // Reads x and dy, writes y and dx; the mask need not be stored.
-    { copy: 4 * float * 10 * million },
-  ),
+  ...[0.5, 0.2].flatMap((rate) => [
+    row(
+      `dropout of ${rate} ${10 * million}`,
+      { kind: "kernel", kernel: "dropout", size: 10 * million, rate },
+      { copy: 2 * float * 10 * million },
+    ),
+    row(
+      `dropout of ${rate} forward and backward ${10 * million}`,
+      { kind: "kernel", kernel: "dropoutTraining", size: 10 * million, rate },
+      // Reads x and dy, writes y and dx; the mask need not be stored.
+      { copy: 4 * float * 10 * million },
+    ),
+  ]),
   row(
     "adam 10 M parameters",
     { kind: "kernel", kernel: "adam", size: 10 * million },

@@ -424,12 +424,12 @@ class Kernel(Calls):
 
     def dropout(self, spec, options):
         x = torch.rand(spec["size"])
-        drop = maybe_compiled(lambda x: F.dropout(x, 0.5, True), options)
+        drop = maybe_compiled(lambda x: F.dropout(x, spec["rate"], True), options)
         return lambda: drop(x)
 
     def dropoutTraining(self, spec, options):
         x, dy = torch.rand(spec["size"], requires_grad=True), torch.rand(spec["size"])
-        drop = maybe_compiled(lambda x: F.dropout(x, 0.5, True), options)
+        drop = maybe_compiled(lambda x: F.dropout(x, spec["rate"], True), options)
         return lambda: torch.autograd.grad(drop(x), x, dy)
 
     def pooled(self, function, spec, options):

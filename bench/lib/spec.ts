@@ -85,8 +85,13 @@ export type KernelSpec = { readonly kind: "kernel" } & (
       readonly transposeB: boolean;
     }
   | {
-      readonly kernel: "relu" | "exp" | "dropout" | "dropoutTraining" | "adam";
+      readonly kernel: "relu" | "exp" | "adam";
       readonly size: number;
+    }
+  | {
+      readonly kernel: "dropout" | "dropoutTraining";
+      readonly size: number;
+      readonly rate: number;
     }
   | {
       readonly kernel:

@@ -283,45 +283,47 @@ inline bool tieIsBelow(const Stream& stream, uint32_t counter, int byte, uint32_
   return false;
 }
 
-// Settles the ties among the kBytes results of the counters from `counter` on: one at a time, as they are rare
-// and the processor has several in hand.
-template <int kBytes>
-__attribute__((noinline)) void decideTies(const Stream& stream, uint32_t counter, uint32_t rest, const uint8_t* tied,
+// Settles the ties among the results of the counters from `counter` on, of which `tied` has a bit each: one at a time,
+// as they are rare and the processor has several in hand.
+template <int kVectors>
+__attribute__((noinline)) void decideTies(const Stream& stream, uint32_t counter, uint32_t rest, const uint64_t* tied,
                                          int32_t* out) {
-  for (int i = 0; i < kBytes; i += 8) {
-    uint64_t eight;
-    memcpy(&eight, tied + i, 8);
-    for (; eight != 0; eight &= eight - 1) {
-      const int at = i + __builtin_ctzll(eight) / 8;
+  for (int v = 0; v < kVectors; v++) {
+    for (uint64_t bits = tied[v]; bits != 0; bits &= bits - 1) {
+      const int at = v * W * 4 + __builtin_ctzll(bits);
       out[at] = tieIsBelow(stream, counter + (uint32_t)at / 16, at % 16, rest);
     }
   }
 }
 
-// A byte decides for most lanes, so a counter makes 16.
-template <int>
-void run_philoxBelow(SIGNATURE) {
+// A byte decides for most lanes, so a counter makes 16. Where the threshold has one byte, it decides for all of them.
+template <bool TIES>
+__attribute__((noinline)) void drawBelow(int32_t* d, int64_t n, int64_t index, const Stream& stream, uint32_t threshold) {
   constexpr int V = kCounterVectors, kBytes = V * 8 * W;
-  Stream stream;
-  openStream(stream, pa, pb, op);
-  const VB limit = highByte(op.k2);
-  const uint32_t rest = op.k2 << 8;
-  drawLanes<kBytes, 16>((int32_t*)dst, n, index, [&](uint32_t counter, int32_t* out) {
+  const VB limit = highByte(threshold);
+  drawLanes<kBytes, 16>(d, n, index, [&](uint32_t counter, int32_t* out) {
     VI words[2 * V];
     philoxWords<V>(stream, counter, 0, words);
-    uint8_t below[kBytes], tied[kBytes];
-    VB ties = {};
+    uint8_t below[kBytes];
+    uint64_t tied[2 * V], ties = 0;
 #pragma GCC unroll 8
     for (int v = 0; v < 2 * V; v++) {
-      const VB byte = signedBytes(words[v]), tie = byte == limit;
+      const VB byte = signedBytes(words[v]);
       store((int32_t*)below + v * W, (VI)((byte < limit) & 1));
-      store((int32_t*)tied + v * W, (VI)(tie & 1));
-      ties |= tie;
+      if (TIES) ties |= tied[v] = byteBits(byte == limit);
     }
 #pragma GCC unroll 4
     for (int i = 0; i < kBytes; i += W) store(out + i, loadBytes(below + i));
-    if (rest != 0 && anyLane((VI)ties)) decideTies<kBytes>(stream, counter, rest, tied, out);
+    if (ties != 0) decideTies<2 * V>(stream, counter, threshold << 8, tied, out);
   });
+}
+
+template <int>
+void run_philoxBelow(SIGNATURE) {
+  Stream stream;
+  openStream(stream, pa, pb, op);
+  if (op.k2 << 8 != 0) drawBelow<true>((int32_t*)dst, n, index, stream, op.k2);
+  else drawBelow<false>((int32_t*)dst, n, index, stream, op.k2);
 }
 
 template <int First, int Second, int Mask>

@@ -1,5 +1,5 @@
 // Runs a tile plan block by block: the common part of map, reduce and the gemm epilogue. A block is
-// either `nRows` whole rows (nRows·cols ≤ kTileLanes) or a piece of one row.
+// either `nRows` whole rows (nRows·cols ≤ kTileLanes) or a piece of one row, as a rule of at most kTileLanes.
 #pragma once
 
 #include "instructions.h"
@@ -91,6 +91,7 @@ struct TileRun {
   void** slot;
   float* registers;
   bool multiRow;
+  int64_t stride;                   // floats of a register
   int64_t columnsAt, columnsCount;  // the columns that columnOps were last run for
   // Inputs and outputs that are walked in order, for prefetching: the hardware's own prefetcher stops at
   // every page and at every jump from row to row.
@@ -99,13 +100,19 @@ struct TileRun {
   int32_t nStreams;
   uint32_t around;  // results that are stored around the caches, as bits
 
-  // `scratch` has plan.scratchBytes. `lanes` is the most that one block will have; multiRow says whether
-  // blocks may have more than one row.
+  // Floats of a register, and bytes of scratch, for blocks of up to so many lanes; plan.scratchBytes is for kTileLanes.
+  static int64_t strideOf(int64_t lanes) { return maxOf(kTileLanes, (lanes + 15) / 16 * 16) + kTileStride - kTileLanes; }
+  static int64_t scratchOf(const TilePlan& p, int64_t lanes) {
+    return p.scratchBytes + p.nSlots * (strideOf(lanes) - kTileStride) * 4;
+  }
+
+  // `scratch` has scratchOf(plan, lanes). `lanes` is the most that one block will have; multiRow says
+  // whether blocks may have more than one row.
   TileRun(const TilePlan& p, void* const* tensors, char* scratch, int64_t lanes, bool manyRows)
-      : plan(p), ptr(tensors), slot((void**)scratch), multiRow(manyRows), columnsAt(-1),
-        columnsCount(0) {
+      : plan(p), ptr(tensors), slot((void**)scratch), multiRow(manyRows), stride(strideOf(lanes)),
+        columnsAt(-1), columnsCount(0) {
     registers = (float*)(scratch + (((size_t)p.nSlots * sizeof(void*) + 63) & ~(size_t)63));
-    for (int32_t s = 0; s < p.nSlots; s++) slot[s] = registers + s * kTileStride;
+    for (int32_t s = 0; s < p.nSlots; s++) slot[s] = registers + s * stride;
     for (int32_t i = 0; i < p.nInputs; i++) {
       const TileInput& in = p.inputs[i];
       if (in.kind == kUniform) {
@@ -172,7 +179,7 @@ struct TileRun {
     const char* base = (const char*)ptr[in.tensor];
     const int64_t size = in.dtype >= kUint8 ? 1 : 4;
     const bool inPlace = size == 4 && !in.copyIn;
-    float* r = registers + i * kTileStride;
+    float* r = registers + i * stride;
     switch (in.kind) {
       case kUniform:
       case kExternal:
@@ -242,7 +249,7 @@ struct TileRun {
         char* const to = (char*)ptr[result.tensor] + index * 4;
         const int64_t head = -((intptr_t)to >> 2) & (W - 1);
         const bool direct = aimed.ops == 0 || head == aimed.head;
-        slot[result.slot] = direct ? to : (char*)(registers + result.slot * kTileStride);
+        slot[result.slot] = direct ? to : (char*)(registers + result.slot * stride);
         if (direct) aimed = {aimed.ops | 1u << k, head};
       }
     }
@@ -298,7 +305,7 @@ struct TileRun {
     for (int32_t r = 0; r < plan.nResults; r++) {
       const TileResult& result = plan.results[r];
       if (around >> r & 1) {
-        if (slot[result.slot] != (void*)(registers + result.slot * kTileStride)) continue;  // the chain has stored it
+        if (slot[result.slot] != (void*)(registers + result.slot * stride)) continue;  // the chain has stored it
         copyAround((float*)ptr[result.tensor] + index, (const float*)slot[result.slot], n);
       } else if (!result.direct) {
         storeLanes(ptr[result.tensor], result.dtype, index, slot[result.slot], n);

@@ -3,7 +3,7 @@
 // from vec_<isa>.h, one per instruction set, and must offer:
 //   W, kFma; fma, sqrt, floor, ceil, roundEven, trunc; loadPartial, storePartial (n < W lanes, nothing
 //   beyond is touched); loadBytes (W bytes as int32 lanes), storeBytes (lanes of 0 to 255 as bytes); anyLane
-//   (whether a bit is set); mulEven (products of the even lanes as 64 bits); transpose4 (W×4 → 4×W), with AVX-512 transposeSquare (W×W) and transposeRows (ROWS×W → W×ROWS); addSums4 (the sums of four vectors' lanes, added to four floats); packNonZero (lanes that
+//   (whether a bit is set); byteBits (of bytes that are 0 or −1, a bit each); mulEven (products of the even lanes as 64 bits); transpose4 (W×4 → 4×W), with AVX-512 transposeSquare (W×W) and transposeRows (ROWS×W → W×ROWS); addSums4 (the sums of four vectors' lanes, added to four floats); packNonZero (lanes that
 //   are not 0 side by side at `values`, with VALUES, and their numbers + `first` at `at`; gives how many; may write W of
 //   both).
 // Included in the instruction set's own namespace only.

@@ -73,7 +73,8 @@ TEST_P(ChainTest, UpdatesLikeInstructions) {
   Random random(7);
   for (size_t chain = 0; chain < updates.size(); chain++) {
     const Update& update = updates[chain];
-    for (int64_t n : {0, 1, 3, 15, 16, 17, 100, 511, 512, 513, 1100}) {
+    // From 2¹⁸ on blocks are longer.
+    for (int64_t n : {0, 1, 3, 15, 16, 17, 100, 511, 512, 513, 1100, (1 << 18) - 1, (1 << 18) + 2047}) {
       SCOPED_TRACE(testing::Message() << update.name << " of " << n);
       const auto isScalar = [&](int i) {
         return std::find(update.scalars.begin(), update.scalars.end(), i) != update.scalars.end();
@@ -225,6 +226,17 @@ TEST_P(ChainTest, RunsLayersLikeInstructions) {
   ASSERT_EQ((int)kLayers.size(), kChainCount - kUpdates);
   for (size_t which = 0; which < kLayers.size(); which++) {
     for (const Dims& dims : std::vector<Dims>{{2, 2}, {3, 5}, {40, 16}, {7, 17}, {70, 64}, {2, 257}, {3, 513}, {5, 1030}}) {
+      expectLayer(GetParam(), [&](const auto& builder, const auto& before) { return run(builder, before); }, which,
+                  dims[0], dims[1]);
+      if (HasFailure()) return;
+    }
+  }
+}
+
+// From 2¹⁸ elements on blocks are longer than a tile; the last one of a row, or its only one, may be any length.
+TEST_P(ChainTest, RunsLongBlocks) {
+  for (size_t which = 0; which < kLayers.size(); which++) {
+    for (const Dims& dims : std::vector<Dims>{{1, (1 << 18) + 2049}, {257, 1025}, {103, 2563}}) {
       expectLayer(GetParam(), [&](const auto& builder, const auto& before) { return run(builder, before); }, which,
                   dims[0], dims[1]);
       if (HasFailure()) return;

@@ -19,11 +19,10 @@ const flopsPerRun = 2e6;
 
 const input = (name: string, ...shape: number[]) => ({ name, shape, dtype: "float32" as const });
 
-const dropping = lw.layers.dropout({ rate: 0.5, seed: 7 });
-
-/** The dropout layer at rate 0.5. */
-function dropHalf(x: lw.Tensor): lw.Tensor {
-  return dropping.apply(x, { training: true }) as lw.Tensor;
+/** The dropout layer. */
+function dropping(rate: number): (x: lw.Tensor) => lw.Tensor {
+  const layer = lw.layers.dropout({ rate, seed: 7 });
+  return (x) => layer.apply(x, { training: true });
 }
 
 /** Sides and sizes of a convolution's result. */
@@ -161,21 +160,21 @@ function requestOf(spec: KernelSpec): TraceRequest {
       return { name, inputs: [input("x", spec.size)], body: ([x]) => [lw.relu(x!)] };
     case "exp":
       return { name, inputs: [input("x", spec.size)], body: ([x]) => [lw.exp(x!)] };
-    case "dropout":
-      return {
-        name,
-        inputs: [input("x", spec.size)],
-        body: ([x]) => [dropHalf(x!)],
-      };
-    case "dropoutTraining":
+    case "dropout": {
+      const drop = dropping(spec.rate);
+      return { name, inputs: [input("x", spec.size)], body: ([x]) => [drop(x!)] };
+    }
+    case "dropoutTraining": {
+      const drop = dropping(spec.rate);
       return {
         name,
         inputs: [input("x", spec.size), input("dy", spec.size)],
         body: ([x, dy]) => {
-          const y = dropHalf(x!);
+          const y = drop(x!);
           return [y, ...gradientsOf(y, [x!], dy!)];
         },
       };
+    }
     case "adam": {
       const parameter = lw.variable(lw.zeros([spec.size]));
       const optimizer = lw.optimizers.adam({ learningRate: 1e-3 });
