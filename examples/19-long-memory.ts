@@ -11,21 +11,23 @@
  * that they remember from one step up to the whole sequence (Tallec & Ollivier 2018).
  *
  * In the adding problem the gates find that out, from those pairs that stand close to the end, and the plain
- * network learns nothing. To hold one symbol is another matter: the plain network begins with an orthogonal
- * matrix, which hands a gradient on, and at 60 steps it is the new GRU and LSTM that never hear of the first.
- * On its way the plain network's accuracy may fall to 0, below guessing: its state then tells the four symbols
- * apart, and gives each the name of another, until an update or two later all names are right.
+ * network learns nothing. To hold one symbol for five times as long is another matter: nothing in between tells
+ * what is worth keeping, so only what remembers from the start hears of the first step at all. At 60 steps the
+ * plain network would still pass (`--recall 60`): it begins with an orthogonal matrix, which hands a gradient on;
+ * at 300 the slopes of tanh have used it up, and it guesses as the new GRU and LSTM do.
  *
  * The last figure has the size of the loss' gradient by the input of each step, before and after learning.
- * `--steps N` sets the length of the sequences, `--updates N` that of the training.
+ * `--steps N` sets the length of the sequences to add, `--recall N` that of the others (5 times as many), and
+ * `--updates N` that of the training.
  */
 import * as lw from "layerwise";
 import { option, printTable, quick, saveFigure, takes } from "./shared.js";
 
-takes({ steps: "N", updates: "N" });
+takes({ steps: "N", recall: "N", updates: "N" });
 
 lw.setRandomSeed(1);
-const time = Number(option("steps") ?? (quick ? 16 : 60));
+const steps = Number(option("steps") ?? (quick ? 16 : 60));
+const delay = Number(option("recall") ?? (quick ? 16 : 5 * steps));
 const updates = Number(option("updates") ?? (quick ? 200 : 1200));
 const units = quick ? 16 : 32;
 const batchSize = 50;
@@ -36,7 +38,9 @@ const [trainSize, testSize] = [updates * batchSize, quick ? 200 : 500];
 
 interface Task {
   readonly name: string;
-  readonly make: (samples: number) => { x: lw.Tensor; y: lw.Tensor };
+  /** Length of the sequences. */
+  readonly time: number;
+  readonly make: (samples: number, time: number) => { x: lw.Tensor; y: lw.Tensor };
   readonly output: () => lw.Layer;
   readonly loss: "meanSquaredError" | "sparseCategoricalCrossentropy";
   /** The metric of the table, and what guessing gives. */
@@ -46,7 +50,7 @@ interface Task {
 
 const random = (count: number) => lw.randomUniform([count]).dataSync();
 
-function adding(samples: number) {
+function adding(samples: number, time: number) {
   const [values, first, second] = [random(samples * time), random(samples), random(samples)];
   const half = Math.floor(time / 2);
   const x = new Float32Array(samples * time * 2);
@@ -64,7 +68,7 @@ function adding(samples: number) {
 
 const symbols = 4;
 /** Features 0 to 3 are the symbols, 4 and 5 the noise. */
-function recall(samples: number) {
+function recall(samples: number, time: number) {
   const [shown, noise] = [random(samples), random(samples * time)];
   const width = symbols + 2;
   const x = new Float32Array(samples * time * width);
@@ -81,6 +85,7 @@ function recall(samples: number) {
 const tasks: readonly Task[] = [
   {
     name: "adding",
+    time: steps,
     make: adding,
     output: () => lw.layers.dense({ units: 1 }),
     loss: "meanSquaredError",
@@ -89,6 +94,7 @@ const tasks: readonly Task[] = [
   },
   {
     name: "recall",
+    time: delay,
     make: recall,
     output: () => lw.layers.dense({ units: symbols, activation: "softmax" }),
     loss: "sparseCategoricalCrossentropy",
@@ -100,7 +106,7 @@ const tasks: readonly Task[] = [
 /* ---- the networks ---------------------------------------------------------------------------------- */
 
 /** Sets the biases of an LSTM's gates for memories of one step to the whole sequence. */
-function chrono(layer: lw.Layer): void {
+function chrono(layer: lw.Layer, time: number): void {
   const [kernel, recurrent, bias] = layer.getWeights() as [lw.Tensor, lw.Tensor, lw.Tensor];
   const values = Float32Array.from(bias.dataSync());
   // The gates stand side by side: input, forget, cell, output.
@@ -127,14 +133,15 @@ async function gradientByStep(model: lw.Sequential, { loss }: Task, x: lw.Tensor
 const curves: string[] = [];
 const gradients: string[] = [];
 for (const task of tasks) {
-  const train = task.make(trainSize);
-  const test = task.make(testSize);
+  const { time } = task;
+  const train = task.make(trainSize, time);
+  const test = task.make(testSize, time);
   const [curve, before, after]: lw.plot.Series[][] = [[], [], []];
   const rows: string[][] = [];
   for (const [name, makeLayer] of Object.entries(networks)) {
     const layer = makeLayer([time, train.x.shape[2]!]);
     const model = lw.sequential([layer, task.output()]);
-    if (name.endsWith("chrono")) chrono(layer);
+    if (name.endsWith("chrono")) chrono(layer, time);
     model.compile({
       optimizer: lw.optimizers.adam({ learningRate: 0.005, clipNorm: 1 }),
       loss: task.loss,
