@@ -44,6 +44,9 @@ constexpr int64_t kNearC = W == 16 ? 96 * 1024 : 0;
 constexpr int64_t kScratchRows = 1024, kScratchColumns = 512;
 constexpr int64_t kHotRows = 96 / kRows * kRows, kHotB = 1 << 17;
 constexpr int64_t kHotListedRows = 112;  // where lists make no strips: 7 whole vectors of a transposed A
+// Few rows against a whole B of so many floats: it is in L2 from the last time, as a small network's weights are, and
+// asking for its lines costs a single row half as much as multiplying it.
+constexpr int64_t kNearRows = 8, kNearB = W == 16 ? 1 << 17 : 1 << 16;
 // A single row with so many columns is not cut into panels.
 constexpr int64_t kRowColumns = 256;
 // So many rows of A against a transposed B go panel by panel: a transposed panel is used from L1 and
@@ -248,6 +251,7 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
   // Later blocks of rows find B packed; with one block only a group of panels is kept.
   const bool keepB = blocks > 1;
   ListedBlocks listed(s, packed, k, cols, keepB);
+  const bool nearB = rows <= kNearRows && s.batch * s.k * s.n <= kNearB;
   for (int64_t block = 0; block < blocks; block++) {
     const int64_t i0 = rows * block / blocks, mc = rows * (block + 1) / blocks - i0;
     float* const ci = reuseC ? c : c + i0 * ldc;
@@ -295,7 +299,8 @@ LW_INLINE void multiplyBlock(const Shape& s, Strategy how, const Packed& packed,
       const int64_t next = j0 + group, n = minOf(group, cols - next), begins = minOf(group, k.nextColumns);
       const bool first = toPack || !how.packB;
       const float* const packedNext = (k.kept ? k.kept : packed.b) + next * kc;
-      const Ahead ahead = n > 0 && !first       ? Ahead{packedNext, panel, kc * ceilDiv(n, panel), panel}
+      const Ahead ahead = nearB                 ? Ahead{k.b, 0, 0, 0}
+                          : n > 0 && !first     ? Ahead{packedNext, panel, kc * ceilDiv(n, panel), panel}
                           : n > 0 && s.tb       ? Ahead{k.b + next * ldb, ldb, n, kc}
                           : n > 0               ? Ahead{k.b + next, ldb, kc, n}
                           : !lastRows || k.kept ? Ahead{k.b, 0, 0, 0}
