@@ -27,12 +27,13 @@ export interface TokenizerOptions {
   readonly minCount?: number | undefined;
   /**
    * The token of index 0, for padding; null for none. `"<pad>"` by default. It never stands in a text: there,
-   * the same word is an unknown one.
+   * the same word is an unknown one (where `filters` leave its brackets; by default words lose them).
    */
   readonly padToken?: string | null | undefined;
   /**
    * What unknown tokens become; null makes them an error. `"<unk>"` by default. Where a text has this word itself,
-   * as those of the Penn Treebank have, it is this token; likewise with start and end.
+   * as those of the Penn Treebank have, it is this token, if `filters: ""` leaves the brackets; likewise with start
+   * and end.
    */
   readonly unknownToken?: string | null | undefined;
   /** Put before each text by `encode`; none by default. */
@@ -399,7 +400,8 @@ function isArrayLike(value: unknown): value is ArrayLike<unknown> {
 }
 
 function areTexts(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.every((text) => typeof text === "string");
+  // Spread, so that holes count.
+  return Array.isArray(value) && [...value].every((text) => typeof text === "string");
 }
 
 /** The rows of a tensor [texts, steps]. */

@@ -117,6 +117,7 @@ export class RNN<O extends RecurrentOutput = Tensor> extends Recurrent<typeof rn
     const context: CallContext = {
       training: outer.training,
       random: outer.random,
+      samples: outer.samples,
       addLoss: (loss) => outer.addLoss(loss),
     };
     const step = (input: Tensor, states: readonly Tensor[]) => {

@@ -84,7 +84,9 @@ export class TimeDistributed extends Layer<typeof timeDistributedOptions> {
   #perStep(x: Tensor, context: CallContext): CallContext {
     const [batch, time] = x.shape as [number, number];
     const mask = maskOf(x);
-    const given = [mask && mask.rank <= 2 ? mask : null, context.samples ?? null];
+    // Where a layer around this one made another number of samples, they can't be told any more.
+    const samples = context.samples?.shape[0] === batch ? context.samples : null;
+    const given = [mask && mask.rank <= 2 ? mask : null, samples];
     const counted = allOf(given.map((m) => m && reshape(m, [batch, m.rank === 2 ? time : 1])));
     return counted === null
       ? context

@@ -7,6 +7,7 @@ import { ArgumentError, DTypeError, expected, ShapeError, StateError, show } fro
 import { addOperations, noOperations, type Operations } from "../layers/dryrun.js";
 import { InputLayer } from "../layers/input.js";
 import { type CallContext, type InputSpec, Layer, type LayerOptions } from "../layers/layer.js";
+import type { Masks } from "../layers/masks.js";
 import { registerLayer } from "../layers/registry.js";
 import {
   type BatchShape,
@@ -171,7 +172,7 @@ export class Network<O extends Tensor | Tensor[] = Tensor> extends Layer {
   }
 
   /** None beside those that its layers gave the outputs: a mask may have ended within. */
-  override computeMask(): null {
+  override computeMask(_inputs: Tensor | Tensor[], _mask: Masks): Masks {
     return null;
   }
 

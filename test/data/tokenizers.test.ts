@@ -217,6 +217,7 @@ test("errors", () => {
   t.fit("a");
   expect(() => t.decode([3])).toThrow("WordTokenizer: decode(): 3 at position 0 is no token");
   expect(() => t.setVocabulary(["x", "x"])).toThrow(/"x" is there twice/);
+  expect(() => t.setVocabulary(new Array(2))).toThrow("expected an array of texts");
   expect(() => new WordTokenizer({ padToken: "x", unknownToken: "x" })).toThrow(/must differ/);
   expect(() => new WordTokenizer({ maxTokens: 2 })).toThrow(/no room/);
   expect(() => new CharTokenizer({ filters: "" } as never)).toThrow(/unknown option `filters`/);

@@ -10,7 +10,7 @@ import { sequential } from "../../src/models/sequential.js";
 import { input } from "../../src/network/network.js";
 import { mul, where } from "../../src/ops/elementwise.js";
 import { withMask } from "../../src/ops/identity.js";
-import { reshape } from "../../src/ops/movement.js";
+import { concat, reshape } from "../../src/ops/movement.js";
 import { sum } from "../../src/ops/reduce.js";
 import { maskOf } from "../../src/tensor/mask.js";
 import { randomSource, setRandomSeed } from "../../src/tensor/random.js";
@@ -357,6 +357,39 @@ onEachBackend("timeDistributed", () => {
     layers.timeDistributed({ layer: within }).invoke(withMask(x, tensor(mask)), training);
     const halves = reshape(x, [-1, features / 2]).arraySync() as number[][];
     const want = [0, 1].map((c) => halves.reduce((s, v) => s + v[c]!, 0) / halves.length);
+    expectClose(norm.nonTrainableWeights[0]!.dataSync(), want, { rtol: 1e-5, atol: 1e-6 });
+  });
+
+  test("lets a layer over steps of other samples be", () => {
+    const norm = layers.batchNormalization({ momentum: 0 });
+    const inner = layers.timeDistributed({ layer: norm });
+    class Twice extends Layer {
+      override call(y: Tensor, context: CallContext): Tensor {
+        const pairs = reshape(y, [-1, 2, features / 2]);
+        return reshape(inner.invoke(concat([pairs, pairs]), context), [-1, 2 * features]);
+      }
+    }
+    const x = padded(() => 0.5);
+    layers.timeDistributed({ layer: new Twice({}) }).invoke(withMask(x, tensor(mask)), training);
+    const halves = reshape(x, [-1, features / 2]).arraySync() as number[][];
+    const want = [0, 1].map((c) => halves.reduce((s, v) => s + v[c]!, 0) / halves.length);
+    expectClose(norm.nonTrainableWeights[0]!.dataSync(), want, { rtol: 1e-5, atol: 1e-6 });
+  });
+
+  test("reaches the cells of a recurrent layer", () => {
+    const norm = layers.batchNormalization({ momentum: 0 });
+    class Normal extends Layer {
+      protected override inputSpec = { arity: "several", rank: 2 } as const;
+      readonly stateSize = 2;
+      override call([y, state]: Tensor[], context: CallContext): Tensor[] {
+        return [norm.invoke(y!, context), state!];
+      }
+    }
+    const x = reshape(padded(paddings.others), [batch, time, 1, features]);
+    const layer = layers.timeDistributed({ layer: layers.rnn({ cell: new Normal({}) }) });
+    layer.invoke(withMask(x, tensor(mask)), training);
+    const kept = rows(padded(() => 0)).arraySync() as number[][];
+    const want = [0, 1, 2, 3].map((c) => kept.reduce((s, v) => s + v[c]!, 0) / kept.length);
     expectClose(norm.nonTrainableWeights[0]!.dataSync(), want, { rtol: 1e-5, atol: 1e-6 });
   });
 
