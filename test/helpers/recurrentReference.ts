@@ -68,7 +68,7 @@ export function recurrentReference(s: RecurrentSizes, a: Arrays): Results {
       const peep = (p: number, u: number): number => a.peepholes?.[p * units + u] ?? 0;
       let values: number[][];
       let inner: number[] = [];
-      const before = c;
+      const [before, old] = [c, h];
       if (cell === "lstm") {
         const i = each((u) => sigma(input(0, u) + product(seen, 0, u) + peep(0, u) * before[u]!));
         const f = each((u) => sigma(input(1, u) + product(seen, 1, u) + peep(1, u) * before[u]!));
@@ -89,14 +89,15 @@ export function recurrentReference(s: RecurrentSizes, a: Arrays): Results {
           inner = each((u) => product(seen, 2, u));
           g = each((u) => Math.tanh(input(2, u) + reset[u]! * inner[u]!));
         }
-        h = each((u) => z[u]! * seen[u]! + (1 - z[u]!) * g[u]!);
+        // The mask is for products: z lets the whole state through.
+        h = each((u) => z[u]! * old[u]! + (1 - z[u]!) * g[u]!);
         values = [z, reset, g];
       } else {
         h = each((u) => functions[cell]!(input(0, u) + product(seen, 0, u)));
         values = [h];
       }
       r.outputs!.set(h, at);
-      r.previous!.set(seen, at);
+      r.previous!.set(gates === 3 ? old : seen, at);
       r.inner!.set(inner, at);
       r.previousCells!.set(before, at);
       for (const [g, list] of values.entries()) r.gates!.set(list, wide + g * units);
@@ -173,7 +174,7 @@ export function recurrentGradientReference(s: RecurrentSizes, a: Arrays): Result
       }
       if (cell === "gru") {
         for (let u = 0; u < units; u++) {
-          const d = through(2, dPre, u);
+          const d = through(2, dPre, u) * (a.mask?.[b * units + u] ?? 1);
           const reset = gate(1, u);
           dPre[units + u] = d * a.previous![at + u]! * reset * (1 - reset);
           direct[u]! += d * reset;
@@ -182,9 +183,9 @@ export function recurrentGradientReference(s: RecurrentSizes, a: Arrays): Result
       if (cell === "gruResetAfter") dProduct.set(dPre.subarray(0, 2 * units));
       else dProduct.set(cell === "gru" ? dPre.subarray(0, 2 * units) : dPre);
       dh = direct.map((value, u) => {
-        let sum = value;
+        let sum = 0;
         for (let g = 0; g < gates; g++) sum += through(g, dProduct, u);
-        return sum * (a.mask?.[b * units + u] ?? 1);
+        return value + sum * (a.mask?.[b * units + u] ?? 1);
       });
       r.dPre!.set(dPre, wide);
       r.dRecurrent!.set(dProduct, wide);
