@@ -5,14 +5,17 @@
 
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
+namespace {
 
 // The most lanes of a block. A chain keeps next to nothing in registers, and its streams run on for longer without a
-// break: Adam of ten million parameters takes a sixteenth less, relu a thirtieth (Zen 5). With random bits before it the
+// break: Adam of ten million parameters takes a twentieth less, relu a fiftieth (Zen 5). With random bits before it the
 // drawing would wait for memory and memory for the drawing; what is small is shared out, and in the caches anyway.
 constexpr int64_t kChainLanes = 4 * kTileLanes, kChainsFrom = 1 << 18;
 int64_t lanesOf(const TilePlan& tile) {
   return tile.chain >= 0 && tile.chainFrom == 0 && tile.rows * tile.cols >= kChainsFrom ? kChainLanes : kTileLanes;
 }
+
+}  // namespace
 
 // custom[0]: rows per block, custom[1]: columns per block (one of them is the whole extent or 1).
 void plan_map(Call& call) {
