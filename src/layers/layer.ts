@@ -63,6 +63,17 @@ export interface CallContext {
   addLoss(loss: Tensor): void;
 }
 
+/** A run like another one, but for some of it. Cells drop the same at all steps that share a context. */
+export function contextLike(context: CallContext, changes: Partial<CallContext> = {}): CallContext {
+  return {
+    training: context.training,
+    random: context.random,
+    samples: context.samples,
+    addLoss: (loss) => context.addLoss(loss),
+    ...changes,
+  };
+}
+
 /** Options that every layer takes. */
 export type LayerOptions = OptionsOf<typeof layerOptions>;
 

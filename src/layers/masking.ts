@@ -54,7 +54,7 @@ export class Masking extends Layer<typeof maskingOptions> {
     return where(this.#counts(x, true), x, 0);
   }
 
-  /** Where a step has any other value. */
+  /** Which steps count: those that have some value other than `maskValue`. */
   #counts(x: Tensor, keepDims: boolean): Tensor {
     const { maskValue: value } = this.config;
     // NaN differs from itself.

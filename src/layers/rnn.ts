@@ -6,7 +6,7 @@ import { sameShape, showShape } from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
 import { cellOf, type RNNCell, StackedRNNCells } from "./cells.js";
 import type { Field, Serialized } from "./config.js";
-import { type CallContext, type Layer, type LayerOptions, maker } from "./layer.js";
+import { type CallContext, contextLike, type Layer, type LayerOptions, maker } from "./layer.js";
 import { layer as layerField, layerList } from "./nested.js";
 import {
   type Processed,
@@ -114,12 +114,7 @@ export class RNN<O extends RecurrentOutput = Tensor> extends Recurrent<typeof rn
     outer: CallContext,
   ): Processed {
     // A context of its own for each sequence: cells that drop something drop the same at all its steps.
-    const context: CallContext = {
-      training: outer.training,
-      random: outer.random,
-      samples: outer.samples,
-      addLoss: (loss) => outer.addLoss(loss),
-    };
+    const context = contextLike(outer);
     const step = (input: Tensor, states: readonly Tensor[]) => {
       const made = this.cell.invoke([input, ...states], context);
       const [output, ...next] = [made].flat();

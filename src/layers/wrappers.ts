@@ -10,6 +10,7 @@ import type { Tensor } from "../tensor/tensor.js";
 import { choice, nullable, type OptionsOf } from "./config.js";
 import {
   type CallContext,
+  contextLike,
   type InputSpec,
   isShapeList,
   Layer,
@@ -90,12 +91,9 @@ export class TimeDistributed extends Layer<typeof timeDistributedOptions> {
     const counted = allOf(given.map((m) => m && reshape(m, [batch, m.rank === 2 ? time : 1])));
     return counted === null
       ? context
-      : {
-          training: context.training,
-          random: context.random,
+      : contextLike(context, {
           samples: reshape(broadcastTo(counted, [batch, time]), [batch * time]),
-          addLoss: (loss) => context.addLoss(loss),
-        };
+        });
   }
 
   override computeMask(x: Tensor, mask: Masks): Masks {

@@ -6,7 +6,13 @@
 import { ArgumentError, DTypeError, expected, ShapeError, StateError, show } from "../errors.js";
 import { addOperations, noOperations, type Operations } from "../layers/dryrun.js";
 import { InputLayer } from "../layers/input.js";
-import { type CallContext, type InputSpec, Layer, type LayerOptions } from "../layers/layer.js";
+import {
+  type CallContext,
+  contextLike,
+  type InputSpec,
+  Layer,
+  type LayerOptions,
+} from "../layers/layer.js";
 import type { Masks } from "../layers/masks.js";
 import { registerLayer } from "../layers/registry.js";
 import {
@@ -157,7 +163,8 @@ export class Network<O extends Tensor | Tensor[] = Tensor> extends Layer {
     });
     for (const step of steps) {
       if (step.inputs.length === 0) continue;
-      const own = step.training === undefined ? context : fixed(context, step.training);
+      const own =
+        step.training === undefined ? context : contextLike(context, { training: step.training });
       const result = step.layer.invoke(
         step.listed ? step.inputs.map((slot) => values[slot]!) : values[step.inputs[0]!]!,
         own,
@@ -315,16 +322,6 @@ export function agrees(a: BatchShape, b: BatchShape): boolean {
 }
 
 registerLayer(Network);
-
-/** The same run, fixed to training or inference. */
-function fixed(context: CallContext, training: boolean): CallContext {
-  return {
-    training,
-    random: context.random,
-    samples: context.samples,
-    addLoss: (loss) => context.addLoss(loss),
-  };
-}
 
 function symbols(where: string, option: string, given: unknown): SymbolicTensor[] {
   const list: unknown[] = Array.isArray(given) ? given : [given];
