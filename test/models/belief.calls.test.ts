@@ -1,6 +1,7 @@
 /** How deep belief networks are called: one machine alone, options and labels of any kind, one thing at a time. */
 import { describe, expect, test } from "vitest";
 import * as lw from "../../src/index.js";
+import type { CallbackHooks } from "../../src/training/callback.js";
 import { expectClose, expectSameBits } from "../helpers/allClose.js";
 import { uniform } from "../helpers/random.js";
 
@@ -55,23 +56,39 @@ test("options that are no object are named", async () => {
   }
 });
 
+/** A training that stays in its first epoch until it is let go, whatever the machine's speed. */
+function heldOpen(train: (callbacks: CallbackHooks) => Promise<unknown>) {
+  let letGo = () => {};
+  const gate = new Promise<void>((resolve) => (letGo = resolve));
+  let begin = () => {};
+  const begun = new Promise<void>((resolve) => (begin = resolve));
+  const onEpochBegin = (): Promise<void> => {
+    begin();
+    return gate;
+  };
+  return { ended: train({ onEpochBegin }), begun, letGo };
+}
+
 test("a machine does not learn by itself while its network is fine-tuned, nor the other way round", async () => {
   const network = deepBeliefNetwork({ layers: [{ visible: 4, hidden: 3 }, { hidden: 2 }] });
   const x = lw.zeros([4, 4]);
   const [machine] = network.machines;
-  const options = { epochs: 2, verbose: 0 } as const;
-  const tuning = network.fineTune(x, options);
-  // Held from when its data are looked at.
-  await new Promise((resolve) => setImmediate(resolve));
-  await expect(machine!.fit(x, options)).rejects.toThrow(/fineTune\(\) of .* is still running/);
+  const tuning = heldOpen((callbacks) => network.fineTune(x, { verbose: 0, callbacks }));
+  await tuning.begun;
+  await expect(machine!.fit(x, { verbose: 0 })).rejects.toThrow(
+    /fineTune\(\) of .* is still running/,
+  );
   expect(() => machine!.compile()).toThrow(lw.StateError);
-  await tuning;
-  const learning = machine!.fit(x, options);
-  await expect(network.fineTune(x, options)).rejects.toThrow(
+  tuning.letGo();
+  await tuning.ended;
+  const learning = heldOpen((callbacks) => machine!.fit(x, { verbose: 0, callbacks }));
+  await learning.begun;
+  await expect(network.fineTune(x, { verbose: 0 })).rejects.toThrow(
     /fit\(\) of this model is still running/,
   );
-  await learning;
-  await machine!.fit(x, options);
+  learning.letGo();
+  await learning.ended;
+  await machine!.fit(x, { verbose: 0 });
 });
 
 test("only one of pretrain and fineTune runs at a time", async () => {
