@@ -165,12 +165,10 @@ LW_INLINE void openStream(Stream& s, const void* seed, const void* step, const T
 constexpr int kCounterVectors = W == 16 ? 4 : 2;
 
 // Philox 4×32-10 (Salmon et al., SC 2011) for V·W/2 counters at once: V vectors of counters, one in each 64-bit lane, so
-// that a product's halves need no shuffling. As counters differ in their first word only, the first round's second product
-// and the second round's first are the same for all of them.
-template <int V>
-LW_INLINE void philoxWords(const Stream& stream, uint32_t counter, uint32_t lastWord, VI words[2 * V]) {
-  VL lane = {};
-  for (int l = 0; l < W / 2; l++) lane[l] = counterOfLane(l);
+// that a product's halves need no shuffling. Counter i has first + i mod BLOCKS as its first word and last + i / BLOCKS as
+// its last. The others are the same for all, and so are the first round's second product and the second round's first.
+template <int V, int BLOCKS>
+LW_INLINE void philoxWords(const Stream& stream, uint32_t first, uint32_t last, VI words[2 * V]) {
   const VL m0 = (uint64_t)kMultiplier0 - (VL){}, m1 = (uint64_t)kMultiplier1 - (VL){};
   const auto all = [](uint32_t x) { return (uint64_t)x - (VL){}; };
   const uint64_t p1 = (uint64_t)kMultiplier1 * stream.step;
@@ -178,9 +176,15 @@ LW_INLINE void philoxWords(const Stream& stream, uint32_t counter, uint32_t last
   VL c0[V], c1[V], c2[V], c3[V];
 #pragma GCC unroll 8
   for (int v = 0; v < V; v++) {
+    VL block = {}, rank = {};
+    for (int l = 0; l < W / 2; l++) {
+      const uint64_t i = (uint64_t)(v * W / 2) + counterOfLane(l);
+      block[l] = i % BLOCKS;
+      rank[l] = i / BLOCKS;
+    }
     // Sums may run into the high halves, which never matter.
-    const VL p = wideProduct(lane + (counter + (uint32_t)(v * W / 2)), m0);
-    c2[v] = (p >> 32) ^ all(lastWord ^ stream.keyWord);
+    const VL p = wideProduct(block + all(first), m0);
+    c2[v] = (p >> 32) ^ (rank + all(last)) ^ all(stream.keyWord);
     c3[v] = p;
   }
 #pragma GCC unroll 8
@@ -207,36 +211,20 @@ LW_INLINE void philoxWords(const Stream& stream, uint32_t counter, uint32_t last
   for (int v = 0; v < V; v++) inOrder(c0[v], c1[v], c2[v], c3[v], words[2 * v], words[2 * v + 1]);
 }
 
-// One counter's four words.
-inline void philoxOne(const Stream& stream, uint32_t counter, uint32_t lastWord, uint32_t words[4]) {
-  uint32_t c0 = counter, c1 = stream.counterWord, c2 = stream.step, c3 = lastWord;
-  uint32_t k0 = stream.seed, k1 = stream.keyWord;
-  for (int round = 0; round < 10; round++) {
-    const uint64_t p0 = (uint64_t)kMultiplier0 * c0, p1 = (uint64_t)kMultiplier1 * c2;
-    c0 = (uint32_t)(p1 >> 32) ^ (c1 ^ k0);
-    c1 = (uint32_t)p1;
-    c2 = (uint32_t)(p0 >> 32) ^ (c3 ^ k1);
-    c3 = (uint32_t)p0;
-    k0 += kStep0;
-    k1 += kStep1;
-  }
-  words[0] = c0;
-  words[1] = c1;
-  words[2] = c2;
-  words[3] = c3;
-}
-
 LW_INLINE void philoxBlock(const Stream& stream, uint32_t counter, int32_t* out) {
   constexpr int V = kCounterVectors;
   VI words[2 * V];
-  philoxWords<V>(stream, counter, 0, words);
+  philoxWords<V, V * W / 2>(stream, counter, 0, words);
 #pragma GCC unroll 8
   for (int v = 0; v < 2 * V; v++) store(out + v * W, words[v]);
 }
 
-// Runs `block`, which writes `kLanes` lanes, kPerCounter of each counter, over n lanes from linear index `index` on.
-template <int kLanes, int kPerCounter, class Block>
-LW_INLINE void drawLanes(int32_t* d, int64_t n, int64_t index, Block block) {
+template <int>
+void run_philox(SIGNATURE) {
+  constexpr int kLanes = 2 * kCounterVectors * W, kPerCounter = 4;
+  Stream stream;
+  openStream(stream, pa, pb, op);
+  int32_t* d = (int32_t*)dst;
   int64_t i = 0;
   // A counter makes several lanes; a tile may begin inside one.
   const int64_t skip = index & (kPerCounter - 1);
@@ -244,10 +232,10 @@ LW_INLINE void drawLanes(int32_t* d, int64_t n, int64_t index, Block block) {
   uint32_t counter = (uint32_t)(index / kPerCounter);
   while (i < n) {
     if ((i > 0 || skip == 0) && n - i >= kLanes) {
-      block(counter, d + i);
+      philoxBlock(stream, counter, d + i);
       i += kLanes;
     } else {
-      block(counter, lanes);
+      philoxBlock(stream, counter, lanes);
       const int64_t from = i == 0 ? skip : 0;
       int64_t count = kLanes - from;
       if (count > n - i) count = n - i;
@@ -258,72 +246,95 @@ LW_INLINE void drawLanes(int32_t* d, int64_t n, int64_t index, Block block) {
   }
 }
 
-template <int>
-void run_philox(SIGNATURE) {
-  Stream stream;
-  openStream(stream, pa, pb, op);
-  drawLanes<2 * kCounterVectors * W, 4>((int32_t*)dst, n, index, [&](uint32_t counter, int32_t* out) {
-    philoxBlock(stream, counter, out);
-  });
-}
+// philoxBelow compares 32 bits of each lane with the threshold, the highest first. A counter has one bit of each of 128
+// lanes, of as many as a word of the threshold's ones needs: a plane. Four counters make one of 512 lanes.
+constexpr int kPlaneCounters = 4, kPlaneLanes = 128 * kPlaneCounters, kPlaneVectors = 16 / W;
 
-// Bytes as signed numbers, which all instruction sets compare.
-LW_INLINE VB signedBytes(VI words) { return (VB)words ^ ((int8_t)-128 - (VB){}); }
-LW_INLINE VB highByte(uint32_t threshold) { return (int8_t)(threshold >> 24 ^ 0x80) - (VB){}; }
+// Lanes by bits: those that are known to be below, and those whose bits so far are the threshold's.
+struct Compared {
+  VI below[kPlaneVectors], equal[kPlaneVectors];
+};
 
-// Where a byte is the threshold's, the same byte of the counter that ends in 1 decides, then in 2, and in 3.
-// `rest` is what of the threshold is left; nothing is below 0.
-inline bool tieIsBelow(const Stream& stream, uint32_t counter, int byte, uint32_t rest) {
-  for (uint32_t last = 1; rest != 0; last++, rest <<= 8) {
-    uint32_t words[4];
-    philoxOne(stream, counter, last, words);
-    const uint32_t x = words[byte / 4] >> byte % 4 * 8 & 0xff, limit = rest >> 24;
-    if (x != limit) return x < limit;
-  }
-  return false;
-}
-
-// Settles the ties among the results of the counters from `counter` on, of which `tied` has a bit each: one at a time,
-// as they are rare and the processor has several in hand.
-template <int kVectors>
-__attribute__((noinline)) void decideTies(const Stream& stream, uint32_t counter, uint32_t rest, const uint64_t* tied,
-                                         int32_t* out) {
-  for (int v = 0; v < kVectors; v++) {
-    for (uint64_t bits = tied[v]; bits != 0; bits &= bits - 1) {
-      const int at = v * W * 4 + __builtin_ctzll(bits);
-      out[at] = tieIsBelow(stream, counter + (uint32_t)at / 16, at % 16, rest);
-    }
-  }
-}
-
-// A byte decides for most lanes, so a counter makes 16. Where the threshold has one byte, it decides for all of them.
-template <bool TIES>
-__attribute__((noinline)) void drawBelow(int32_t* d, int64_t n, int64_t index, const Stream& stream, uint32_t threshold) {
-  constexpr int V = kCounterVectors, kBytes = V * 8 * W;
-  const VB limit = highByte(threshold);
-  drawLanes<kBytes, 16>(d, n, index, [&](uint32_t counter, int32_t* out) {
-    VI words[2 * V];
-    philoxWords<V>(stream, counter, 0, words);
-    uint8_t below[kBytes];
-    uint64_t tied[2 * V], ties = 0;
+// Compares the next planes, as many as V vectors of counters make; gives how many.
+template <int V>
+LW_INLINE int comparePlanes(const Stream& stream, uint32_t first, int plane, uint32_t threshold, Compared& lanes) {
+  constexpr int kPlanes = V * W / 2 / kPlaneCounters;
+  VI words[2 * V];
+  philoxWords<V, kPlaneCounters>(stream, first, (uint32_t)plane, words);
 #pragma GCC unroll 8
-    for (int v = 0; v < 2 * V; v++) {
-      const VB byte = signedBytes(words[v]);
-      store((int32_t*)below + v * W, (VI)((byte < limit) & 1));
-      if (TIES) ties |= tied[v] = byteBits(byte == limit);
-    }
+  for (int p = 0; p < kPlanes; p++) {
+    const VI one = set1(-(int32_t)(threshold << (plane + p) >> 31));
 #pragma GCC unroll 4
-    for (int i = 0; i < kBytes; i += W) store(out + i, loadBytes(below + i));
-    if (ties != 0) decideTies<2 * V>(stream, counter, threshold << 8, tied, out);
-  });
+    for (int v = 0; v < kPlaneVectors; v++) {
+      const VI x = words[p * kPlaneVectors + v];
+      lanes.below[v] |= lanes.equal[v] & (one & ~x);
+      lanes.equal[v] &= ~(x ^ one);
+    }
+  }
+  return kPlanes;
+}
+
+// After so many planes one block in eight has an undecided lane, and draws more.
+constexpr int kFirstPlanes = 12;
+
+// Four counters' lanes from block `first` on.
+LW_INLINE void compareLanes(const Stream& stream, uint32_t first, uint32_t threshold, int planes, Compared& lanes) {
+  constexpr int kLeast = kPlaneCounters * 2 > W ? kPlaneCounters * 2 / W : 1;  // vectors of counters
+  int plane = 0;
+  if (planes <= kLeast * W / 2 / kPlaneCounters) {
+    comparePlanes<kLeast>(stream, first, 0, threshold, lanes);
+    return;
+  }
+  if (W < 16) {
+    while (plane < planes && plane < kFirstPlanes) plane += comparePlanes<2>(stream, first, plane, threshold, lanes);
+  } else if (planes <= 4) {
+    plane = comparePlanes<2>(stream, first, 0, threshold, lanes);
+  } else if (planes <= 8) {
+    plane = comparePlanes<4>(stream, first, 0, threshold, lanes);
+  } else {
+    plane = comparePlanes<6>(stream, first, 0, threshold, lanes);
+  }
+  for (; plane < planes; plane += comparePlanes<2>(stream, first, plane, threshold, lanes)) {
+    VI equal = lanes.equal[0];
+    for (int v = 1; v < kPlaneVectors; v++) equal |= lanes.equal[v];
+    if (!anyLane(equal)) return;
+  }
 }
 
 template <int>
 void run_philoxBelow(SIGNATURE) {
   Stream stream;
   openStream(stream, pa, pb, op);
-  if (op.k2 << 8 != 0) drawBelow<true>((int32_t*)dst, n, index, stream, op.k2);
-  else drawBelow<false>((int32_t*)dst, n, index, stream, op.k2);
+  const uint32_t threshold = op.k2;
+  const int planes = threshold == 0 ? 0 : 32 - __builtin_ctz(threshold);
+  int32_t* d = (int32_t*)dst;
+  int64_t block = index / 128, from = index % 128;
+  for (int64_t i = 0; i < n; block += kPlaneCounters, from = 0) {
+    Compared lanes;
+    for (int v = 0; v < kPlaneVectors; v++) {
+      lanes.below[v] = set1(0);
+      lanes.equal[v] = set1(-1);
+    }
+    compareLanes(stream, (uint32_t)block, threshold, planes, lanes);
+    uint64_t bits[kPlaneLanes / 64 + 1] = {};  // two are read at a time
+    for (int v = 0; v < kPlaneVectors; v++) store((int32_t*)bits + v * W, lanes.below[v]);
+    const int64_t end = i + kPlaneLanes - from < n ? i + kPlaneLanes - from : n;
+    const int shift = (int)(from % 64);
+    for (const uint64_t* word = bits + from / 64; i < end; i += 64, word++) {
+      const uint64_t some = word[0] >> shift | word[1] << 1 << (63 - shift);
+      if (end - i >= 64) {
+#pragma GCC unroll 16
+        for (int l = 0; l < 64; l += W) store(d + i + l, lanesOfBits((uint32_t)(some >> l)));
+      } else {
+        for (int64_t l = 0; l < end - i; l += W) {
+          const VI below = lanesOfBits((uint32_t)(some >> l));
+          if (end - i - l >= W) store(d + i + l, below);
+          else storePartial((float*)d + i + l, (VF)below, end - i - l);
+        }
+      }
+    }
+    i = end;
+  }
 }
 
 template <int First, int Second, int Mask>

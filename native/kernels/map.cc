@@ -8,11 +8,16 @@ namespace LAYERWISE_ISA_NAMESPACE {
 namespace {
 
 // The most lanes of a block. A chain keeps next to nothing in registers, and its streams run on for longer without a
-// break: Adam of ten million parameters takes a twentieth less, relu a fiftieth (Zen 5). With random bits before it the
-// drawing would wait for memory and memory for the drawing; what is small is shared out, and in the caches anyway.
-constexpr int64_t kChainLanes = 4 * kTileLanes, kChainsFrom = 1 << 18;
+// break: Adam of ten million parameters takes a twentieth less, relu a fiftieth (Zen 5). Random bits before it take turns
+// with memory, which is asked for the next block meanwhile: of one tensor twice as many lanes save a sixth, of two they
+// cost a fifth. What is small is shared out, and in the caches anyway.
+constexpr int64_t kLongFrom = 1 << 18;
 int64_t lanesOf(const TilePlan& tile) {
-  return tile.chain >= 0 && tile.chainFrom == 0 && tile.rows * tile.cols >= kChainsFrom ? kChainLanes : kTileLanes;
+  if (tile.chain < 0 || tile.rows * tile.cols < kLongFrom) return kTileLanes;
+  if (tile.chainFrom == 0) return 4 * kTileLanes;
+  int streams = 0;
+  for (int32_t i = 0; i < tile.nInputs; i++) streams += tile.inputs[i].kind == kLinear;
+  return streams == 1 ? 2 * kTileLanes : kTileLanes;
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 // from vec_<isa>.h, one per instruction set, and must offer:
 //   W, kFma; fma, sqrt, floor, ceil, roundEven, trunc; loadPartial, storePartial (n < W lanes, nothing
 //   beyond is touched); loadBytes (W bytes as int32 lanes), storeBytes (lanes of 0 to 255 as bytes); anyLane
-//   (whether a bit is set); byteBits (of bytes that are 0 or −1, a bit each); mulEven (products of the even lanes as 64 bits); transpose4 (W×4 → 4×W), with AVX-512 transposeSquare (W×W) and transposeRows (ROWS×W → W×ROWS); addSums4 (the sums of four vectors' lanes, added to four floats); packNonZero (lanes that
+//   (whether a bit is set); mulEven (products of the even lanes as 64 bits); transpose4 (W×4 → 4×W), with AVX-512 transposeSquare (W×W) and transposeRows (ROWS×W → W×ROWS); addSums4 (the sums of four vectors' lanes, added to four floats); packNonZero (lanes that
 //   are not 0 side by side at `values`, with VALUES, and their numbers + `first` at `at`; gives how many; may write W of
 //   both).
 // Included in the instruction set's own namespace only.
@@ -41,7 +41,6 @@ typedef float VF __attribute__((vector_size(W * 4)));
 typedef int32_t VI __attribute__((vector_size(W * 4)));
 typedef uint32_t VU __attribute__((vector_size(W * 4)));
 typedef uint64_t VL __attribute__((vector_size(W * 4)));
-typedef int8_t VB __attribute__((vector_size(W * 4)));
 // The same without an alignment demand, for loads and stores.
 typedef float VFu __attribute__((vector_size(W * 4), aligned(4), may_alias));
 typedef int32_t VIu __attribute__((vector_size(W * 4), aligned(4), may_alias));
@@ -128,6 +127,16 @@ LW_INLINE VF copySign(VF size, VF sign) {
 }
 // 0 or 1 from a comparison's 0 or -1.
 LW_INLINE VI toBool(VI mask) { return mask & 1; }
+// Bit l of `bits` in lane l.
+LW_INLINE VI lanesOfBits(uint32_t bits) {
+#if defined(__AVX512F__)
+  return (VI)_mm512_maskz_set1_epi32((__mmask16)bits, 1);
+#else
+  VI own = {};
+  for (int l = 0; l < W; l++) own[l] = 1 << l;
+  return toBool((set1((int32_t)bits) & own) == own);
+#endif
+}
 LW_INLINE VF toFloat(VI a) { return __builtin_convertvector(a, VF); }
 // For |a| < 2^31 only.
 LW_INLINE VI toIntRaw(VF a) { return __builtin_convertvector(a, VI); }

@@ -42,7 +42,6 @@ LW_INLINE void storeBytes(uint8_t* p, VI v) {
   _mm_storel_epi64((__m128i*)p, _mm_packus_epi16(words, words));
 }
 LW_INLINE bool anyLane(VI v) { return !_mm256_testz_si256((__m256i)v, (__m256i)v); }
-LW_INLINE uint64_t byteBits(VB v) { return (uint32_t)_mm256_movemask_epi8((__m256i)v); }
 LW_INLINE VL mulEven(VU a, VU b) { return (VL)_mm256_mul_epu32((__m256i)a, (__m256i)b); }
 
 // dst[k·dstStride + i] = src[i·srcStride + k] for i < 8, k < 4.

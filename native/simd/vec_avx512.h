@@ -26,7 +26,6 @@ LW_INLINE void storeBytes(uint8_t* p, VI v) {
   _mm_storeu_si128((__m128i*)p, _mm512_cvtepi32_epi8((__m512i)v));
 }
 LW_INLINE bool anyLane(VI v) { return _mm512_test_epi32_mask((__m512i)v, (__m512i)v) != 0; }
-LW_INLINE uint64_t byteBits(VB v) { return _mm512_movepi8_mask((__m512i)v); }
 LW_INLINE VL mulEven(VU a, VU b) { return (VL)_mm512_mul_epu32((__m512i)a, (__m512i)b); }
 
 // dst[k·dstStride + i] = src[i·srcStride + k] for i < 16, k < 4.

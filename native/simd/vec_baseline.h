@@ -57,7 +57,6 @@ LW_INLINE void storeBytes(uint8_t* p, VI v) {
 LW_INLINE bool anyLane(VI v) {
   return _mm_movemask_epi8(_mm_cmpeq_epi8((__m128i)v, _mm_setzero_si128())) != 0xffff;
 }
-LW_INLINE uint64_t byteBits(VB v) { return (uint32_t)_mm_movemask_epi8((__m128i)v); }
 LW_INLINE VL mulEven(VU a, VU b) { return (VL)_mm_mul_epu32((__m128i)a, (__m128i)b); }
 
 // dst[k·dstStride + i] = src[i·srcStride + k] for i < 4, k < 4.

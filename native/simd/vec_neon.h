@@ -39,10 +39,6 @@ LW_INLINE void storeBytes(uint8_t* p, VI v) {
   memcpy(p, &bytes, 4);
 }
 LW_INLINE bool anyLane(VI v) { return vmaxvq_u32((uint32x4_t)v) != 0; }
-LW_INLINE uint64_t byteBits(VB v) {
-  const uint8x16_t bits = vandq_u8((uint8x16_t)v, vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201)));
-  return (uint64_t)(vaddv_u8(vget_low_u8(bits)) | vaddv_u8(vget_high_u8(bits)) << 8);
-}
 LW_INLINE VL mulEven(VU a, VU b) {
   return (VL)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b));
 }

@@ -196,55 +196,56 @@ TEST_P(TileTest, DrawsPhilox) {
   }
 }
 
-// The bits that philoxBelow compares: a byte, and the same byte under counters that end in 1, 2 and 3.
+// The bits that philoxBelow compares: the same bit of the counters that end in 0 to 31.
 uint32_t philoxBits(uint32_t seed, uint32_t k1, uint32_t k2, uint32_t step, uint32_t index) {
   uint32_t bits = 0;
-  for (uint32_t last = 0; last < 4; last++) {
-    bits = bits << 8 | (philoxWord(seed, k1, k2, step, index / 4, last) >> 8 * (index % 4) & 0xff);
+  for (uint32_t last = 0; last < 32; last++) {
+    bits = bits << 1 | (philoxWord(seed, k1, k2, step, index / 32, last) >> index % 32 & 1);
   }
   return bits;
 }
 
 TEST_P(TileTest, ChoosesByPhilox) {
-  for (int64_t n : {1, 3, 15, 16, 17, 63, 130, 517, 2000}) {
-    for (int64_t at : {0, 6, 77}) {
-      for (uint32_t more : {0u, 1u}) {
-        // Element `at` ties in three bytes and is decided by the last.
-        const uint32_t threshold = philoxBits(12345, 7, 9, 3, (uint32_t)at) + more;
-        ProgramBuilder builder;
-        const int seed = builder.bind(kInt32, {1}, Access::kRead);
-        const int step = builder.bind(kInt32, {1}, Access::kRead);
-        const int x = builder.bind(kFloat32, {n}, Access::kRead);
-        const int kept = builder.bind(kBool, {n}, Access::kWrite);
-        const int y = builder.bind(kFloat32, {n}, Access::kWrite);
-        const int z = builder.bind(kFloat32, {n}, Access::kWrite);  // as y, but scaled after the choice
-        const Tile tile{{n},
-                        {{0}, {0}, {1}},
-                        {{i_philoxBelow, 3, {0, 1}, {7, 9, (double)threshold}},
-                         {i_constFloat, 4, {}, {0}},
-                         {i_constFloat, 5, {}, {1.25}},
-                         {i_mul, 6, {2, 5}},
-                         {i_select, 7, {3, 6, 4}},
-                         {i_select, 8, {3, 2, 4}},
-                         {i_mul, 8, {8, 5}}},
-                        {3, 7, 8}};
-        builder.call(k_map, {seed, step, x}, {kept, y, z}, {}, {}, &tile);
-        Random random(7);
-        std::vector<float> values = random.floats(n);
-        std::vector<uint8_t> want;
-        std::vector<float> scaled;
-        for (int64_t i = 0; i < n; i++) {
-          want.push_back(philoxBits(12345, 7, 9, 3, (uint32_t)i) < threshold);
-          if (!want.back()) values[(size_t)i] = INFINITY;  // dropped all the same
-          scaled.push_back(want.back() ? values[(size_t)i] * 1.25f : 0);
-        }
-        const auto got = run(builder, {bytesOf(std::vector<int32_t>{12345}),
-                                       bytesOf(std::vector<int32_t>{3}), bytesOf(values),
-                                       Bytes((size_t)n), Bytes((size_t)n * 4), Bytes((size_t)n * 4)});
-        expectEqual(got[3], want);
-        expectEqual(got[4], scaled);
-        expectEqual(got[5], scaled);
+  // Of 1, 2, 4, 8, 12 and 20 bits; then elements tie in all bits but the last.
+  std::vector<uint32_t> thresholds = {0, 1u << 31, 3u << 30, 5u << 28, 0x81u << 24, 0x801u << 20, 0x80001u << 12, ~0u};
+  for (uint32_t at : {0u, 6u, 77u}) {
+    for (uint32_t more : {0u, 1u}) thresholds.push_back(philoxBits(12345, 7, 9, 3, at) + more);
+  }
+  for (int64_t n : {1, 3, 15, 16, 17, 63, 128, 130, 517, 1024, 2000}) {
+    for (uint32_t threshold : thresholds) {
+      ProgramBuilder builder;
+      const int seed = builder.bind(kInt32, {1}, Access::kRead);
+      const int step = builder.bind(kInt32, {1}, Access::kRead);
+      const int x = builder.bind(kFloat32, {n}, Access::kRead);
+      const int kept = builder.bind(kBool, {n}, Access::kWrite);
+      const int y = builder.bind(kFloat32, {n}, Access::kWrite);
+      const int z = builder.bind(kFloat32, {n}, Access::kWrite);  // as y, but scaled after the choice
+      const Tile tile{{n},
+                      {{0}, {0}, {1}},
+                      {{i_philoxBelow, 3, {0, 1}, {7, 9, (double)threshold}},
+                       {i_constFloat, 4, {}, {0}},
+                       {i_constFloat, 5, {}, {1.25}},
+                       {i_mul, 6, {2, 5}},
+                       {i_select, 7, {3, 6, 4}},
+                       {i_select, 8, {3, 2, 4}},
+                       {i_mul, 8, {8, 5}}},
+                      {3, 7, 8}};
+      builder.call(k_map, {seed, step, x}, {kept, y, z}, {}, {}, &tile);
+      Random random(7);
+      std::vector<float> values = random.floats(n);
+      std::vector<uint8_t> want;
+      std::vector<float> scaled;
+      for (int64_t i = 0; i < n; i++) {
+        want.push_back(philoxBits(12345, 7, 9, 3, (uint32_t)i) < threshold);
+        if (!want.back()) values[(size_t)i] = INFINITY;  // dropped all the same
+        scaled.push_back(want.back() ? values[(size_t)i] * 1.25f : 0);
       }
+      const auto got = run(builder, {bytesOf(std::vector<int32_t>{12345}),
+                                     bytesOf(std::vector<int32_t>{3}), bytesOf(values),
+                                     Bytes((size_t)n), Bytes((size_t)n * 4), Bytes((size_t)n * 4)});
+      expectEqual(got[3], want);
+      expectEqual(got[4], scaled);
+      expectEqual(got[5], scaled);
     }
   }
 }

@@ -55,39 +55,22 @@ export type PhiloxLane = (
   index: number,
 ) => number;
 
-/** Gives a counter's words, and remembers the last: neighbours share one. */
-function rememberedWords(): (
-  block: number,
-  seed: number,
-  step: number,
-  keyWord: number,
-  counterWord: number,
-) => Int32Array {
+/** A `philox` instruction: four neighbours share a counter, whose words are remembered. */
+export function philoxLane(): PhiloxLane {
   const words = new Int32Array(4);
   let lastBlock = -1;
   let lastSeed = 0;
   let lastStep = 0;
-  return (block, seed, step, keyWord, counterWord) => {
+  return (seed, step, keyWord, counterWord, index) => {
+    const block = index >>> 2;
     if (block !== lastBlock || seed !== lastSeed || step !== lastStep) {
       philox4x32([block, counterWord, step, 0], [seed, keyWord], words);
       lastBlock = block;
       lastSeed = seed;
       lastStep = step;
     }
-    return words;
+    return words[index & 3]!;
   };
-}
-
-/** A `philox` instruction: four neighbours share a counter. */
-export function philoxLane(): PhiloxLane {
-  const wordsOf = rememberedWords();
-  return (seed, step, keyWord, counterWord, index) =>
-    wordsOf(index >>> 2, seed, step, keyWord, counterWord)[index & 3]!;
-}
-
-/** The byte of the words that belongs to `index`, low ones first. */
-function byteOf(words: Int32Array, index: number): number {
-  return (words[(index & 15) >>> 2]! >>> (8 * (index & 3))) & 0xff;
 }
 
 /** The `philoxBelow` instruction at linear index `index` of the domain. */
@@ -101,22 +84,31 @@ export type PhiloxBelowLane = (
 ) => number;
 
 /**
- * A `philoxBelow` instruction: 16 neighbours share a counter, and a byte decides for each; where it is the
- * threshold's, the same byte of the next counter.
+ * A `philoxBelow` instruction: 128 neighbours share a counter, which has one bit of each. The first bit that
+ * isn't the threshold's decides; those of the neighbours are remembered.
  */
 export function philoxBelowLane(): PhiloxBelowLane {
-  const wordsOf = rememberedWords();
-  const more = new Int32Array(4);
+  const planes: Int32Array[] = [];
+  let drawn = 0;
+  let lastBlock = -1;
+  let lastSeed = 0;
+  let lastStep = 0;
   return (seed, step, keyWord, counterWord, threshold, index) => {
-    const block = index >>> 4;
-    let words = wordsOf(block, seed, step, keyWord, counterWord);
-    for (let last = 0, rest = threshold; rest !== 0; last++, rest <<= 8) {
-      if (last > 0) {
-        philox4x32([block, counterWord, step, last], [seed, keyWord], more);
-        words = more;
+    const block = index >>> 7;
+    if (block !== lastBlock || seed !== lastSeed || step !== lastStep) {
+      drawn = 0;
+      lastBlock = block;
+      lastSeed = seed;
+      lastStep = step;
+    }
+    for (let plane = 0, rest = threshold | 0; rest !== 0; plane++, rest <<= 1) {
+      if (plane === drawn) {
+        planes[plane] ??= new Int32Array(4);
+        philox4x32([block, counterWord, step, plane], [seed, keyWord], planes[plane]!);
+        drawn++;
       }
-      const byte = byteOf(words, index);
-      if (byte !== rest >>> 24) return byte < rest >>> 24 ? 1 : 0;
+      const bit = (planes[plane]![(index & 127) >>> 5]! >>> (index & 31)) & 1;
+      if (bit !== rest >>> 31) return 1 - bit;
     }
     return 0;
   };

@@ -161,8 +161,8 @@ export function philox(counter: readonly number[], key: readonly number[]): numb
 }
 
 /**
- * The 32 bits of `philoxBelow` at `index`: the high byte from the 16 that a counter gives, low ones first; the
- * others from the same place under the counters that end in 1, 2 and 3.
+ * The 32 bits of `philoxBelow` at `index`, the highest first: bit `index` mod 128 of the words of the counters
+ * that end in 0, 1, …, 31.
  */
 export function philoxBits(
   seed: number,
@@ -171,12 +171,13 @@ export function philoxBits(
   counter: number,
   index: number,
 ): number {
-  const bytes = [0, 1, 2, 3].map((last) => {
-    const words = philox([Math.floor(index / 16), counter, step, last], [seed, key]);
-    const word = BigInt.asUintN(32, BigInt(words[Math.floor((index % 16) / 4)]!));
-    return Number((word >> BigInt(8 * (index % 4))) & 0xffn);
-  });
-  return bytes.reduce((bits, byte) => bits * 256 + byte, 0);
+  let bits = 0;
+  for (let plane = 0; plane < 32; plane++) {
+    const words = philox([Math.floor(index / 128), counter, step, plane], [seed, key]);
+    const word = BigInt.asUintN(32, BigInt(words[Math.floor((index % 128) / 32)]!));
+    bits = bits * 2 + Number((word >> BigInt(index % 32)) & 1n);
+  }
+  return bits;
 }
 
 const integerResults = /^(.*Int|is.*|equal|notEqual|less|lessEqual|notBool|philox|philoxBelow)$/;

@@ -317,12 +317,13 @@ const philox: KernelCase[] = [[7], [1030], [3, 35], [5, 4, 103]].map((dims) => (
 }));
 
 /**
- * Choices by a byte, and by more where that is the threshold's: thresholds at and just above the 32 bits of
- * element 5 decide it both ways by the last one. What dropout makes of them follows.
+ * Choices by bits: thresholds at and just above the 32 of element 5 decide it both ways by the last one, others
+ * have fewer. What dropout makes of them follows.
  */
 const below: KernelCase[] = [[7], [1030], [3, 35], [5, 4, 103]].flatMap((dims) => {
   const bits = philoxBits(-123456789, 42, 9, 11, 5);
-  return [0, bits, bits + 1, 0x80000000, 0xffffffff].map((threshold) => ({
+  const few = [0x80000000, 0xc0000000, 0x50000000, 0x81000000, 0x80100000];
+  return [0, bits, bits + 1, ...few, 0xffffffff].map((threshold) => ({
     name: `philoxBelow ${threshold} over [${dims}]`,
     call: {
       kernel: "map" as const,

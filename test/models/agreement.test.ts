@@ -54,14 +54,14 @@ async function lossesOf(seed: number): Promise<number[]> {
 describe.runIf(addon)("native", () => {
   test(`the first ${steps} losses on ${from} agree with the TypeScript backend's to 1e-3`, async () => {
     lw.setBackend("native");
-    // A seed at which rounding decides no ReLU. At seeds 2 and 3 the sign of an input near 0 differs between the
-    // backends within 25 steps, and from there the trainings part; with softplus instead they don't.
-    const fast = await lossesOf(4);
+    // A seed at which rounding decides no ReLU. At seeds 2, 4 and 8 the sign of an input near 0 differs between the
+    // backends within 50 steps, and from there the trainings part; with softplus instead they don't.
+    const fast = await lossesOf(3);
     lw.setBackend("typescript");
-    const plain = await lossesOf(4);
+    const plain = await lossesOf(3);
     lw.setBackend("native");
     expect(fast).toHaveLength(steps);
-    // Measured on MNIST: 3.2e-7 at most.
+    // Measured on MNIST: 2.2e-7 at most; at seeds 5 and 7 4.4e-7 and 2.4e-7.
     const apart = fast.map((loss, i) => Math.abs(loss - plain[i]!) / loss);
     apart.forEach((difference, i) => {
       expect(difference, `step ${i}`).toBeLessThan(1e-3);
