@@ -62,7 +62,8 @@ if (asked.list) {
   process.exit(0);
 }
 
-const machine = await probeMachine(threads, peers);
+const counts = new Set(chosen.flatMap((row) => row.threads ?? threads));
+const machine = await probeMachine([...counts], peers);
 const data = new DataFiles();
 const children = new Children();
 const results: Result[] = [];

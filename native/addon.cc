@@ -13,10 +13,11 @@
 #endif
 
 #include "addon_values.h"
-#include "bandwidth.h"
+#include "arena.h"
 #include "chains.h"
 #include "cpu.h"
 #include "dispatch.h"
+#include "probes.h"
 #include "program.h"
 #include "runner.h"
 #include "thread_pool.h"
@@ -451,17 +452,40 @@ napi_value lineOffset(napi_env env, napi_callback_info callbackInfo) {
   return toNumber(env, (double)((uintptr_t)data % 64));
 }
 
+napi_value hugePages(napi_env env, napi_callback_info callbackInfo) {
+  napi_value args[1];
+  void* data = nullptr;
+  size_t length = 0;
+  if (arguments(env, callbackInfo, args) < 1 || napi_get_arraybuffer_info(env, args[0], &data, &length) != napi_ok) {
+    return throwType(env, "hugePages: expected an ArrayBuffer");
+  }
+  askForHugePages(data, length);
+  return undefined(env);
+}
+
+// `threads` and `milliseconds` of a probe, from args[0] and args[1]; false where they are none.
+bool probeOptions(napi_env env, const napi_value* args, int* threads, double* milliseconds) {
+  double count = 0;
+  if (napi_get_value_double(env, args[0], &count) != napi_ok || !(count >= 1 && count <= 1024) ||
+      napi_get_value_double(env, args[1], milliseconds) != napi_ok ||
+      !(*milliseconds > 0 && *milliseconds <= 60000)) {
+    return false;
+  }
+  *threads = (int)count;
+  return true;
+}
+
 napi_value peak(napi_env env, napi_callback_info callbackInfo) {
-  napi_value args[2];
+  napi_value args[3];
+  int threads = 0;
   double milliseconds = 0;
   const size_t count = arguments(env, callbackInfo, args);
   const std::string name = count > 0 ? fromText(env, args[0]) : "";
-  if (count < 2 || napi_get_value_double(env, args[1], &milliseconds) != napi_ok ||
-      !(milliseconds > 0 && milliseconds <= 60000)) {
-    return throwType(env, "peak: expected (isa, milliseconds)");
+  if (count < 3 || !probeOptions(env, args + 1, &threads, &milliseconds)) {
+    return throwType(env, "peak: expected (isa, threads, milliseconds)");
   }
   for (const KernelTable* table : availableTables()) {
-    if (name == table->name) return toNumber(env, table->peak(milliseconds));
+    if (name == table->name) return toNumber(env, peakRate(*table, threads, milliseconds));
   }
   return throwError(env, "instruction set \"" + name + "\" is not available here; available: " +
                              availableNames());
@@ -473,19 +497,17 @@ napi_value bandwidth(napi_env env, napi_callback_info callbackInfo) {
                                                       {"triad", Sweep::kTriad},
                                                       {"update", Sweep::kUpdate}};
   napi_value args[4];
-  double threads = 0, milliseconds = 0;
+  int threads = 0;
+  double milliseconds = 0;
   bool around = false;
   const size_t count = arguments(env, callbackInfo, args);
   const auto sweep = sweeps.find(count > 0 ? fromText(env, args[0]) : "");
-  if (count < 4 || sweep == sweeps.end() ||
-      napi_get_value_double(env, args[1], &threads) != napi_ok ||
-      napi_get_value_double(env, args[2], &milliseconds) != napi_ok ||
-      napi_get_value_bool(env, args[3], &around) != napi_ok || !(threads >= 1 && threads <= 1024) ||
-      !(milliseconds > 0 && milliseconds <= 60000)) {
+  if (count < 4 || sweep == sweeps.end() || !probeOptions(env, args + 1, &threads, &milliseconds) ||
+      napi_get_value_bool(env, args[3], &around) != napi_ok) {
     return throwType(env, "bandwidth: expected (\"read\", \"copy\", \"triad\" or \"update\", "
                           "threads, milliseconds, aroundCaches)");
   }
-  const double rate = sweepRate(sweep->second, around, (int)threads, milliseconds);
+  const double rate = sweepRate(sweep->second, around, threads, milliseconds);
   return rate > 0 ? toNumber(env, rate) : throwError(env, "bandwidth: not enough memory");
 }
 
@@ -532,6 +554,7 @@ Napi::Object init(Napi::Env napiEnv, Napi::Object exports) {
       {"loop", loop},               {"pause", pause},
       {"resume", resume},           {"peak", peak},
       {"bandwidth", bandwidth},     {"lineOffset", lineOffset},
+      {"hugePages", hugePages},
   };
   for (const auto& f : functions) {
     napi_value function;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 namespace layerwise {
 namespace {
@@ -12,6 +13,17 @@ constexpr size_t kMapFrom = size_t{1} << 20;
 constexpr size_t kHugePage = size_t{2} << 20;
 
 }  // namespace
+
+void askForHugePages(void* data, size_t bytes) {
+#if defined(MADV_HUGEPAGE)
+  const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  const size_t begin = ((size_t)data + page - 1) / page * page, end = ((size_t)data + bytes) / page * page;
+  if (bytes >= 2 * kHugePage && begin < end) madvise((void*)begin, end - begin, MADV_HUGEPAGE);
+#else
+  (void)data;
+  (void)bytes;
+#endif
+}
 
 Arena::~Arena() {
   if (mapped_) munmap(data_, mapped_);
@@ -31,9 +43,7 @@ bool Arena::allocate(size_t bytes) {
     const size_t whole = (size + kHugePage - 1) / kHugePage * kHugePage;
     void* p = mmap(nullptr, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) return false;
-#if defined(MADV_HUGEPAGE)
-    if (whole >= 2 * kHugePage) madvise(p, whole, MADV_HUGEPAGE);
-#endif
+    askForHugePages(p, whole);
     data_ = (char*)p;
     mapped_ = whole;
   }

@@ -6,6 +6,10 @@
 
 namespace layerwise {
 
+// Has the system back memory that nobody touched yet by huge pages, where it is large and there are any: a core knows the
+// addresses of some thousand pages, which of 4 KiB are those of a few MiB.
+void askForHugePages(void* data, size_t bytes);
+
 class Arena {
  public:
   Arena() = default;

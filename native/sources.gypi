@@ -12,7 +12,7 @@
       "runner.cc",
       "thread_pool.cc",
       "arena.cc",
-      "bandwidth.cc",
+      "probes.cc",
       "cpu.cc",
       "dispatch.cc",
     ],

@@ -40,7 +40,7 @@ export async function probeMachine(
 
 /** GFLOP/s that `threads` threads could reach with the instruction set that is used. */
 export const peakOf = ({ peaks, isa }: ProbedMachine, threads: number): number =>
-  threads * peaks[isa]!;
+  peaks[threads]![isa]!;
 
 /** Share of the peak that a BLAS-like library reaches with the right kernels on a quiet machine. */
 const knownLevel = 0.8;
@@ -52,10 +52,14 @@ export function describeMachine(machine: Machine): string {
     Object.entries(rates)
       .map(([name, rate]) => `${name} ${rate.toFixed(1)}`)
       .join(", ");
-  const streams = Object.entries(bandwidth).map(
-    ([threads, rates]) =>
-      `Bandwidth at ${threads} thread${threads === "1" ? "" : "s"}, GB/s: ${list(rates)}.`,
-  );
+  const byThreads = (
+    what: string,
+    rates: Readonly<Record<string, Readonly<Record<string, number>>>>,
+  ): string[] =>
+    Object.entries(rates).map(
+      ([threads, own]) =>
+        `${what.replace("#", `${threads} thread${threads === "1" ? "" : "s"}`)}: ${list(own)}.`,
+    );
   const peers = Object.entries(levels).map(
     ([name, rate]) =>
       `${name} ${rate.toFixed(1)} (${((100 * rate) / peakOf(machine, 1)).toFixed(0)} %)`,
@@ -74,8 +78,8 @@ export function describeMachine(machine: Machine): string {
     loadBefore > machine.cpus / 4 ? " (other work was running: figures are provisional)" : "";
   return [
     `${cpu}, ${machine.cpus} CPUs, ${memoryGiB} GiB; ${isa} is used.`,
-    `Peak of one thread, GFLOP/s: ${list(peaks)}.`,
-    ...streams,
+    ...byThreads("Peak of #, GFLOP/s", peaks),
+    ...byThreads("Bandwidth at #, GB/s", bandwidth),
     ...(peers.length > 0
       ? [`Peers at 1024x1024x1024 on one thread, GFLOP/s: ${peers.join(", ")}.`]
       : []),

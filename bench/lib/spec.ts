@@ -254,8 +254,8 @@ export interface ProbedMachine {
   readonly cpu: string;
   /** The instruction set that is used. */
   readonly isa: string;
-  /** GFLOP/s of a register-only FMA loop on one thread, by instruction set. */
-  readonly peaks: Readonly<Record<string, number>>;
+  /** GFLOP/s of a register-only FMA loop on all threads at once, by their number and by instruction set. */
+  readonly peaks: Readonly<Record<string, Readonly<Record<string, number>>>>;
   /** GB/s by number of threads. */
   readonly bandwidth: Readonly<Record<string, Readonly<Record<Sweep, number>>>>;
 }

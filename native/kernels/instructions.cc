@@ -246,8 +246,9 @@ void run_philox(SIGNATURE) {
   }
 }
 
-// philoxBelow compares 32 bits of each lane with the threshold, the highest first. A counter has one bit of each of 128
-// lanes, of as many as a word of the threshold's ones needs: a plane. Four counters make one of 512 lanes.
+// philoxBelow compares the bits of each lane with the threshold's, the highest first, until they differ. A counter has one
+// bit of each of 128 lanes, so that a half takes one counter and nothing is drawn that decides nothing; four counters make a
+// plane of bits of 512 lanes.
 constexpr int kPlaneCounters = 4, kPlaneLanes = 128 * kPlaneCounters, kPlaneVectors = 16 / W;
 
 // Lanes by bits: those that are known to be below, and those whose bits so far are the threshold's.

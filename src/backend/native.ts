@@ -11,7 +11,7 @@ import type { Program } from "../compiler/program.js";
 import { ArgumentError, BackendError, expected, show } from "../errors.js";
 import { instructions } from "../kernels/instructions.js";
 import { kernels } from "../kernels/table.js";
-import { alignAllocations, type TypedArray } from "../tensor/dtype.js";
+import { placeAllocations, type TypedArray } from "../tensor/dtype.js";
 import type { Backend, BackendInfo, LoadedProgram, LoopResult, LoopSpec } from "./backend.js";
 import { withWeight } from "./dataerrors.js";
 
@@ -60,8 +60,10 @@ export interface Addon {
   resume(): void;
   /** Where in a cache line of 64 bytes a buffer's memory begins. */
   lineOffset(buffer: ArrayBuffer): number;
-  /** GFLOP/s of a register-only FMA loop on one thread. */
-  peak(isa: string, milliseconds: number): number;
+  /** Asks the system to back a large new buffer by huge pages. */
+  hugePages(buffer: ArrayBuffer): void;
+  /** GFLOP/s of a register-only FMA loop on some threads at once. */
+  peak(isa: string, threads: number, milliseconds: number): number;
   /** GB/s of passes over memory on some threads; `aroundCaches`: by non-temporal stores. */
   bandwidth(
     sweep: "read" | "copy" | "triad" | "update",
@@ -166,7 +168,7 @@ export class NativeBackend implements Backend {
       addon.setIsa(options.isa);
     }
     if (options.threads) addon.setThreads(options.threads);
-    alignAllocations((buffer) => addon.lineOffset(buffer));
+    placeAllocations(addon);
     this.#isaReason = options.isa ? "asked for by LAYERWISE_ISA" : "the best this CPU runs";
     this.#kernelIds = new Map(addon.kernelNames().map((name, id) => [name, id]));
     this.#instructionIds = new Map(addon.instructionNames().map((name, id) => [name, id]));

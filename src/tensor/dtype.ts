@@ -34,12 +34,22 @@ const constructors = {
 const cacheLine = 64;
 /** Smaller arrays stay plain, so that a small prediction calls the addon no more often. */
 const alignedFrom = 4096;
+/** Two huge pages, of which at least one lies inside the array. */
+const hugeFrom = 4 << 20;
 
-let lineOffset: ((buffer: ArrayBuffer) => number) | undefined;
+/** What is done with the memory of new arrays. */
+export interface Placement {
+  /** Where in a cache line a buffer begins. */
+  lineOffset(buffer: ArrayBuffer): number;
+  /** Asks for huge pages for a buffer that was not used yet. */
+  hugePages(buffer: ArrayBuffer): void;
+}
 
-/** Makes `allocate` begin arrays with a cache line; `offset` tells where in a line a buffer begins. */
-export function alignAllocations(offset: (buffer: ArrayBuffer) => number): void {
-  lineOffset = offset;
+let placement: Placement | undefined;
+
+/** Makes `allocate` begin arrays with a cache line, and put large ones on huge pages. */
+export function placeAllocations(by: Placement): void {
+  placement = by;
 }
 
 /**
@@ -48,9 +58,10 @@ export function alignAllocations(offset: (buffer: ArrayBuffer) => number): void 
  */
 export function allocate<D extends DType>(dtype: D, size: number): DataTypeMap[D] {
   const bytes = size * bytesPerElement[dtype];
-  if (!lineOffset || bytes < alignedFrom) return new constructors[dtype](size) as DataTypeMap[D];
+  if (!placement || bytes < alignedFrom) return new constructors[dtype](size) as DataTypeMap[D];
   const buffer = new ArrayBuffer(bytes + cacheLine);
-  return viewOf(dtype, buffer, (cacheLine - lineOffset(buffer)) % cacheLine, size);
+  if (bytes >= hugeFrom) placement.hugePages(buffer);
+  return viewOf(dtype, buffer, (cacheLine - placement.lineOffset(buffer)) % cacheLine, size);
 }
 
 /** A typed array over part of a buffer. */

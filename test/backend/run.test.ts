@@ -472,7 +472,9 @@ test.runIf(lw.backendInfo().backend === "native")("large arrays begin with a cac
     }
   }
   expect(allocate("uint8", 4095).byteOffset).toBe(0);
-  expect(() => addon.lineOffset(new Uint8Array(3) as unknown as ArrayBuffer)).toThrow("lineOffset");
+  const none = new Uint8Array(3) as unknown as ArrayBuffer;
+  expect(() => addon.lineOffset(none)).toThrow("lineOffset: expected an ArrayBuffer");
+  expect(() => addon.hugePages(none)).toThrow("hugePages: expected an ArrayBuffer");
 });
 
 onEachBackend("a training step by hand", () => {

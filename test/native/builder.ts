@@ -41,7 +41,7 @@ export interface Addon {
   ): void;
   pause(): void;
   resume(): void;
-  peak(isa: string, milliseconds: number): number;
+  peak(isa: string, threads: number, milliseconds: number): number;
   bandwidth(sweep: string, threads: number, milliseconds: number, aroundCaches: boolean): number;
 }
 

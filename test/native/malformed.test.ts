@@ -389,7 +389,18 @@ describe("arguments", () => {
         new Uint8Array(0),
       ),
     ).toThrow("load: expected");
-    expect(() => addon.peak("mmx", 1)).toThrow("not available");
+    expect(() => addon.peak("mmx", 1, 1)).toThrow("not available");
+    for (const [threads, milliseconds] of [
+      [0, 1],
+      [1, 0],
+      [1, 1e9],
+      [1025, 1],
+      ["2", 1],
+    ]) {
+      const [count, time] = [threads as number, milliseconds as number];
+      expect(() => addon.peak("baseline", count, time)).toThrow("peak: expected");
+      expect(() => addon.bandwidth("read", count, time, false)).toThrow("bandwidth: expected");
+    }
   });
 
   it("checks what a loop is given", () => {

@@ -6,7 +6,7 @@ import type { ProbedMachine, Sweep } from "../../lib/spec.js";
 /** The best of three, as other work on the machine only ever makes a probe slower. */
 const best = (probe: () => number): number => Math.max(probe(), probe(), probe());
 
-/** Peaks of one thread by instruction set, and bandwidth by threads. */
+/** Peaks of instruction sets and bandwidth, by threads; the peak of one is always among them. */
 export function machine(threads: readonly number[]): ProbedMachine {
   const native = backend();
   if (!(native instanceof NativeBackend)) throw new Error("the native addon did not load");
@@ -27,10 +27,14 @@ export function machine(threads: readonly number[]): ProbedMachine {
       update: rate("update", count, false),
     },
   ]);
+  const peaks = [...new Set([1, ...threads])].map((count) => [
+    count,
+    Object.fromEntries(isas.map((name) => [name, best(() => addon.peak(name, count, 100))])),
+  ]);
   return {
     cpu,
     isa,
-    peaks: Object.fromEntries(isas.map((name) => [name, best(() => addon.peak(name, 100))])),
+    peaks: Object.fromEntries(peaks),
     bandwidth: Object.fromEntries(bandwidth),
   };
 }
