@@ -111,15 +111,33 @@ export function countOperations(inputs: readonly BatchSpec[], call: Call): Opera
 }
 
 function operationsOf(node: GraphNode): Operations {
-  const { lowering } = opOf(node);
-  if (lowering.kind !== "product") return { flops: flopsOf(node), multiplyAdds: 0 };
-  const { multiplications } = lowering.call({
-    op: opOf(node),
-    inputs: node.inputs,
-    outputs: node.outputs,
-    attributes: node.attributes,
-  });
-  return { flops: 2 * multiplications, multiplyAdds: multiplications };
+  const multiplyAdds = multiplicationsOf(node);
+  return { flops: flopsOf(node) + 2 * multiplyAdds, multiplyAdds };
+}
+
+function multiplicationsOf(node: GraphNode): number {
+  const { lowering, name } = opOf(node);
+  const { inputs, outputs, attributes } = node;
+  if (lowering.kind === "product") {
+    return lowering.call({ op: opOf(node), inputs, outputs, attributes }).multiplications;
+  }
+  // In every step the state times the recurrent kernel.
+  if (name === "recurrent") return sizeOf(inputs[0]!.shape) * inputs[1]!.shape[0]!;
+  if (name === "sequenceProduct") return sizeOf(outputs[0]!.shape) * inputs[0]!.shape[2]!;
+  return 0;
+}
+
+/** Of what makes a new state of a unit's gates; peepholes come on top. */
+const stateFlops: Readonly<Record<string, number>> = { tanh: 0, lstm: 5, gru: 5, gruResetAfter: 5 };
+
+/** The gates of all steps: sums of products and biases, activations, and the state. */
+function recurrentFlops({ inputs: [pre, kernel], attributes }: GraphNode): number {
+  const { cell, has } = attributes as { cell: string; has: readonly string[] };
+  const gates = sizeOf(pre!.shape);
+  const units = (gates / pre!.shape[2]!) * kernel!.shape[0]!;
+  const biases = has.filter((name) => name === "bias" || name === "recurrentBias").length;
+  const peepholes = has.includes("peepholes") ? 3 * 2 : 0;
+  return gates * (2 + biases) + units * (stateFlops[cell]! + peepholes);
 }
 
 /** One per element read (reductions) or written. */
@@ -142,6 +160,7 @@ function flopsOf(node: GraphNode): number {
         const { kernel } = node.attributes as { kernel: readonly number[] };
         return sizeOf(node.outputs[0]!.shape) * sizeOf(kernel);
       }
+      if (name === "recurrent") return recurrentFlops(node);
       return 0;
   }
 }

@@ -115,4 +115,20 @@ describe("summary", () => {
     expect(flops).toBe(hidden + norm + classes);
     expect(activationBytes).toBe(4 * (512 + 512 + 512 + 10));
   });
+
+  test("counts the products of every step of a recurrent layer, as of its cell", () => {
+    const each = { units: 8 };
+    const pairs: [layers.Layer, layers.Layer][] = [
+      [layers.lstm(each), layers.rnn({ cell: layers.lstmCell(each) })],
+      [layers.gru(each), layers.rnn({ cell: layers.gruCell(each) })],
+      [layers.simpleRNN(each), layers.rnn({ cell: layers.simpleRNNCell(each) })],
+    ];
+    for (const [layer, composed] of pairs) {
+      expect(layer.flopsPerSample([null, 10, 3])).toBe(composed.flopsPerSample([null, 10, 3]));
+    }
+    // Ten steps of two products, and 17 operations a unit: 4 gates of 3, and 5 for the state.
+    expect(layers.lstm(each).flopsPerSample([null, 10, 3])).toBe(
+      10 * (2 * 4 * 8 * (3 + 8) + 17 * 8),
+    );
+  });
 });
