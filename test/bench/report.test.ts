@@ -96,7 +96,10 @@ test("a row has shares of peak and of its passes' bandwidths, and a column per p
 test("the share of the peak is of as many threads at once", () => {
   const one = result("both", 1, [], { flops: 90e9 });
   const [text] = timeTables([one, { ...one, threads: 2 }], machine);
-  const shares = text!.split("\n").slice(-2).map((row) => row.split("|")[5]!.trim());
+  const shares = text!
+    .split("\n")
+    .slice(-2)
+    .map((row) => row.split("|")[5]!.trim());
   expect(shares).toEqual(["90 %", "50 %"]);
 });
 
@@ -104,7 +107,9 @@ test("a peer far below what it should reach is named", () => {
   const text = describeMachine(machine);
   expect(text).toContain("Peak of 1 thread, GFLOP/s: avx2 100.0, baseline 25.0.");
   expect(text).toContain("Peak of 2 threads, GFLOP/s: avx2 180.0, baseline 50.0.");
-  expect(text).toContain("Bandwidth at 1 thread, GB/s: read 20.0, copy 16.0, triad 15.0, update 18.0.");
+  expect(text).toContain(
+    "Bandwidth at 1 thread, GB/s: read 20.0, copy 16.0, triad 15.0, update 18.0.",
+  );
   expect(text).toContain("OpenBLAS 90.0 (90 %), oneDNN 50.0 (50 %)");
   expect(text).toContain("oneDNN is below its known level: ratios to it flatter us.");
   expect(text).not.toContain("OpenBLAS is below");
