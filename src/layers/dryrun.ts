@@ -127,17 +127,16 @@ function multiplicationsOf(node: GraphNode): number {
   return 0;
 }
 
-/** Of what makes a new state of a unit's gates; peepholes come on top. */
-const stateFlops: Readonly<Record<string, number>> = { tanh: 0, lstm: 5, gru: 5, gruResetAfter: 5 };
-
-/** The gates of all steps: sums of products and biases, activations, and the state. */
+/** The gates of all steps: sums of products and biases, activations, and the state that an LSTM or GRU makes of them. */
 function recurrentFlops({ inputs: [pre, kernel], attributes }: GraphNode): number {
   const { cell, has } = attributes as { cell: string; has: readonly string[] };
   const gates = sizeOf(pre!.shape);
   const units = (gates / pre!.shape[2]!) * kernel!.shape[0]!;
   const biases = has.filter((name) => name === "bias" || name === "recurrentBias").length;
+  const activation = cell === "linear" ? 0 : 1;
+  const state = cell === "lstm" || cell.startsWith("gru") ? 5 : 0;
   const peepholes = has.includes("peepholes") ? 3 * 2 : 0;
-  return gates * (2 + biases) + units * (stateFlops[cell]! + peepholes);
+  return gates * (1 + biases + activation) + units * (state + peepholes);
 }
 
 /** One per element read (reductions) or written. */

@@ -118,10 +118,20 @@ describe("summary", () => {
 
   test("counts the products of every step of a recurrent layer, as of its cell", () => {
     const each = { units: 8 };
+    const peepholes = { ...each, peepholes: true };
     const pairs: [layers.Layer, layers.Layer][] = [
       [layers.lstm(each), layers.rnn({ cell: layers.lstmCell(each) })],
-      [layers.gru(each), layers.rnn({ cell: layers.gruCell(each) })],
-      [layers.simpleRNN(each), layers.rnn({ cell: layers.simpleRNNCell(each) })],
+      [layers.lstm(peepholes), layers.rnn({ cell: layers.lstmCell(peepholes) })],
+      ...[true, false].map((resetAfter): [layers.Layer, layers.Layer] => [
+        layers.gru({ ...each, resetAfter }),
+        layers.rnn({ cell: layers.gruCell({ ...each, resetAfter }) }),
+      ]),
+      ...(["tanh", "relu", "sigmoid", "linear"] as const).map(
+        (activation): [layers.Layer, layers.Layer] => [
+          layers.simpleRNN({ ...each, activation }),
+          layers.rnn({ cell: layers.simpleRNNCell({ ...each, activation }) }),
+        ],
+      ),
     ];
     for (const [layer, composed] of pairs) {
       expect(layer.flopsPerSample([null, 10, 3])).toBe(composed.flopsPerSample([null, 10, 3]));
