@@ -441,24 +441,28 @@ napi_value resume(napi_env env, napi_callback_info) {
   return undefined(env);
 }
 
+// The memory of an ArrayBuffer, the only argument; false with an exception where that is none.
+bool bufferArgument(napi_env env, napi_callback_info callbackInfo, const char* name, void** data, size_t* length) {
+  napi_value args[1];
+  if (arguments(env, callbackInfo, args) >= 1 && napi_get_arraybuffer_info(env, args[0], data, length) == napi_ok) {
+    return true;
+  }
+  throwType(env, std::string(name) + ": expected an ArrayBuffer");
+  return false;
+}
+
 // Where in a cache line the memory of an ArrayBuffer begins.
 napi_value lineOffset(napi_env env, napi_callback_info callbackInfo) {
-  napi_value args[1];
   void* data = nullptr;
   size_t length = 0;
-  if (arguments(env, callbackInfo, args) < 1 || napi_get_arraybuffer_info(env, args[0], &data, &length) != napi_ok) {
-    return throwType(env, "lineOffset: expected an ArrayBuffer");
-  }
+  if (!bufferArgument(env, callbackInfo, "lineOffset", &data, &length)) return nullptr;
   return toNumber(env, (double)((uintptr_t)data % 64));
 }
 
 napi_value hugePages(napi_env env, napi_callback_info callbackInfo) {
-  napi_value args[1];
   void* data = nullptr;
   size_t length = 0;
-  if (arguments(env, callbackInfo, args) < 1 || napi_get_arraybuffer_info(env, args[0], &data, &length) != napi_ok) {
-    return throwType(env, "hugePages: expected an ArrayBuffer");
-  }
+  if (!bufferArgument(env, callbackInfo, "hugePages", &data, &length)) return nullptr;
   askForHugePages(data, length);
   return undefined(env);
 }

@@ -31,7 +31,14 @@ async function fuzzProgram(seconds) {
   build(folder, variables, "layerwise-fuzz-program");
   const corpus = join(root, folder, "corpus");
   mkdirSync(corpus, { recursive: true });
-  const options = ["-max_len=8192", "-timeout=60", "-rss_limit_mb=2048", "-print_final_stats=1"];
+  const options = [
+    "-max_len=8192",
+    "-timeout=60",
+    "-rss_limit_mb=2048",
+    "-print_final_stats=1",
+    // Inputs that crash or take long; else they would lie in the checkout.
+    `-artifact_prefix=${join(root, folder)}/`,
+  ];
   const child = spawn(join(root, folder, "layerwise-fuzz-program"), [...options, corpus], {
     cwd: root,
     stdio: "inherit",
