@@ -108,6 +108,17 @@ constexpr Chain kChains[] = {
     // Of two tensors by the same mask: forward and backward at once.
     {"dropout, twice", 2, {{kKeepScaled, {~0, ~1, ~2}, true}, {kKeepScaled, {~3, ~1, ~2}, true}}},
 };
+// Whether a function is a pair that keeps some lanes of its first: its third argument is the mask.
+constexpr bool keepsLanes(int function) {
+  return function >= kFirstPair && (function - kFirstPair) / kMasks % kSeconds == kSecondKeep;
+}
+// The number of the operand that is the chain's mask, −1 for none.
+constexpr int maskOf(const Chain& chain) {
+  for (int k = 0; k < chain.nOps; k++) {
+    if (keepsLanes(chain.ops[k].function)) return ~chain.ops[k].args[2];
+  }
+  return -1;
+}
 constexpr int kChainCount = (int)(sizeof kChains / sizeof *kChains);
 
 }  // namespace layerwise

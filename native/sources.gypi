@@ -20,6 +20,7 @@
       "kernels/table.cc",
       "kernels/instructions.cc",
       "kernels/chains.cc",
+      "kernels/chains_drawn.cc",
       "kernels/map.cc",
       "kernels/reduce.cc",
       "kernels/gemm_dots.cc",

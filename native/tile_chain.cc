@@ -66,4 +66,21 @@ void findChain(const std::vector<TileOp>& ops, const std::vector<TileResult>& re
   }
 }
 
+bool drawsMask(const TilePlan& plan, const std::vector<TileInput>& inputs, const std::vector<TileOp>& ops,
+               const std::vector<TileResult>& results) {
+  if (plan.chain < 0 || plan.chainFrom != 1 || plan.rows != 1 || plan.nFills > 0) return false;
+  const Chain& chain = kChains[plan.chain];
+  const int mask = maskOf(chain);
+  if (mask < 0 || plan.chainOperands[mask] != ops[0].dst) return false;
+  for (const TileInput& input : inputs) {
+    if (input.kind != kUniform && (input.kind != kLinear || input.dtype >= kUint8 || input.copyIn)) return false;
+  }
+  int stored = 0;
+  for (int k = 0; k < chain.nOps; k++) stored += chain.ops[k].stored;
+  for (const TileResult& result : results) {
+    if (result.direct != kDirect) return false;
+  }
+  return (int)results.size() == stored;  // and not the mask as well
+}
+
 }  // namespace layerwise

@@ -439,6 +439,7 @@ std::string TilePlanner::build() {
   plan.nColumnOps = (int32_t)columnOps.size();
   plan.nOps = (int32_t)ops.size();
   plan.nFills = (int32_t)fills.size();
+  plan.drawn = kernel == k_map && drawsMask(plan, planInputs, ops, planResults);
   plan.scratchBytes = ((nSlots * (int64_t)sizeof(void*) + 63) & ~int64_t{63}) +
                       nSlots * kTileStride * 4;
   return "";

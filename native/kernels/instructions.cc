@@ -2,6 +2,7 @@
 #include "instructions.h"
 
 #include "../simd/math.h"
+#include "philox.h"
 
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
@@ -118,98 +119,8 @@ LW_INLINE auto argumentPartial(const T* p, int64_t i, int64_t rest) {
 #include "../elementwise.def"
 #undef INSTRUCTION
 
-// One Philox multiplication for the counters in the low halves of 64-bit lanes; what stands in the high
-// halves is ignored and may be anything.
-LW_INLINE VL wideProduct(VL a, VL multiplier) { return mulEven((VU)a, (VU)multiplier); }
-
-// The words of W / 2 counters, one in each 64-bit lane of c0..c3, put in order: counter i's four in 128 bits
-// of their own. The counters stand in the lanes as counterOfLane says.
-LW_INLINE void inOrder(VL c0, VL c1, VL c2, VL c3, VI& first, VI& second) {
-  VI odd = {}, low = {}, high = {};
-  for (int l = 0; l < W; l++) {
-    odd[l] = l % 2 ? W + l : l;
-    low[l] = l / 4 * 4 + l % 2 + (l / 2 % 2 ? W : 0);
-    high[l] = low[l] + 2;
-  }
-  const VI a = __builtin_shuffle((VI)c0, (VI)(c1 << 32), odd), b = __builtin_shuffle((VI)c2, (VI)(c3 << 32), odd);
-  first = __builtin_shuffle(a, b, low);
-  second = __builtin_shuffle(a, b, high);
-}
-// Which of W / 2 counters a 64-bit lane has: inOrder takes the lower of each pair of lanes to its first half.
-LW_INLINE uint64_t counterOfLane(int lane) { return (uint64_t)(lane / 2 + lane % 2 * (W / 4)); }
-
-constexpr uint32_t kMultiplier0 = 0xd2511f53u, kMultiplier1 = 0xcd9e8d57u;
-constexpr uint32_t kStep0 = 0x9e3779b9u, kStep1 = 0xbb67ae85u;
-
-// What names a stream of random numbers, beside the counter, and the rounds' keys in all lanes: from memory
-// they cost nothing, made in each round as much as the multiplications.
-struct Stream {
-  uint32_t seed, keyWord, counterWord, step;
-  VL key0[10], key1[10];
-};
-LW_INLINE void openStream(Stream& s, const void* seed, const void* step, const TileOp& op) {
-  memcpy(&s.seed, seed, 4);
-  memcpy(&s.step, step, 4);
-  s.keyWord = op.k0;
-  s.counterWord = op.k1;
-  VL k0 = (uint64_t)s.seed - (VL){}, k1 = (uint64_t)s.keyWord - (VL){};
-  for (int round = 0; round < 10; round++) {
-    s.key0[round] = k0;
-    s.key1[round] = k1;
-    k0 += (uint64_t)kStep0 - (VL){};  // what runs into the high halves never matters
-    k1 += (uint64_t)kStep1 - (VL){};
-  }
-}
-
 // Vectors of counters at once: so many hide how long a product takes, and fit the registers.
 constexpr int kCounterVectors = W == 16 ? 4 : 2;
-
-// Philox 4×32-10 (Salmon et al., SC 2011) for V·W/2 counters at once: V vectors of counters, one in each 64-bit lane, so
-// that a product's halves need no shuffling. Counter i has first + i mod BLOCKS as its first word and last + i / BLOCKS as
-// its last. The others are the same for all, and so are the first round's second product and the second round's first.
-template <int V, int BLOCKS>
-LW_INLINE void philoxWords(const Stream& stream, uint32_t first, uint32_t last, VI words[2 * V]) {
-  const VL m0 = (uint64_t)kMultiplier0 - (VL){}, m1 = (uint64_t)kMultiplier1 - (VL){};
-  const auto all = [](uint32_t x) { return (uint64_t)x - (VL){}; };
-  const uint64_t p1 = (uint64_t)kMultiplier1 * stream.step;
-  const uint64_t p0 = (uint64_t)kMultiplier0 * ((uint32_t)(p1 >> 32) ^ stream.counterWord ^ stream.seed);
-  VL c0[V], c1[V], c2[V], c3[V];
-#pragma GCC unroll 8
-  for (int v = 0; v < V; v++) {
-    VL block = {}, rank = {};
-    for (int l = 0; l < W / 2; l++) {
-      const uint64_t i = (uint64_t)(v * W / 2) + counterOfLane(l);
-      block[l] = i % BLOCKS;
-      rank[l] = i / BLOCKS;
-    }
-    // Sums may run into the high halves, which never matter.
-    const VL p = wideProduct(block + all(first), m0);
-    c2[v] = (p >> 32) ^ (rank + all(last)) ^ all(stream.keyWord);
-    c3[v] = p;
-  }
-#pragma GCC unroll 8
-  for (int v = 0; v < V; v++) {
-    const VL p = wideProduct(c2[v], m1);
-    c0[v] = (p >> 32) ^ all((uint32_t)p1 ^ (stream.seed + kStep0));
-    c1[v] = p;
-    c2[v] = c3[v] ^ all((uint32_t)(p0 >> 32) ^ (stream.keyWord + kStep1));
-    c3[v] = all((uint32_t)p0);
-  }
-#pragma GCC unroll 8
-  for (int round = 2; round < 10; round++) {
-    const VL key0 = stream.key0[round], key1 = stream.key1[round];
-#pragma GCC unroll 8
-    for (int v = 0; v < V; v++) {
-      const VL q0 = wideProduct(c0[v], m0), q1 = wideProduct(c2[v], m1);
-      c0[v] = (q1 >> 32) ^ (c1[v] ^ key0);
-      c1[v] = q1;
-      c2[v] = (q0 >> 32) ^ (c3[v] ^ key1);
-      c3[v] = q0;
-    }
-  }
-#pragma GCC unroll 8
-  for (int v = 0; v < V; v++) inOrder(c0[v], c1[v], c2[v], c3[v], words[2 * v], words[2 * v + 1]);
-}
 
 LW_INLINE void philoxBlock(const Stream& stream, uint32_t counter, int32_t* out) {
   constexpr int V = kCounterVectors;
@@ -246,43 +157,17 @@ void run_philox(SIGNATURE) {
   }
 }
 
-// philoxBelow compares the bits of each lane with the threshold's, the highest first, until they differ. A counter has one
-// bit of each of 128 lanes, so that a half takes one counter and nothing is drawn that decides nothing; four counters make a
-// plane of bits of 512 lanes.
-constexpr int kPlaneCounters = 4, kPlaneLanes = 128 * kPlaneCounters, kPlaneVectors = 16 / W;
-
-// Lanes by bits: those that are known to be below, and those whose bits so far are the threshold's.
-struct Compared {
-  VI below[kPlaneVectors], equal[kPlaneVectors];
-};
-
-// Compares the next planes, as many as V vectors of counters make; gives how many.
-template <int V>
-LW_INLINE int comparePlanes(const Stream& stream, uint32_t first, int plane, uint32_t threshold, Compared& lanes) {
-  constexpr int kPlanes = V * W / 2 / kPlaneCounters;
-  VI words[2 * V];
-  philoxWords<V, kPlaneCounters>(stream, first, (uint32_t)plane, words);
-#pragma GCC unroll 8
-  for (int p = 0; p < kPlanes; p++) {
-    const VI one = set1(-(int32_t)(threshold << (plane + p) >> 31));
-#pragma GCC unroll 4
-    for (int v = 0; v < kPlaneVectors; v++) {
-      const VI x = words[p * kPlaneVectors + v];
-      lanes.below[v] |= lanes.equal[v] & (one & ~x);
-      lanes.equal[v] &= ~(x ^ one);
-    }
-  }
-  return kPlanes;
-}
-
 // After so many planes one block in eight has an undecided lane, and draws more.
 constexpr int kFirstPlanes = 12;
 
+constexpr int kBelowCounters = 4;
+using Below = Compared<kBelowCounters>;
+
 // Four counters' lanes from block `first` on.
-LW_INLINE void compareLanes(const Stream& stream, uint32_t first, uint32_t threshold, int planes, Compared& lanes) {
-  constexpr int kLeast = kPlaneCounters * 2 > W ? kPlaneCounters * 2 / W : 1;  // vectors of counters
+LW_INLINE void compareLanes(const Stream& stream, uint32_t first, uint32_t threshold, int planes, Below& lanes) {
+  constexpr int kLeast = kBelowCounters * 2 > W ? kBelowCounters * 2 / W : 1;  // vectors of counters
   int plane = 0;
-  if (planes <= kLeast * W / 2 / kPlaneCounters) {
+  if (planes <= kLeast * W / 2 / kBelowCounters) {
     comparePlanes<kLeast>(stream, first, 0, threshold, lanes);
     return;
   }
@@ -295,11 +180,7 @@ LW_INLINE void compareLanes(const Stream& stream, uint32_t first, uint32_t thres
   } else {
     plane = comparePlanes<6>(stream, first, 0, threshold, lanes);
   }
-  for (; plane < planes; plane += comparePlanes<2>(stream, first, plane, threshold, lanes)) {
-    VI equal = lanes.equal[0];
-    for (int v = 1; v < kPlaneVectors; v++) equal |= lanes.equal[v];
-    if (!anyLane(equal)) return;
-  }
+  while (plane < planes && lanes.anyEqual()) plane += comparePlanes<2>(stream, first, plane, threshold, lanes);
 }
 
 template <int>
@@ -307,19 +188,15 @@ void run_philoxBelow(SIGNATURE) {
   Stream stream;
   openStream(stream, pa, pb, op);
   const uint32_t threshold = op.k2;
-  const int planes = threshold == 0 ? 0 : 32 - __builtin_ctz(threshold);
+  const int planes = planesOf(threshold);
   int32_t* d = (int32_t*)dst;
   int64_t block = index / 128, from = index % 128;
-  for (int64_t i = 0; i < n; block += kPlaneCounters, from = 0) {
-    Compared lanes;
-    for (int v = 0; v < kPlaneVectors; v++) {
-      lanes.below[v] = set1(0);
-      lanes.equal[v] = set1(-1);
-    }
+  for (int64_t i = 0; i < n; block += kBelowCounters, from = 0) {
+    Below lanes;
     compareLanes(stream, (uint32_t)block, threshold, planes, lanes);
-    uint64_t bits[kPlaneLanes / 64 + 1] = {};  // two are read at a time
-    for (int v = 0; v < kPlaneVectors; v++) store((int32_t*)bits + v * W, lanes.below[v]);
-    const int64_t end = i + kPlaneLanes - from < n ? i + kPlaneLanes - from : n;
+    uint64_t bits[Below::kLanes / 64 + 1] = {};  // two are read at a time
+    lanes.storeBelow(bits);
+    const int64_t end = i + Below::kLanes - from < n ? i + Below::kLanes - from : n;
     const int shift = (int)(from % 64);
     for (const uint64_t* word = bits + from / 64; i < end; i += 64, word++) {
       const uint64_t some = word[0] >> shift | word[1] << 1 << (63 - shift);

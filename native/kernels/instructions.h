@@ -28,6 +28,15 @@ struct ChainFunctions {
 };
 extern const ChainFunctions kChainFunctions;
 
+// The same with the mask drawn meanwhile, by `op`, which would run before: null for a chain without one. `index`, of lane
+// 0 in the domain, is a multiple of 128. What the chain reads and stores are n lanes in a row.
+using DrawnFunction = void (*)(void* const* slot, const int16_t* operands, const int16_t* results, int64_t n,
+                               ChainAround around, const TileOp& op, int64_t index);
+struct DrawnFunctions {
+  DrawnFunction of[kChainCount];
+};
+extern const DrawnFunctions kDrawnFunctions;
+
 // The two instructions of a pair.
 template <int First>
 LW_INLINE VF firstOf(VF a, VF b) {

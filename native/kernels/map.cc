@@ -8,28 +8,28 @@ namespace LAYERWISE_ISA_NAMESPACE {
 namespace {
 
 // The most lanes of a block. A chain keeps next to nothing in registers, and its streams run on for longer without a
-// break: Adam of ten million parameters takes a twentieth less, relu a fiftieth (Zen 5). Random bits before it take turns
-// with memory, which is asked for the next block meanwhile: of one tensor twice as many lanes save a sixth, of two they
-// cost a fifth. What is small is shared out, and in the caches anyway.
+// break: Adam of ten million parameters takes a twentieth less, relu a fiftieth (Zen 5). What is small is shared out, and in
+// the caches anyway.
 constexpr int64_t kLongFrom = 1 << 18;
 int64_t lanesOf(const TilePlan& tile) {
-  if (tile.chain < 0 || tile.rows * tile.cols < kLongFrom) return kTileLanes;
-  if (tile.chainFrom == 0) return 4 * kTileLanes;
-  int streams = 0;
-  for (int32_t i = 0; i < tile.nInputs; i++) streams += tile.inputs[i].kind == kLinear;
-  return streams == 1 ? 2 * kTileLanes : kTileLanes;
+  const bool isLong = tile.chain >= 0 && tile.chainFrom == 0 && tile.rows * tile.cols >= kLongFrom;
+  return isLong ? 4 * kTileLanes : kTileLanes;
 }
+// A chain whose mask is drawn while it runs goes over its whole part at once; the first bits of a part are drawn before.
+constexpr int64_t kDrawnPart = 1 << 13;
+bool isDrawn(const TilePlan& tile) { return tile.drawn && tile.cols >= kDrawnPart; }
 
 }  // namespace
 
-// custom[0]: rows per block, custom[1]: columns per block (one of them is the whole extent or 1).
+// custom[0]: rows per block, custom[1]: columns per block (one of them is the whole extent or 1), or what the
+// parts of a drawn chain are multiples of.
 void plan_map(Call& call) {
   const TilePlan& tile = *call.tile;
   const int64_t cols = tile.cols, total = tile.rows * cols, lanes = lanesOf(tile);
   call.custom[0] = cols > 0 && cols <= kTileLanes / 2 ? minOf(kTileLanes / cols, maxOf(tile.rows, 1)) : 1;
-  call.custom[1] = minOf(lanes, maxOf(cols, 1));
+  call.custom[1] = isDrawn(tile) ? kDrawnPart : minOf(lanes, maxOf(cols, 1));
   call.phases = 1;
-  call.maxParts = maxOf(1, total / lanes);
+  call.maxParts = maxOf(1, total / (isDrawn(tile) ? kDrawnPart : lanes));
   call.work = total * (1 + tile.nOps + tile.nInputs) / 12;
   call.scratchBytes = TileRun::scratchOf(tile, lanes);
 }
@@ -41,6 +41,10 @@ void run_map(const Call& call, const Run& run, int, int64_t part, int64_t parts)
   if (tile.rows == 1) {
     const Range range = split(tile.cols, blockCols, part, parts);
     if (range.begin >= range.end) return;
+    if (isDrawn(tile)) {
+      TileRun(tile, run.ptr, run.scratch, kTileLanes, false).drawn(range.begin, range.end - range.begin);
+      return;
+    }
     TileRun t(tile, run.ptr, run.scratch, minOf(blockCols, range.end - range.begin), false);
     for (int64_t c = range.begin; c < range.end; c += blockCols) {
       t.block(0, 1, c, minOf(blockCols, range.end - c), blockCols);

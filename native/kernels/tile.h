@@ -239,8 +239,8 @@ struct TileRun {
   }
 
   // Lets the chain store around the caches by itself: what becomes aligned to vectors after the same number of lanes. The
-  // slots of the rest stay registers, which are copied.
-  LW_MEMBER ChainAround aimAround(int64_t index) {
+  // slots of the rest stay registers, which are copied, with `registersElse`; without, they are stored as usual.
+  LW_MEMBER ChainAround aimAround(int64_t index, bool registersElse) {
     ChainAround aimed = {0, 0};
     for (int32_t k = 0; k < plan.nOps - plan.chainFrom; k++) {
       for (int32_t r = 0; r < plan.nResults; r++) {
@@ -249,7 +249,7 @@ struct TileRun {
         char* const to = (char*)ptr[result.tensor] + index * 4;
         const int64_t head = -((intptr_t)to >> 2) & (W - 1);
         const bool direct = aimed.ops == 0 || head == aimed.head;
-        slot[result.slot] = direct ? to : (char*)(registers + result.slot * stride);
+        slot[result.slot] = direct || !registersElse ? to : (char*)(registers + result.slot * stride);
         if (direct) aimed = {aimed.ops | 1u << k, head};
       }
     }
@@ -281,7 +281,7 @@ struct TileRun {
         prefetch(ahead);
         run(plan.ops[o], n, index);
       }
-      const ChainAround aimed = around ? aimAround(index) : ChainAround{0, 0};
+      const ChainAround aimed = around ? aimAround(index, true) : ChainAround{0, 0};
       kChainFunctions.of[plan.chain](slot, plan.chainOperands, plan.chainResults, n, aimed);
       return;
     }
@@ -296,6 +296,14 @@ struct TileRun {
       prefetch(ahead);
       run(plan.ops[o], n, index);
     }
+  }
+
+  // The whole of a plan that is `drawn`, n lanes from `index` on, a multiple of 128.
+  LW_MEMBER void drawn(int64_t index, int64_t n) {
+    for (int32_t i = 0; i < plan.nInputs; i++) input(i, 0, 1, index, n);
+    for (int32_t r = 0; r < plan.nResults; r++) slot[plan.results[r].slot] = (char*)ptr[plan.results[r].tensor] + index * 4;
+    const ChainAround aimed = around ? aimAround(index, false) : ChainAround{0, 0};
+    kDrawnFunctions.of[plan.chain](slot, plan.chainOperands, plan.chainResults, n, aimed, plan.ops[0], index);
   }
 
   // Evaluates the block and stores its results; the next block will be `step` elements further.

@@ -137,6 +137,16 @@ LW_INLINE VI lanesOfBits(uint32_t bits) {
   return toBool((set1((int32_t)bits) & own) == own);
 #endif
 }
+// Lane l of a where bit l of `bits` is set, 0 elsewhere.
+LW_INLINE VF keepLanes(VF a, uint32_t bits) {
+#if defined(__AVX512F__)
+  return (VF)_mm512_maskz_mov_ps((__mmask16)bits, (__m512)a);
+#else
+  VI own = {};
+  for (int l = 0; l < W; l++) own[l] = 1 << l;
+  return (VF)((VI)a & ((set1((int32_t)bits) & own) == own));
+#endif
+}
 LW_INLINE VF toFloat(VI a) { return __builtin_convertvector(a, VF); }
 // For |a| < 2^31 only.
 LW_INLINE VI toIntRaw(VF a) { return __builtin_convertvector(a, VI); }

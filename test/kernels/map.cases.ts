@@ -342,6 +342,26 @@ const below: KernelCase[] = [[7], [1030], [3, 35], [5, 4, 103]].flatMap((dims) =
   }));
 });
 
+/** Dropout by a mask that nobody else sees, which is drawn while the rest runs where there is enough of it. */
+const dropped: KernelCase[] = [8191, 8192, 9221, 50007].flatMap((size) =>
+  [0x80000000, 0xc0000000, 0xcccccccd].map((threshold) => ({
+    name: `dropout below ${threshold} of ${size}`,
+    call: {
+      kernel: "map" as const,
+      ints: [],
+      floats: [],
+      tile: tileOf([size], [[0], [0], [1]], (emit) => {
+        const keep = emit("philoxBelow", [0, 1], [9, 11, threshold]);
+        const nothing = emit("constFloat", [], 0);
+        const factor = emit("constFloat", [], 1.25);
+        return [emit("select", [keep, emit("mul", [2, factor]), nothing])];
+      }),
+    },
+    inputs: [i32([-123456789]), i32([42]), f32([...normal(3, size - 1), NaN])],
+    outputs: [out(size)],
+  })),
+);
+
 /** Registers are rewritten when dead, and an instruction may write one of its arguments. */
 const reuse: KernelCase = {
   name: "registers rewritten, with another type too",
@@ -384,6 +404,7 @@ export const mapCases: readonly KernelCase[] = [
   ...conversions,
   ...philox,
   ...below,
+  ...dropped,
   reuse,
   ...inPlace,
 ];

@@ -36,8 +36,11 @@ class Generator : RandomTiles {
     Dims dims;
     const int64_t rank = r_.below(4);
     for (int64_t d = 0; d < rank; d++) dims.push_back(d == rank - 1 ? dim() : smallDim());
+    const bool isLong = r_.chance(0.04);  // dropout draws while it runs then
+    if (isLong) dims = {8150 + r_.below(4000)};
     Tiled t = tileInputs(dims, false);
-    instructions(t);
+    if (isLong) randomBits(t);
+    else instructions(t);
     const std::vector<int> outputs = tileOutputs(t, sizeOf(dims));
     b_.call(k_map, t.inputs, outputs, {}, {}, &t.tile);
   }

@@ -32,6 +32,8 @@ class RandomTiles {
   // Inputs of a tile over `dims`; with `block`, register 0 is a product's C.
   Tiled tileInputs(const Dims& dims, bool block);
   void instructions(Tiled& t);
+  // Instructions that draw, and drop by what is drawn.
+  void randomBits(Tiled& t);
   // A register for a result and a dtype it can be stored as.
   DType result(Tiled& t, bool wide);
   // Outputs of a map or an epilogue, now and then on one of its inputs.
@@ -50,7 +52,6 @@ class RandomTiles {
   int anyRegister(const Tiled& t, DType lane);
   // An int32 register that is the same for all lanes.
   int seed(Tiled& t);
-  void randomBits(Tiled& t);
 
   std::vector<Tensor> have_;
 };
