@@ -19,6 +19,8 @@ constexpr int kStepVectors = W == 16 ? 6 : 2;
 constexpr int kFirstSteps = 12 / planesIn(kStepVectors);
 // How many lanes ahead a core asks for memory, of all that it reads: the hardware foresees nothing while it draws.
 constexpr int64_t kAhead = 3072;
+// Lanes whose bits are read at once. (A faster loop stores around the caches in longer bursts, and is slower.)
+constexpr int kGroup = W == 16 ? 16 : 32;
 
 // Draws the bits of kLanes lanes after the other, step by step.
 class Draw {
@@ -59,9 +61,10 @@ class Draw {
   int planes_, plane_ = 0;
 };
 
-LW_INLINE uint32_t bitsAt(const uint64_t* bits, int64_t lane) {
-  uint32_t some;
-  memcpy(&some, (const char*)bits + lane / 8, 4);
+// 57 bits and more from a lane's on; there is a word behind them.
+LW_INLINE uint64_t bitsAt(const uint64_t* bits, int64_t lane) {
+  uint64_t some;
+  memcpy(&some, (const char*)bits + lane / 8, 8);
   return some >> lane % 8;
 }
 
@@ -76,7 +79,6 @@ constexpr int readsOf(const Chain& chain) {
   }
   return __builtin_popcount(seen);
 }
-
 constexpr uint32_t storedOf(const Chain& chain) {
   uint32_t stored = 0;
   for (int k = 0; k < chain.nOps; k++) stored |= (uint32_t)chain.ops[k].stored << k;
@@ -92,23 +94,28 @@ void runLanes(const ChainRun<Id, true>& chain, int64_t n, int64_t head, Draw& dr
   draw.finish(bits);
   draw.finish(bits + kWords);
   int64_t i = minOf(head, n), first = 0;  // the first bit's lane
-  if (i > 0) chain.template lanes<true>(0, i, kAround, bitsAt(bits, 0));
+  if (i > 0) chain.template lanes<true>(0, i, kAround, (uint32_t)bitsAt(bits, 0));
   const int steps = draw.steps();
-  const int64_t perStep = ceilDiv(kLanes / W, steps + 1) * W;
+  const int64_t perStep = ceilDiv(kLanes / kGroup, steps + 1) * kGroup;
   for (; i + W <= n; first += kLanes) {
     const int64_t end = i + minOf((n - i) / W * W, kLanes), left = end - i;
     for (int s = 0; s <= steps; s++) {
       if (s < steps) draw.step();
       else draw.finish(bits + 2 * kWords);
-      for (const int64_t to = s < steps ? minOf(i + perStep, end) : end; i < to; i += W) {
-        if (W == 16 || i % 16 < W) chain.ask(i + kAhead / readsOf(kChains[Id]));
-        chain.template lanes<false>(i, W, kAround, bitsAt(bits, i - first));
+      for (const int64_t to = s < steps ? minOf(i + perStep, end) : end; i + kGroup <= to; i += kGroup) {
+        const uint64_t some = bitsAt(bits, i - first);
+#pragma GCC unroll 8
+        for (int l = 0; l < kGroup; l += W) {
+          if (l % 16 == 0) chain.ask(i + l + kAhead / readsOf(kChains[Id]));
+          chain.template lanes<false>(i + l, W, kAround, (uint32_t)(some >> l));
+        }
       }
     }
+    for (; i < end; i += W) chain.template lanes<false>(i, W, kAround, (uint32_t)bitsAt(bits, i - first));
     if (left < kLanes) break;
     memmove(bits, bits + kWords, 2 * kWords * sizeof *bits);
   }
-  if (i < n) chain.template lanes<true>(i, n - i, kAround, bitsAt(bits, i - first));
+  if (i < n) chain.template lanes<true>(i, n - i, kAround, (uint32_t)bitsAt(bits, i - first));
 }
 
 template <int Id>

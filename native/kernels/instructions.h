@@ -20,9 +20,20 @@ struct ChainAround {
   uint32_t ops;
   int64_t head;
 };
+// What a core asks for while a chain runs over some lanes: what lies `bytes` behind each stream's lane 0, and on from there.
+struct ChainAhead {
+  int32_t streams;
+  const char* const* of;
+  int64_t bytes;
+  // A vector's share.
+  LW_MEMBER void ask(int64_t lane) const {
+    if (W < 16 && lane % 16 >= W) return;  // the line was asked for
+    for (int32_t s = 0; s < streams; s++) __builtin_prefetch(of[s] + bytes + lane * 4);
+  }
+};
 // A whole chain over n lanes: the slots of what it reads, and by instruction of what it stores.
 using ChainFunction = void (*)(void* const* slot, const int16_t* operands, const int16_t* results, int64_t n,
-                               ChainAround around);
+                               ChainAround around, const ChainAhead& ahead);
 struct ChainFunctions {
   ChainFunction of[kChainCount];
 };

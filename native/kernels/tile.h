@@ -76,6 +76,10 @@ constexpr int64_t kPrefetchFrom = 1 << 15;
 // the copy costs more than the lines, so only light tiles do.)
 constexpr int64_t kAroundFrom = 1 << 22;
 
+// How many lanes ahead of its own a chain asks for memory, of all streams together: the hardware foresees less. (Zen 5,
+// around the caches: relu 1.16 times as fast, batch norm 1.14, with its gradient 1.07; half as many bring a third of it.)
+constexpr int64_t kAheadLanes = 3072;
+
 // Copies n floats to `to`, around the caches; the ends too, as an ordinary store would fetch the line whose rest
 // goes around.
 LW_INLINE void copyAround(float* to, const float* from, int64_t n) {
@@ -256,6 +260,10 @@ struct TileRun {
     return aimed;
   }
 
+  LW_MEMBER ChainAhead aheadOf(int64_t index) const {
+    return {nStreams, streams, (index + kAheadLanes / maxOf(nStreams, 1)) * 4};
+  }
+
   // Evaluates the block; results that aren't direct stay in their slots. Outputs are at `index`, the
   // linear position in the domain; the next block will be `step` further.
   LW_MEMBER void evaluate(int64_t row, int64_t nRows, int64_t col, int64_t nCols, int64_t index,
@@ -282,7 +290,7 @@ struct TileRun {
         run(plan.ops[o], n, index);
       }
       const ChainAround aimed = around ? aimAround(index, true) : ChainAround{0, 0};
-      kChainFunctions.of[plan.chain](slot, plan.chainOperands, plan.chainResults, n, aimed);
+      kChainFunctions.of[plan.chain](slot, plan.chainOperands, plan.chainResults, n, aimed, aheadOf(index));
       return;
     }
     if (nStreams == 0 || plan.nOps == 1) {  // what one op reads in order, the hardware foresees too
