@@ -6,6 +6,19 @@
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
 
+// How many floats ahead of its own a loop over large arrays asks for memory, of all that it reads together where it writes
+// as well: the hardware foresees less. (Zen 5, around the caches: relu 1.16 times as fast, batch norm 1.14, with its
+// gradient 1.07; half as many bring a third of it.)
+constexpr int64_t kAheadLanes = 3072;
+// From so many columns on, sums over rows take few rows at a time and ask for memory ahead: batch norm of 8192×1024 with its
+// gradient takes a twentieth less, with AVX2 a sixth. Columns of the tensor, not of a thread's part: the order of sums
+// must not depend on threads.
+constexpr int64_t kWideRow = 512;
+// Floats that loops of vectors reach one by one are asked for once a line.
+LW_INLINE void askAhead(const float* from, int64_t lane) {
+  if (W == 16 || lane % 16 < W) __builtin_prefetch(from + lane + kAheadLanes);
+}
+
 // A piece of a matrix that is read soon: `rows` runs of `n` floats, `stride` apart. What it takes to have
 // it in L2 by then is spread over the tiles that are computed meanwhile.
 struct Ahead {

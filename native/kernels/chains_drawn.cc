@@ -1,6 +1,7 @@
 // Chains whose mask is drawn while they run: dropout. The bits of some lanes are drawn while the chain runs over the lanes
 // before, a few planes and a few vectors in turns, so that a core draws while memory works; and a mask of bits takes no pass
 // over the lanes of its own.
+#include "ahead.h"
 #include "chain_run.h"
 #include "kernels.h"
 #include "philox.h"
@@ -17,8 +18,6 @@ constexpr int kLeastVectors = kCounters * 2 / W;  // of counters, for one plane
 constexpr int kStepVectors = W == 16 ? 6 : 2;
 // After so many planes one unit in five has an undecided lane.
 constexpr int kFirstSteps = 12 / planesIn(kStepVectors);
-// How many lanes ahead a core asks for memory, of all that it reads: the hardware foresees nothing while it draws.
-constexpr int64_t kAhead = 3072;
 // Lanes whose bits are read at once. (A faster loop stores around the caches in longer bursts, and is slower.)
 constexpr int kGroup = W == 16 ? 16 : 32;
 
@@ -55,7 +54,7 @@ class Draw {
   LW_MEMBER void compare() {
     plane_ += comparePlanes<V>(stream_, counter_, plane_, threshold_, lanes_);
   }
-  Stream stream_;
+  RandomStream stream_;
   Drawn lanes_;
   uint32_t threshold_, counter_;
   int planes_, plane_ = 0;
@@ -106,7 +105,7 @@ void runLanes(const ChainRun<Id, true>& chain, int64_t n, int64_t head, Draw& dr
         const uint64_t some = bitsAt(bits, i - first);
 #pragma GCC unroll 8
         for (int l = 0; l < kGroup; l += W) {
-          if (l % 16 == 0) chain.ask(i + l + kAhead / readsOf(kChains[Id]));
+          if (l % 16 == 0) chain.ask(i + l + kAheadLanes / readsOf(kChains[Id]));
           chain.template lanes<false>(i + l, W, kAround, (uint32_t)(some >> l));
         }
       }

@@ -122,7 +122,7 @@ LW_INLINE auto argumentPartial(const T* p, int64_t i, int64_t rest) {
 // Vectors of counters at once: so many hide how long a product takes, and fit the registers.
 constexpr int kCounterVectors = W == 16 ? 4 : 2;
 
-LW_INLINE void philoxBlock(const Stream& stream, uint32_t counter, int32_t* out) {
+LW_INLINE void philoxBlock(const RandomStream& stream, uint32_t counter, int32_t* out) {
   constexpr int V = kCounterVectors;
   VI words[2 * V];
   philoxWords<V, V * W / 2>(stream, counter, 0, words);
@@ -133,7 +133,7 @@ LW_INLINE void philoxBlock(const Stream& stream, uint32_t counter, int32_t* out)
 template <int>
 void run_philox(SIGNATURE) {
   constexpr int kLanes = 2 * kCounterVectors * W, kPerCounter = 4;
-  Stream stream;
+  RandomStream stream;
   openStream(stream, pa, pb, op);
   int32_t* d = (int32_t*)dst;
   int64_t i = 0;
@@ -164,7 +164,7 @@ constexpr int kBelowCounters = 4;
 using Below = Compared<kBelowCounters>;
 
 // Four counters' lanes from block `first` on.
-LW_INLINE void compareLanes(const Stream& stream, uint32_t first, uint32_t threshold, int planes, Below& lanes) {
+LW_INLINE void compareLanes(const RandomStream& stream, uint32_t first, uint32_t threshold, int planes, Below& lanes) {
   constexpr int kLeast = kBelowCounters * 2 > W ? kBelowCounters * 2 / W : 1;  // vectors of counters
   int plane = 0;
   if (planes <= kLeast * W / 2 / kBelowCounters) {
@@ -185,7 +185,7 @@ LW_INLINE void compareLanes(const Stream& stream, uint32_t first, uint32_t thres
 
 template <int>
 void run_philoxBelow(SIGNATURE) {
-  Stream stream;
+  RandomStream stream;
   openStream(stream, pa, pb, op);
   const uint32_t threshold = op.k2;
   const int planes = planesOf(threshold);

@@ -3,6 +3,9 @@
 // block's distances from the mean of the rows before it, the first block's from its own mean, are merged in float64
 // (Chan, Golub, LeVeque 1979), so that memory is read once. What a block's squares lose where its mean is far off is
 // small beside what that distance adds to the variance. Chunks of blocks, whose number depends on the shape alone, are for threads.
+#include <type_traits>
+
+#include "ahead.h"
 #include "kernels.h"
 
 namespace layerwise {
@@ -50,13 +53,14 @@ void momentsOfRow(const float* x, int64_t n, float* mean, float* variance) {
 }
 
 // sums[i] += Σ d, with `Squared` squares[i] += Σ d² too, over R rows of n columns; d = x − center.
-template <bool Squared, int R>
+template <bool Squared, int R, bool AHEAD>
 LW_INLINE void addRows(const float* x, int64_t stride, int64_t n, const float* center, float* sums,
                        float* squares) {
   const auto columns = [&](int64_t i, auto at) {
     VF d[R];
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
+      if (AHEAD) askAhead(x + r * stride, i);
       d[r] = at(x + r * stride + i);
       if (Squared) d[r] -= load(center + i);
     }
@@ -82,7 +86,8 @@ LW_INLINE void addRows(const float* x, int64_t stride, int64_t n, const float* c
   }
 }
 
-// Nothing is prefetched: the hardware follows eight rows by itself, and asking for them made it a fifth slower.
+// Of narrow rows, eight at a time, nothing is asked for: the hardware follows them by itself, and it made them a fifth
+// slower.
 template <bool Squared>
 void addBlock(const float* x, int64_t stride, int64_t rows, int64_t n, const float* center, float* sums,
               float* squares) {
@@ -90,9 +95,16 @@ void addBlock(const float* x, int64_t stride, int64_t rows, int64_t n, const flo
     store(sums + i, zero());
     if (Squared) store(squares + i, zero());
   }
+  const auto add = [&](auto count, auto ahead, int64_t& r) {
+    constexpr int R = decltype(count)::value;
+    for (; r + R <= rows; r += R) {
+      addRows<Squared, R, decltype(ahead)::value>(x + r * stride, stride, n, center, sums, squares);
+    }
+  };
   int64_t r = 0;
-  for (; r + 8 <= rows; r += 8) addRows<Squared, 8>(x + r * stride, stride, n, center, sums, squares);
-  for (; r < rows; r++) addRows<Squared, 1>(x + r * stride, stride, n, center, sums, squares);
+  if (stride < kWideRow) add(std::integral_constant<int, 8>(), std::false_type(), r);
+  else add(std::integral_constant<int, 2>(), std::true_type(), r);
+  add(std::integral_constant<int, 1>(), std::false_type(), r);
 }
 
 // Scratch of one thread: kColumns each, with room for a vector past the end.

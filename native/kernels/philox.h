@@ -32,11 +32,11 @@ constexpr uint32_t kStep0 = 0x9e3779b9u, kStep1 = 0xbb67ae85u;
 
 // A stream of random numbers: what its name, that is all but the counter, makes of the first two rounds, and the other
 // rounds' keys, in all lanes: from memory they cost nothing, made in each round as much as the multiplications.
-struct Stream {
+struct RandomStream {
   VL key0[10], key1[10];
   VL first, second0, second2, second3;  // words after a round, or what goes into them
 };
-LW_INLINE void openStream(Stream& s, const void* seed, const void* step, const TileOp& op) {
+LW_INLINE void openStream(RandomStream& s, const void* seed, const void* step, const TileOp& op) {
   uint32_t seedWord, stepWord;
   memcpy(&seedWord, seed, 4);
   memcpy(&stepWord, step, 4);
@@ -63,7 +63,7 @@ LW_INLINE void openStream(Stream& s, const void* seed, const void* step, const T
 // that a product's halves need no shuffling. Counter i has first + i mod BLOCKS as its first word and last + i / BLOCKS as
 // its last.
 template <int V, int BLOCKS>
-LW_INLINE void philoxWords(const Stream& stream, uint32_t first, uint32_t last, VI words[2 * V]) {
+LW_INLINE void philoxWords(const RandomStream& stream, uint32_t first, uint32_t last, VI words[2 * V]) {
   const VL m0 = (uint64_t)kMultiplier0 - (VL){}, m1 = (uint64_t)kMultiplier1 - (VL){};
   const auto all = [](uint32_t x) { return (uint64_t)x - (VL){}; };
   VL c0[V], c1[V], c2[V], c3[V];
@@ -134,7 +134,7 @@ LW_INLINE int planesOf(uint32_t threshold) { return threshold == 0 ? 0 : 32 - __
 
 // Compares the next planes, as many as V vectors of counters make; gives how many. `first` is the lanes' first counter.
 template <int V, int COUNTERS>
-LW_INLINE int comparePlanes(const Stream& stream, uint32_t first, int plane, uint32_t threshold, Compared<COUNTERS>& lanes) {
+LW_INLINE int comparePlanes(const RandomStream& stream, uint32_t first, int plane, uint32_t threshold, Compared<COUNTERS>& lanes) {
   constexpr int kPlanes = V * W / 2 / COUNTERS, kVectors = Compared<COUNTERS>::kVectors;
   static_assert(kPlanes >= 1 && kPlanes * COUNTERS * 2 == V * W, "whole planes");
   VI words[2 * V];

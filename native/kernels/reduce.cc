@@ -262,10 +262,12 @@ struct Centred {
   // sums += Σ g, products += Σ g·(x − mean) over `rows` rows of n columns, from element `at` and column `column` on.
   void add(float* sums, float* products, int64_t at, int64_t column, int64_t stride, int64_t rows, int64_t n) const {
     int64_t r = 0;
-    for (; r + 4 <= rows; r += 4) addRows<4>(sums, products, at + r * stride, column, stride, n);
-    for (; r < rows; r++) addRows<1>(sums, products, at + r * stride, column, stride, n);
+    if (stride < kWideRow) {
+      for (; r + 4 <= rows; r += 4) addRows<4, false>(sums, products, at + r * stride, column, stride, n);
+    }
+    for (; r < rows; r++) addRows<1, true>(sums, products, at + r * stride, column, stride, n);
   }
-  template <int R>
+  template <int R, bool AHEAD>
   void addRows(float* sums, float* products, int64_t at, int64_t column, int64_t stride, int64_t n) const {
     const auto columns = [&](int64_t i, auto read) {
       const VF m = read(mean + column + i);
@@ -273,6 +275,10 @@ struct Centred {
 #pragma GCC unroll 4
       for (int r = 0; r < R; r++) {
         const int64_t from = at + r * stride + i;
+        if (AHEAD) {
+          askAhead(g + at + r * stride, i);
+          askAhead(x + at + r * stride, i);
+        }
         const VF v = read(g + from), p = (read(x + from) - m) * v;
         sum = r == 0 ? v : sum + v;
         product = r == 0 ? p : product + p;

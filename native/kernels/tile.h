@@ -2,6 +2,7 @@
 // either `nRows` whole rows (nRows·cols ≤ kTileLanes) or a piece of one row, as a rule of at most kTileLanes.
 #pragma once
 
+#include "ahead.h"
 #include "instructions.h"
 #include "kernels.h"
 
@@ -75,10 +76,6 @@ constexpr int64_t kPrefetchFrom = 1 << 15;
 // saves reading its lines first. (Zen 3, 8192×1024: batch norm 1.7 times as fast, relu 1.2; exp loses 8 %, as
 // the copy costs more than the lines, so only light tiles do.)
 constexpr int64_t kAroundFrom = 1 << 22;
-
-// How many lanes ahead of its own a chain asks for memory, of all streams together: the hardware foresees less. (Zen 5,
-// around the caches: relu 1.16 times as fast, batch norm 1.14, with its gradient 1.07; half as many bring a third of it.)
-constexpr int64_t kAheadLanes = 3072;
 
 // Copies n floats to `to`, around the caches; the ends too, as an ordinary store would fetch the line whose rest
 // goes around.
