@@ -181,17 +181,20 @@ napi_value load(napi_env env, napi_callback_info callbackInfo) {
   return object;
 }
 
-// The names of the chains that a Program's tile programs are run as, in order of its calls.
+// The names of the chains that a Program's tile programs are run as, in order of its calls; "…, drawn" with its mask.
 napi_value chains(napi_env env, napi_callback_info callbackInfo) {
   napi_value args[1];
   if (arguments(env, callbackInfo, args) < 1) return throwType(env, "chains: expected (handle)");
   const Handle* handle = handleOf(env, args[0]);
   if (!handle) return nullptr;
-  std::vector<const char*> names;
+  std::vector<std::string> names;
   for (const Call& call : handle->program->calls()) {
-    if (call.tile && call.tile->chain >= 0) names.push_back(kChains[call.tile->chain].name);
+    if (!call.tile || call.tile->chain < 0) continue;
+    names.push_back(std::string(kChains[call.tile->chain].name) + (call.tile->drawn ? ", drawn" : ""));
   }
-  return list(env, names);
+  std::vector<const char*> texts;
+  for (const std::string& name : names) texts.push_back(name.c_str());
+  return list(env, texts);
 }
 
 napi_value runSync(napi_env env, napi_callback_info callbackInfo) {

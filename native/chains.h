@@ -1,7 +1,7 @@
 // Tile programs that are compiled as a whole, instead of running instruction by instruction over blocks: updates of
 // optimizers, normalising, dropout and their gradients, whose time is that of memory if the values in between stay in
 // registers. The same roundings in the same order, so the same bits. Instructions that draw random bits may stand
-// before a chain and run as usual.
+// before a chain; they run as usual, or while it runs.
 #pragma once
 
 #include "call.h"
@@ -108,6 +108,7 @@ constexpr Chain kChains[] = {
     // Of two tensors by the same mask: forward and backward at once.
     {"dropout, twice", 2, {{kKeepScaled, {~0, ~1, ~2}, true}, {kKeepScaled, {~3, ~1, ~2}, true}}},
 };
+
 // Whether a function is a pair that keeps some lanes of its first: its third argument is the mask.
 constexpr bool keepsLanes(int function) {
   return function >= kFirstPair && (function - kFirstPair) / kMasks % kSeconds == kSecondKeep;
@@ -118,6 +119,22 @@ constexpr int maskOf(const Chain& chain) {
     if (keepsLanes(chain.ops[k].function)) return ~chain.ops[k].args[2];
   }
   return -1;
+}
+// The instructions whose values are results, as bits.
+constexpr uint32_t storedOf(const Chain& chain) {
+  uint32_t stored = 0;
+  for (int k = 0; k < chain.nOps; k++) stored |= (uint32_t)chain.ops[k].stored << k;
+  return stored;
+}
+// Whether the mask can be drawn while the chain runs: all that it keeps is kept by it, and its results are floats.
+constexpr bool isDrawable(const Chain& chain) {
+  if (maskOf(chain) < 0) return false;
+  for (int k = 0; k < chain.nOps; k++) {
+    const ChainOp& op = chain.ops[k];
+    if (op.function / kMasks == i_less) return false;
+    if (keepsLanes(op.function) && ~op.args[2] != maskOf(chain)) return false;
+  }
+  return true;
 }
 constexpr int kChainCount = (int)(sizeof kChains / sizeof *kChains);
 

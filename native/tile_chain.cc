@@ -66,21 +66,25 @@ void findChain(const std::vector<TileOp>& ops, const std::vector<TileResult>& re
   }
 }
 
-bool drawsMask(const TilePlan& plan, const std::vector<TileInput>& inputs, const std::vector<TileOp>& ops,
-               const std::vector<TileResult>& results) {
-  if (plan.chain < 0 || plan.chainFrom != 1 || plan.rows != 1 || plan.nFills > 0) return false;
-  const Chain& chain = kChains[plan.chain];
-  const int mask = maskOf(chain);
-  if (mask < 0 || plan.chainOperands[mask] != ops[0].dst) return false;
+void findDrawn(const std::vector<TileInput>& inputs, const std::vector<TileOp>& ops,
+               const std::vector<TileResult>& results, TilePlan* plan) {
+  if (plan->chain < 0 || plan->chainFrom != 1 || plan->rows != 1 || plan->nFills > 0) return;
+  const Chain& chain = kChains[plan->chain];
+  const int16_t drawn = ops[0].dst;
+  if (!isDrawable(chain) || plan->chainOperands[maskOf(chain)] != drawn) return;
   for (const TileInput& input : inputs) {
-    if (input.kind != kUniform && (input.kind != kLinear || input.dtype >= kUint8 || input.copyIn)) return false;
+    if (input.kind != kUniform && (input.kind != kLinear || input.dtype >= kUint8 || input.copyIn)) return;
   }
-  int stored = 0;
-  for (int k = 0; k < chain.nOps; k++) stored += chain.ops[k].stored;
-  for (const TileResult& result : results) {
-    if (result.direct != kDirect) return false;
+  int others = 0, mask = -1;
+  for (size_t r = 0; r < results.size(); r++) {
+    if (results[r].direct == kDirect) others++;
+    else if (results[r].slot == drawn && results[r].dtype == kBool && mask < 0) mask = (int)r;
+    else return;
   }
-  return (int)results.size() == stored;  // and not the mask as well
+  // A mask that is stored directly, as int32, is one more.
+  if (others != __builtin_popcount(storedOf(chain))) return;
+  plan->drawn = 1;
+  plan->drawnMask = mask;
 }
 
 }  // namespace layerwise

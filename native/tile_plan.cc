@@ -439,7 +439,9 @@ std::string TilePlanner::build() {
   plan.nColumnOps = (int32_t)columnOps.size();
   plan.nOps = (int32_t)ops.size();
   plan.nFills = (int32_t)fills.size();
-  plan.drawn = kernel == k_map && drawsMask(plan, planInputs, ops, planResults);
+  plan.drawn = 0;
+  plan.drawnMask = -1;
+  if (kernel == k_map) findDrawn(planInputs, ops, planResults, &plan);
   plan.scratchBytes = ((nSlots * (int64_t)sizeof(void*) + 63) & ~int64_t{63}) +
                       nSlots * kTileStride * 4;
   return "";

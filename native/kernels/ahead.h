@@ -10,9 +10,9 @@ namespace LAYERWISE_ISA_NAMESPACE {
 // as well: the hardware foresees less. (Zen 5, around the caches: relu 1.16 times as fast, batch norm 1.14, with its
 // gradient 1.07; half as many bring a third of it.)
 constexpr int64_t kAheadLanes = 3072;
-// From so many columns on, sums over rows take few rows at a time and ask for memory ahead: batch norm of 8192×1024 with its
-// gradient takes a twentieth less, with AVX2 a sixth. Columns of the tensor, not of a thread's part: the order of sums
-// must not depend on threads.
+// From so many columns on, moments and the sums of batch norm's gradient take few rows at a time and, where these are whole,
+// ask for memory ahead: batch norm of 8192×1024 with its gradient takes a twentieth less, with AVX2 a sixth. Columns of
+// the tensor, not of a thread's part: the order of sums must not depend on threads.
 constexpr int64_t kWideRow = 512;
 // Floats that loops of vectors reach one by one are asked for once a line.
 LW_INLINE void askAhead(const float* from, int64_t lane) {

@@ -1,4 +1,4 @@
-// Chains whose mask is drawn while they run: dropout. The bits of some lanes are drawn while the chain runs over the lanes
+// Chains whose mask is drawn while they run: dropout. The bits of some lanes are drawn while the chain runs over lanes
 // before, a few planes and a few vectors in turns, so that a core draws while memory works; and a mask of bits takes no pass
 // over the lanes of its own.
 #include "ahead.h"
@@ -10,39 +10,47 @@ namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
 namespace {
 
+// What is drawn at once.
 constexpr int kCounters = W == 16 ? 8 : 4;
 using Drawn = Compared<kCounters>;
 constexpr int kLanes = Drawn::kLanes, kWords = kLanes / 64;
-constexpr int planesIn(int vectors) { return vectors * W / 2 / kCounters; }
-constexpr int kLeastVectors = kCounters * 2 / W;  // of counters, for one plane
-constexpr int kStepVectors = W == 16 ? 6 : 2;
-// After so many planes one unit in five has an undecided lane.
-constexpr int kFirstSteps = 12 / planesIn(kStepVectors);
 // Lanes whose bits are read at once. (A faster loop stores around the caches in longer bursts, and is slower.)
 constexpr int kGroup = W == 16 ? 16 : 32;
 
-// Draws the bits of kLanes lanes after the other, step by step.
+// Planes of so many vectors of counters.
+constexpr int planesIn(int vectors) { return vectors * W / 2 / kCounters; }
+constexpr int kLeastVectors = kCounters * 2 / W;  // of one plane
+// Vectors of counters that are drawn in a step: as many as the planes need, and as hide how long a product takes.
+constexpr int vectorsFor(int planes) {
+  if (planes <= planesIn(kLeastVectors)) return kLeastVectors;
+  if (W < 16 || planes <= 2) return 2;
+  return planes <= 4 || planes == 7 || planes == 8 ? 4 : 6;
+}
+// After so many planes few of a drawing's lanes are undecided: with AVX-512 one in five has any, else one in eight.
+constexpr int kFirstPlanes = 12;
+
+// Draws the bits of n lanes, kLanes at a time, step by step.
 class Draw {
  public:
-  Draw(const void* seed, const void* step, const TileOp& op, int64_t index)
-      : threshold_(op.k2), counter_((uint32_t)(index / 128)), planes_(planesOf(op.k2)) {
+  Draw(const void* seed, const void* step, const TileOp& op, int64_t index, int64_t n)
+      : left_(ceilDiv(n, kLanes)), threshold_(op.k2), counter_((uint32_t)(index / 128)), planes_(planesOf(op.k2)),
+        vectors_(vectorsFor(planes_)) {
     openStream(stream_, seed, step, op);
   }
   // How many steps the bits of most lanes take.
-  int steps() const {
-    const int64_t steps = ceilDiv(planes_, planesIn(kStepVectors));
-    return (int)minOf(steps, kFirstSteps);
-  }
+  int steps() const { return (int)ceilDiv(minOf(planes_, kFirstPlanes), planesIn(vectors_)); }
   // No part of the loop over the lanes: it would have a copy for each number of vectors.
   __attribute__((noinline)) void step() {
-    if (planes_ <= planesIn(kLeastVectors)) compare<kLeastVectors>();
-    else if (W == 16 && planes_ <= planesIn(2)) compare<2>();
-    else if (W == 16 && planes_ <= planesIn(4)) compare<W == 16 ? 4 : 2>();
-    else compare<kStepVectors>();
+    if (left_ <= 0) return;
+    if (vectors_ == kLeastVectors) compare<kLeastVectors>();
+    else if (vectors_ == 2) compare<2>();
+    else if constexpr (W == 16) vectors_ == 4 ? compare<4>() : compare<6>();
   }
   // The rest of the steps, and on to the next lanes.
   void finish(uint64_t* bits) {
+    if (left_ <= 0) return;
     while (plane_ < planes_ && lanes_.anyEqual()) step();
+    left_--;
     lanes_.storeBelow(bits);
     lanes_ = Drawn();
     plane_ = 0;
@@ -56,11 +64,12 @@ class Draw {
   }
   RandomStream stream_;
   Drawn lanes_;
+  int64_t left_;  // how often it draws
   uint32_t threshold_, counter_;
-  int planes_, plane_ = 0;
+  int planes_, vectors_, plane_ = 0;
 };
 
-// 57 bits and more from a lane's on; there is a word behind them.
+// 57 bits and more from a lane's on.
 LW_INLINE uint64_t bitsAt(const uint64_t* bits, int64_t lane) {
   uint64_t some;
   memcpy(&some, (const char*)bits + lane / 8, 8);
@@ -78,26 +87,37 @@ constexpr int readsOf(const Chain& chain) {
   }
   return __builtin_popcount(seen);
 }
-constexpr uint32_t storedOf(const Chain& chain) {
-  uint32_t stored = 0;
-  for (int k = 0; k < chain.nOps; k++) stored |= (uint32_t)chain.ops[k].stored << k;
-  return stored;
+// Bits as n bools.
+LW_INLINE void storeBools(uint8_t* to, const uint64_t* bits, int64_t n) {
+  int64_t i = 0;
+  for (; i + 64 <= n; i += 64) {
+#if defined(__AVX512BW__)
+    _mm512_storeu_si512(to + i, _mm512_maskz_set1_epi8((__mmask64)bits[i / 64], 1));
+#else
+    for (int l = 0; l < 64; l += W) storeBytes(to + i + l, lanesOfBits((uint32_t)(bits[i / 64] >> l)));
+#endif
+  }
+  for (; i < n; i++) to[i] = (uint8_t)(bits[i / 64] >> i % 64 & 1);
 }
 
 // AROUND: all results are stored around the caches, aligned to vectors after `head` lanes.
 template <int Id, bool AROUND>
-void runLanes(const ChainRun<Id, true>& chain, int64_t n, int64_t head, Draw& draw) {
+void runLanes(const ChainRun<Id, true>& chain, int64_t n, int64_t head, Draw& draw, uint8_t* mask) {
   constexpr uint32_t kAround = AROUND ? storedOf(kChains[Id]) : 0;
   // The bits of these lanes, of the next, which a vector of these may reach into, and of those that are being drawn.
-  alignas(64) uint64_t bits[3 * kWords];
+  alignas(64) uint64_t bits[3 * kWords] = {};
   draw.finish(bits);
   draw.finish(bits + kWords);
-  int64_t i = minOf(head, n), first = 0;  // the first bit's lane
+  int64_t i = minOf(head, n), first = 0, known = 0;  // the first bit's lane, the first whose bool is not stored
   if (i > 0) chain.template lanes<true>(0, i, kAround, (uint32_t)bitsAt(bits, 0));
   const int steps = draw.steps();
   const int64_t perStep = ceilDiv(kLanes / kGroup, steps + 1) * kGroup;
   for (; i + W <= n; first += kLanes) {
     const int64_t end = i + minOf((n - i) / W * W, kLanes), left = end - i;
+    if (mask) {
+      known = minOf(first + kLanes, n);
+      storeBools(mask + first, bits, known - first);
+    }
     for (int s = 0; s <= steps; s++) {
       if (s < steps) draw.step();
       else draw.finish(bits + 2 * kWords);
@@ -115,20 +135,21 @@ void runLanes(const ChainRun<Id, true>& chain, int64_t n, int64_t head, Draw& dr
     memmove(bits, bits + kWords, 2 * kWords * sizeof *bits);
   }
   if (i < n) chain.template lanes<true>(i, n - i, kAround, (uint32_t)bitsAt(bits, i - first));
+  if (mask && known < n) storeBools(mask + known, bits + (known - first) / 64, n - known);
 }
 
 template <int Id>
 void runDrawn(void* const* slot, const int16_t* operands, const int16_t* results, int64_t n, ChainAround around,
-              const TileOp& op, int64_t index) {
+              const TileOp& op, int64_t index, uint8_t* mask) {
   const ChainRun<Id, true> chain(slot, operands, results);
-  Draw draw(slot[op.a], slot[op.b], op, index);
-  if (around.ops == storedOf(kChains[Id])) runLanes<Id, true>(chain, n, around.head, draw);
-  else runLanes<Id, false>(chain, n, 0, draw);
+  Draw draw(slot[op.a], slot[op.b], op, index, n);
+  if (around.ops == storedOf(kChains[Id])) runLanes<Id, true>(chain, n, around.head, draw, mask);
+  else runLanes<Id, false>(chain, n, 0, draw, mask);
 }
 
 template <int Id>
 constexpr DrawnFunction drawn() {
-  if constexpr (maskOf(kChains[Id]) >= 0) return runDrawn<Id>;
+  if constexpr (isDrawable(kChains[Id])) return runDrawn<Id>;
   else return nullptr;
 }
 template <size_t... Ids>

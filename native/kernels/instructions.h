@@ -39,10 +39,11 @@ struct ChainFunctions {
 };
 extern const ChainFunctions kChainFunctions;
 
-// The same with the mask drawn meanwhile, by `op`, which would run before: null for a chain without one. `index`, of lane
-// 0 in the domain, is a multiple of 128. What the chain reads and stores are n lanes in a row.
+// The same with the mask drawn meanwhile, by `op`, which would run before: null for a chain that is not drawable. `index`,
+// of lane 0 in the domain, is a multiple of 128. What the chain reads and stores are n lanes in a row; `mask` gets the
+// mask as bools if it isn't null.
 using DrawnFunction = void (*)(void* const* slot, const int16_t* operands, const int16_t* results, int64_t n,
-                               ChainAround around, const TileOp& op, int64_t index);
+                               ChainAround around, const TileOp& op, int64_t index, uint8_t* mask);
 struct DrawnFunctions {
   DrawnFunction of[kChainCount];
 };

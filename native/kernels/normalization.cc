@@ -103,7 +103,8 @@ void addBlock(const float* x, int64_t stride, int64_t rows, int64_t n, const flo
   };
   int64_t r = 0;
   if (stride < kWideRow) add(std::integral_constant<int, 8>(), std::false_type(), r);
-  else add(std::integral_constant<int, 2>(), std::true_type(), r);
+  else if (n == stride) add(std::integral_constant<int, 2>(), std::true_type(), r);
+  add(std::integral_constant<int, 2>(), std::false_type(), r);
   add(std::integral_constant<int, 1>(), std::false_type(), r);
 }
 

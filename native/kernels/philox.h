@@ -34,7 +34,7 @@ constexpr uint32_t kStep0 = 0x9e3779b9u, kStep1 = 0xbb67ae85u;
 // rounds' keys, in all lanes: from memory they cost nothing, made in each round as much as the multiplications.
 struct RandomStream {
   VL key0[10], key1[10];
-  VL first, second0, second2, second3;  // words after a round, or what goes into them
+  VL name, second0, second2, second3;  // what goes into words of the first two rounds
 };
 LW_INLINE void openStream(RandomStream& s, const void* seed, const void* step, const TileOp& op) {
   uint32_t seedWord, stepWord;
@@ -46,7 +46,7 @@ LW_INLINE void openStream(RandomStream& s, const void* seed, const void* step, c
   // round's first.
   const uint64_t p1 = (uint64_t)kMultiplier1 * stepWord;
   const uint64_t p0 = (uint64_t)kMultiplier0 * ((uint32_t)(p1 >> 32) ^ counterWord ^ seedWord);
-  s.first = all(keyWord);
+  s.name = all(keyWord);
   s.second0 = all((uint32_t)p1 ^ (seedWord + kStep0));
   s.second2 = all((uint32_t)(p0 >> 32) ^ (keyWord + kStep1));
   s.second3 = all((uint32_t)p0);
@@ -77,7 +77,7 @@ LW_INLINE void philoxWords(const RandomStream& stream, uint32_t first, uint32_t 
     }
     // Sums may run into the high halves, which never matter.
     const VL p = wideProduct(block + all(first), m0);
-    c2[v] = (p >> 32) ^ (rank + all(last)) ^ stream.first;
+    c2[v] = (p >> 32) ^ (rank + all(last)) ^ stream.name;
     c3[v] = p;
   }
 #pragma GCC unroll 8

@@ -265,7 +265,8 @@ struct Centred {
     if (stride < kWideRow) {
       for (; r + 4 <= rows; r += 4) addRows<4, false>(sums, products, at + r * stride, column, stride, n);
     }
-    for (; r < rows; r++) addRows<1, true>(sums, products, at + r * stride, column, stride, n);
+    for (; n == stride && r < rows; r++) addRows<1, true>(sums, products, at + r * stride, column, stride, n);
+    for (; r < rows; r++) addRows<1, false>(sums, products, at + r * stride, column, stride, n);
   }
   template <int R, bool AHEAD>
   void addRows(float* sums, float* products, int64_t at, int64_t column, int64_t stride, int64_t n) const {

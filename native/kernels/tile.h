@@ -240,7 +240,7 @@ struct TileRun {
   }
 
   // Lets the chain store around the caches by itself: what becomes aligned to vectors after the same number of lanes. The
-  // slots of the rest stay registers, which are copied, with `registersElse`; without, they are stored as usual.
+  // slots of the rest stay registers, which are copied, with `registersElse`; without, they are memory all the same.
   LW_MEMBER ChainAround aimAround(int64_t index, bool registersElse) {
     ChainAround aimed = {0, 0};
     for (int32_t k = 0; k < plan.nOps - plan.chainFrom; k++) {
@@ -257,8 +257,10 @@ struct TileRun {
     return aimed;
   }
 
-  LW_MEMBER ChainAhead aheadOf(int64_t index) const {
-    return {nStreams, streams, (index + kAheadLanes / maxOf(nStreams, 1)) * 4};
+  // For a block of n lanes; nothing where the next one lies elsewhere, or is asked for while bits are drawn.
+  LW_MEMBER ChainAhead aheadOf(int64_t index, int64_t n, int64_t step) const {
+    const bool follows = plan.chainFrom == 0 && (plan.nColumnOps == 0 || step == n);
+    return {follows ? nStreams : 0, streams, (index + kAheadLanes / maxOf(nStreams, 1)) * 4};
   }
 
   // Evaluates the block; results that aren't direct stay in their slots. Outputs are at `index`, the
@@ -278,7 +280,7 @@ struct TileRun {
       columnsCount = nCols;
     }
     const int64_t n = nRows * nCols;
-    if (plan.chain >= 0) {  // reads and writes all its streams at once, as the hardware foresees
+    if (plan.chain >= 0) {  // reads and writes all its streams at once
       // Ops before it draw random bits, and the hardware foresees nothing meanwhile.
       const int64_t lines = (n + 15) / 16;
       Ahead ahead = {index + step, lines, ceilDiv(lines * nStreams, maxOf(plan.chainFrom, 1)), 0, 0};
@@ -287,7 +289,8 @@ struct TileRun {
         run(plan.ops[o], n, index);
       }
       const ChainAround aimed = around ? aimAround(index, true) : ChainAround{0, 0};
-      kChainFunctions.of[plan.chain](slot, plan.chainOperands, plan.chainResults, n, aimed, aheadOf(index));
+      kChainFunctions.of[plan.chain](slot, plan.chainOperands, plan.chainResults, n, aimed,
+                                    aheadOf(index, n, step));
       return;
     }
     if (nStreams == 0 || plan.nOps == 1) {  // what one op reads in order, the hardware foresees too
@@ -306,9 +309,15 @@ struct TileRun {
   // The whole of a plan that is `drawn`, n lanes from `index` on, a multiple of 128.
   LW_MEMBER void drawn(int64_t index, int64_t n) {
     for (int32_t i = 0; i < plan.nInputs; i++) input(i, 0, 1, index, n);
-    for (int32_t r = 0; r < plan.nResults; r++) slot[plan.results[r].slot] = (char*)ptr[plan.results[r].tensor] + index * 4;
+    uint8_t* mask = nullptr;
+    for (int32_t r = 0; r < plan.nResults; r++) {
+      const TileResult& result = plan.results[r];
+      if (r == plan.drawnMask) mask = (uint8_t*)ptr[result.tensor] + index;
+      else slot[result.slot] = (char*)ptr[result.tensor] + index * 4;
+    }
     const ChainAround aimed = around ? aimAround(index, false) : ChainAround{0, 0};
-    kDrawnFunctions.of[plan.chain](slot, plan.chainOperands, plan.chainResults, n, aimed, plan.ops[0], index);
+    kDrawnFunctions.of[plan.chain](slot, plan.chainOperands, plan.chainResults, n, aimed, plan.ops[0], index,
+                                    mask);
   }
 
   // Evaluates the block and stores its results; the next block will be `step` elements further.

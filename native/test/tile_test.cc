@@ -4,8 +4,8 @@
 #include <cmath>
 #include <limits>
 
-#include "support/random.h"
 #include "support/philox.h"
+#include "support/random.h"
 #include "support/reference.h"
 
 using namespace layerwise;

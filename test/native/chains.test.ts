@@ -57,12 +57,24 @@ describe.skipIf(native === null)("chains", () => {
   });
 
   const { dense, batchNormalization, activation, dropout, add } = lw.layers;
+  const { reshape, maxPooling1d, flatten } = lw.layers;
   const wide = (): lw.layers.Layer => dense({ units: 256 });
   const relu = (): lw.layers.Layer => activation({ activation: "relu" });
 
   test.each([
     ["relu", ["relu"], () => [relu()]],
-    ["dropout", ["dropout"], () => [dropout({ rate: 0.5 })]],
+    ["dropout", ["dropout, drawn"], () => [dropout({ rate: 0.5 })]],
+    [
+      "dropout whose gradient reads the mask",
+      ["dropout, drawn"],
+      () => [
+        wide(),
+        reshape({ targetShape: [128, 2] }),
+        maxPooling1d({ poolSize: 2 }),
+        flatten(),
+        dropout({ rate: 0.5 }),
+      ],
+    ],
     ["batchNormalization", ["batchNormalization"], () => [batchNormalization()]],
     [
       "batchNormalization of what is trained",
@@ -114,7 +126,7 @@ describe.skipIf(native === null)("chains", () => {
       });
       await executable.run(await Promise.all(tensors.map((t) => t.data())));
     });
-    expect(chains).toContain("dropout, twice");
+    expect(chains).toContain("dropout, twice, drawn");
   });
 
   test("prediction: batchNormalization with relu", async () => {
