@@ -87,16 +87,11 @@ constexpr int readsOf(const Chain& chain) {
   }
   return __builtin_popcount(seen);
 }
+
 // Bits as n bools.
 LW_INLINE void storeBools(uint8_t* to, const uint64_t* bits, int64_t n) {
   int64_t i = 0;
-  for (; i + 64 <= n; i += 64) {
-#if defined(__AVX512BW__)
-    _mm512_storeu_si512(to + i, _mm512_maskz_set1_epi8((__mmask64)bits[i / 64], 1));
-#else
-    for (int l = 0; l < 64; l += W) storeBytes(to + i + l, lanesOfBits((uint32_t)(bits[i / 64] >> l)));
-#endif
-  }
+  for (; i + 64 <= n; i += 64) storeBools64(to + i, bits[i / 64]);
   for (; i < n; i++) to[i] = (uint8_t)(bits[i / 64] >> i % 64 & 1);
 }
 

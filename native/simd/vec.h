@@ -137,6 +137,14 @@ LW_INLINE VI lanesOfBits(uint32_t bits) {
   return toBool((set1((int32_t)bits) & own) == own);
 #endif
 }
+// 64 bits as bools.
+LW_INLINE void storeBools64(uint8_t* to, uint64_t bits) {
+#if defined(__AVX512BW__)
+  _mm512_storeu_si512(to, _mm512_maskz_set1_epi8((__mmask64)bits, 1));
+#else
+  for (int l = 0; l < 64; l += W) storeBytes(to + l, lanesOfBits((uint32_t)(bits >> l)));
+#endif
+}
 // Lane l of a where bit l of `bits` is set, 0 elsewhere.
 LW_INLINE VF keepLanes(VF a, uint32_t bits) {
 #if defined(__AVX512F__)
