@@ -26,7 +26,8 @@ constexpr int vectorsFor(int planes) {
   if (W < 16 || planes <= 2) return 2;
   return planes <= 4 || planes == 7 || planes == 8 ? 4 : 6;
 }
-// After so many planes few of a drawing's lanes are undecided: with AVX-512 one in five has any, else one in eight.
+// So many planes tell almost every lane's bits from the threshold's. With AVX-512 one drawing in five goes on to more of them,
+// as it has twice as many lanes, else one in eight.
 constexpr int kFirstPlanes = 12;
 
 // Draws the bits of n lanes, kLanes at a time, step by step.

@@ -16,7 +16,7 @@ int64_t lanesOf(const TilePlan& tile) {
   return isLong ? 4 * kTileLanes : kTileLanes;
 }
 // A chain whose mask is drawn while it runs goes over its whole part at once. It begins with bits of 2048 lanes, during
-// which nothing else is done, and of 4096 it is no faster than one after the other.
+// which nothing else is done. (Zen 5: 8192 lanes 1.2 to 1.4 times as fast as mask and chain one after the other.)
 constexpr int64_t kDrawnPart = 1 << 13;
 bool isDrawn(const TilePlan& tile) { return tile.drawn && tile.cols >= kDrawnPart; }
 

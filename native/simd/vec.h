@@ -127,14 +127,20 @@ LW_INLINE VF copySign(VF size, VF sign) {
 }
 // 0 or 1 from a comparison's 0 or -1.
 LW_INLINE VI toBool(VI mask) { return mask & 1; }
+#if !defined(__AVX512F__)
+// All bits of lane l where bit l of `bits` is set.
+LW_INLINE VI maskOfBits(uint32_t bits) {
+  VI own = {};
+  for (int l = 0; l < W; l++) own[l] = 1 << l;
+  return (set1((int32_t)bits) & own) == own;
+}
+#endif
 // Bit l of `bits` in lane l.
 LW_INLINE VI lanesOfBits(uint32_t bits) {
 #if defined(__AVX512F__)
   return (VI)_mm512_maskz_set1_epi32((__mmask16)bits, 1);
 #else
-  VI own = {};
-  for (int l = 0; l < W; l++) own[l] = 1 << l;
-  return toBool((set1((int32_t)bits) & own) == own);
+  return toBool(maskOfBits(bits));
 #endif
 }
 // 64 bits as bools.
@@ -150,9 +156,7 @@ LW_INLINE VF keepLanes(VF a, uint32_t bits) {
 #if defined(__AVX512F__)
   return (VF)_mm512_maskz_mov_ps((__mmask16)bits, (__m512)a);
 #else
-  VI own = {};
-  for (int l = 0; l < W; l++) own[l] = 1 << l;
-  return (VF)((VI)a & ((set1((int32_t)bits) & own) == own));
+  return (VF)((VI)a & maskOfBits(bits));
 #endif
 }
 LW_INLINE VF toFloat(VI a) { return __builtin_convertvector(a, VF); }

@@ -1,5 +1,5 @@
-// Chains whose mask is drawn while they run: dropout of long tensors, alone and with its gradient, by masks that nobody
-// else sees.
+// Chains whose mask is drawn while they run: dropout of long tensors, alone and with its gradient, with masks that are
+// kept and that are not.
 #include "../chains.h"
 #include "support/philox.h"
 #include "support/random.h"
