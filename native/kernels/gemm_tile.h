@@ -31,6 +31,9 @@ constexpr int kUnrollK = 2, kUnrollPacked = 4;
 constexpr int kUnrollK = 1, kUnrollPacked = 1;
 #endif
 constexpr int64_t kColumns = kVectors * W;
+// Steps of k from asking for one row of C to asking for the next; 0 asks for all before the loop, as rows of 8 lanes are
+// few lines.
+constexpr int kStepsARow = W == 16 ? 8 : 0;
 
 // Few rows: wider tiles, so that there are still enough chains to hide the latency of fma.
 constexpr int maxVectors(int rows) {
@@ -46,15 +49,23 @@ constexpr int maxVectors(int rows) {
 using TileFunction = void (*)(int64_t kc, const float* a, int64_t lda, const float* b, int64_t ldb,
                               float* c, int64_t ldc, bool add, int64_t tail);
 
+// Asks for a row of a tile of C.
+template <int NV>
+LW_INLINE void askRow(const float* row) {
+  __builtin_prefetch(row, 1);
+  __builtin_prefetch(row + NV * W - 1, 1);
+}
+
 template <int MR, int NV, bool TA, bool TAIL, class Meanwhile>
 LW_INLINE void multiplyTile(int64_t kc, const float* __restrict a, int64_t lda, const float* __restrict b, int64_t ldb,
                             float* __restrict c, int64_t ldc, bool add, int64_t tail, Meanwhile meanwhile) {
   VF acc[MR][NV];
-  // C is touched only after the loop: ask for its lines now (8 % on a 1024³ product, Zen 3).
+  // C is touched only after the loop: ask for its lines now (8 % on a 1024³ product, Zen 3). Many at once hold up what is
+  // read first, so where the loop is long enough a row is asked for every few steps.
+  const bool rowByRow = TA && kStepsARow > 0 && kc > MR * kStepsARow;
+  if (!rowByRow) {
 #pragma GCC unroll 16
-  for (int i = 0; i < MR; i++) {
-    __builtin_prefetch(c + i * ldc, 1);
-    __builtin_prefetch(c + i * ldc + NV * W - 1, 1);
+    for (int i = 0; i < MR; i++) askRow<NV>(c + i * ldc);
   }
 #pragma GCC unroll 16
   for (int i = 0; i < MR; i++) {
@@ -78,8 +89,15 @@ LW_INLINE void multiplyTile(int64_t kc, const float* __restrict a, int64_t lda, 
     meanwhile();
   };
   if constexpr (TA) {
+    int64_t k = 0;
+    if (rowByRow) {
+      for (const float* row = c; k < MR * kStepsARow; k += kStepsARow, row += ldc) {
+        askRow<NV>(row);
+        for (int q = 0; q < kStepsARow; q++) step();
+      }
+    }
 #pragma GCC unroll kUnrollPacked
-    for (int64_t k = 0; k < kc; k++) step();
+    for (; k < kc; k++) step();
   } else {
 #pragma GCC unroll kUnrollK
     for (int64_t k = 0; k < kc; k++) step();
@@ -157,7 +175,7 @@ constexpr int64_t packedStride(int64_t kc) { return kc + 16; }
 constexpr int64_t stripFloats(int64_t kc) { return kRows * packedStride(kc); }
 
 // Near-equal strips of at most kRows rows.
-constexpr int64_t kMaxStrips = 48;
+constexpr int64_t kMaxStrips = 80;
 struct Strips {
   int64_t count;
   int16_t at[kMaxStrips + 1];

@@ -36,11 +36,15 @@ constexpr StreamTile kStreamTiles[14][2][2] = {
 // in L2, as are the epilogue's inputs: they are prefetched while the rows are multiplied. All of B, at most
 // kHotB floats, passes once for so many rows.
 constexpr int64_t kBlockM = W == 16 ? 196 : 192;  // × kBlockK floats of packed A: 220 KiB of L2
+// Without an epilogue, which wants its rows of C in L2, as many rows as possible meet a group of panels of B before the next
+// group is packed: panels stay in L2, and rows come from L2 or L3, a strip for every few tiles (Zen 4, from 512 a side on:
+// 1.00 to 1.06 times).
+constexpr int64_t kBlockMAlone = W == 16 ? 1024 : kBlockM;
 constexpr int64_t kBlockN = 1024;
 constexpr int64_t kBlockNEpilogue = 512;  // C must still be in L2 when the epilogue comes
-// Rows of a stored C of so many floats meet all blocks of k before those below do: they stay in L2 (columns of 128, 512
-// terms: 1.09 times, Zen 5; with AVX2 0.99 times there).
-constexpr int64_t kNearC = W == 16 ? 96 * 1024 : 0;
+// Rows of a stored C of so many floats meet all blocks of k before those below do, if they are enough to pack B for: they
+// stay in L2 (columns of 128, 512 terms: 1.09 times, Zen 5; with AVX2 0.99 times there).
+constexpr int64_t kNearC = W == 16 ? 96 * 1024 : 0, kNearRowsOfC = 384;
 constexpr int64_t kScratchRows = 1024, kScratchColumns = 512;
 constexpr int64_t kHotRows = 96 / kRows * kRows, kHotB = 1 << 17;
 constexpr int64_t kHotListedRows = 112;  // where lists make no strips: 7 whole vectors of a transposed A
@@ -83,7 +87,7 @@ struct Strategy {
   bool byDots, byRow, packA, packB;
   int64_t rowBlock;  // rows of a block of A
   int64_t panel;     // columns of a panel of B
-  Strategy(const Shape& s, int64_t rows, int64_t cols, bool keptB) {
+  Strategy(const Shape& s, int64_t rows, int64_t cols, bool keptB, bool alone) {
     const int64_t panels = ceilDiv(cols, kColumns);
     byDots = s.byDots();
     byRow = s.m == 1 && !s.tb && cols >= kRowColumns;
@@ -93,7 +97,7 @@ struct Strategy {
     const bool turned = panels >= kTurnPanels || (panels >= 2 && rows * s.k >= kTurnFloats);
     packA = (panels >= kPackPanels && scattered) || (!s.ta && rows > kRows && turned);
     const bool byPanels = s.tb && !s.ta && rows <= kPanelRows;
-    rowBlock = byPanels ? maxOf(kBlockM, kPanelRows) : kBlockM;
+    rowBlock = maxOf(alone ? kBlockMAlone : kBlockM, byPanels ? kPanelRows : 0);
     panel = (!packB && rows <= kRows ? maxVectors((int)rows) : kVectors) * W;
   }
 };
@@ -235,6 +239,7 @@ class ListedBlocks {
 };
 static_assert(kBlockN <= 64 * kZeroPanels * kColumns, "a bit for each group");
 static_assert(kHotListedRows <= kZeroRows, "lists for each row of a block");
+static_assert(kBlockMAlone <= kMaxStrips * kRows, "room for the strips of a block");
 
 // C (rows×cols at c) = or += A·B over one block of k. `done(row, rows)` is called for rows that are
 // finished, `soon(row, rows, column, columns)` before each tile. With `reuseC` every block of rows is
@@ -382,18 +387,18 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
   float* const scratchC = (float*)(run.scratch + call.custom[2]);
   const int64_t lda = s.lda(), ldb = s.ldb();
   const BlocksOfK blocks(s.k);
-  Strategy how(s, nRows, nCols, call.keeps > 0);
+  Strategy how(s, nRows, nCols, call.keeps > 0, epilogue == nullptr);
   const bool hot = call.custom[5] != 0;
   if (hot) how.rowBlock = kHotRows;
   const int64_t blockN = ceilDiv(ceilDiv(nCols, ceilDiv(nCols, call.custom[3])), kColumns) * kColumns;
   const int64_t ldc = stored ? s.n : minOf(blockN, s.n);  // an epilogue on whole rows wants them dense
-  const int64_t nearBlocks = kNearC / maxOf(1, minOf(blockN, nCols)) / how.rowBlock;
-  const bool near = stored && !hot && blocks.count > 1 && nearBlocks >= 2;
-  const int64_t rowsAtOnce = near ? nearBlocks * how.rowBlock : stored || hot ? nRows : minOf(kScratchRows, nRows);
+  const int64_t nearRows = kNearC / maxOf(1, minOf(blockN, nCols));
+  const bool near = stored && !hot && blocks.count > 1 && nearRows >= kNearRowsOfC;
+  const int64_t rowsAtOnce = near ? nearRows : stored || hot ? nRows : minOf(kScratchRows, nRows);
 
   for (int64_t b = piece.batch.begin; b < piece.batch.end; b++) {
     const float* const ofA = A + b * s.strideA + (s.ta ? rows.begin : rows.begin * lda);
-    const bool turns = call.custom[7] != 0 && how.packA && nRows <= how.rowBlock && turnedFloats(nRows, s.k) <= kTurnedA &&
+    const bool turns = call.custom[7] != 0 && how.packA && nRows <= kPanelRows && turnedFloats(nRows, s.k) <= kTurnedA &&
                        !(packed.lists && zerosCanPay(nRows, nCols, blocks.longest()) &&
                          hasZeros(ofA, lda, nRows, s.k));
     if (turns) packBlocks(ofA, lda, blocks, Strips(nRows), packed.a);
@@ -491,7 +496,8 @@ void plan_gemm(Call& call) {
   const bool dots = s.byDots(), zeros = !dots && zerosCanPay(s.m, s.n, kc);
   const bool mayPackB = !call.keeps && !dots && (s.tb || s.m >= packRowsFrom(s.n) || zeros);
   call.custom[1] = take(mayPackB ? kc * width * 4 : 0);
-  const int64_t mostRows = maxOf(maxOf(kBlockM, zeros ? kZeroRows : 0), s.tb && !s.ta ? kPanelRows : 0);
+  const int64_t mostRows =
+      maxOf(maxOf(tile ? kBlockM : kBlockMAlone, zeros ? kZeroRows : 0), s.tb && !s.ta ? kPanelRows : 0);
   const int64_t hotRows = zeros ? maxOf(kHotRows, kHotListedRows) : kHotRows;
   const int64_t rowBlock = minOf(hot ? hotRows : mostRows, s.m);
   const bool turns = s.tb && !s.ta && !dots && !call.keeps && call.custom[0] >= 0 && blocks.count > 1;

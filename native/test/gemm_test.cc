@@ -116,12 +116,13 @@ TEST_P(GemmTest, MultipliesEveryTileAndEdge) {
   }
 }
 
-// Narrow results of many rows, some hundred of which meet all blocks of terms before those below do, and rows that are
-// packed for two panels.
+// Narrow results of many rows, some hundred of which meet all blocks of terms before those below do, rows that are packed
+// for two panels, and wide results of more rows than a block.
 TEST_P(GemmTest, MultipliesManyRowsInTurn) {
   Random random(9);
   for (const Shape& s : std::vector<Shape>{
-           {1, 1401, 70, 301}, {1, 1401, 70, 301, true}, {1, 1401, 70, 301, false, true}, {1, 7001, 33, 301}}) {
+           {1, 1401, 70, 301}, {1, 1401, 70, 301, true}, {1, 1401, 70, 301, false, true}, {1, 7001, 33, 301},
+           {1, 1101, 295, 70}, {1, 1101, 295, 301, true}, {1, 1101, 295, 70, false, true}}) {
     Case c(s, random);
     c.builder.call(k_gemm, {c.A, c.B}, {c.output()}, s.ints());
     const Product want = multiply(s, c.a, c.b);
