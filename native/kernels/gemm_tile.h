@@ -62,7 +62,8 @@ LW_INLINE void multiplyTile(int64_t kc, const float* __restrict a, int64_t lda, 
   VF acc[MR][NV];
   // C is touched only after the loop: ask for its lines now (8 % on a 1024³ product, Zen 3). Many at once hold up what is
   // read first, so where the loop is long enough a row is asked for every few steps.
-  const bool rowByRow = TA && kStepsARow > 0 && kc > MR * kStepsARow;
+  constexpr bool kMany = MR >= 8 && kStepsARow > 0;
+  const bool rowByRow = TA && kMany && kc > MR * kStepsARow;
   if (!rowByRow) {
 #pragma GCC unroll 16
     for (int i = 0; i < MR; i++) askRow<NV>(c + i * ldc);
@@ -93,7 +94,8 @@ LW_INLINE void multiplyTile(int64_t kc, const float* __restrict a, int64_t lda, 
     if (rowByRow) {
       for (const float* row = c; k < MR * kStepsARow; k += kStepsARow, row += ldc) {
         askRow<NV>(row);
-        for (int q = 0; q < kStepsARow; q++) step();
+#pragma GCC unroll 1
+        for (int q = 0; q < kStepsARow; q++) step();  // unrolled, distances of rows take more registers than there are
       }
     }
 #pragma GCC unroll kUnrollPacked
