@@ -1,5 +1,5 @@
 // gemm: C[b] = op(A[b])·op(B[b]), with a tile program (the epilogue) run over rows of C while they are
-// hot. From outside in: blocks of columns, blocks of k (kBlockK), blocks of rows (A packed, in L2), groups
+// hot. From outside in: blocks of columns, blocks of k (kBlockK), blocks of rows (A packed), groups
 // of panels of columns (B packed), strips of rows, panels, one register tile. Few rows by a transposed B are dot products; of
 // some dozens, blocks of k are inside of panels.
 #include <utility>
@@ -38,13 +38,13 @@ constexpr StreamTile kStreamTiles[14][2][2] = {
 constexpr int64_t kBlockM = W == 16 ? 196 : 192;  // × kBlockK floats of packed A: 220 KiB of L2
 // Without an epilogue, which wants its rows of C in L2, as many rows as possible meet a group of panels of B before the next
 // group is packed: panels stay in L2, and rows come from L2 or L3, a strip for every few tiles (Zen 4, from 512 a side on:
-// 1.00 to 1.06 times).
+// 1.00 to 1.03 times, on a busy host up to 1.06).
 constexpr int64_t kBlockMAlone = W == 16 ? 1024 : kBlockM;
 constexpr int64_t kBlockN = 1024;
 constexpr int64_t kBlockNEpilogue = 512;  // C must still be in L2 when the epilogue comes
 // Rows of a stored C of so many floats meet all blocks of k before those below do, if they are enough to pack B for: they
 // stay in L2 (columns of 128, 512 terms: 1.09 times, Zen 5; with AVX2 0.99 times there).
-constexpr int64_t kNearC = W == 16 ? 96 * 1024 : 0, kNearRowsOfC = 384;
+constexpr int64_t kNearC = W == 16 ? 96 * 1024 : 0;
 constexpr int64_t kScratchRows = 1024, kScratchColumns = 512;
 constexpr int64_t kHotRows = 96 / kRows * kRows, kHotB = 1 << 17;
 constexpr int64_t kHotListedRows = 112;  // where lists make no strips: 7 whole vectors of a transposed A
@@ -82,6 +82,11 @@ struct KeptB {
   uint8_t* finite(void* kept, int64_t kb) const { return (uint8_t*)kept + k * panels * kColumns * 4 + kb * panels; }
 };
 
+// Rows of a block of A, without an epilogue (`alone`) or with one; `byPanels` for a transposed B against few rows.
+inline int64_t rowsOfBlock(bool alone, bool byPanels) {
+  return maxOf(alone ? kBlockMAlone : kBlockM, byPanels ? kPanelRows : 0);
+}
+
 // How a piece of C is computed, from its shape alone.
 struct Strategy {
   bool byDots, byRow, packA, packB;
@@ -97,7 +102,7 @@ struct Strategy {
     const bool turned = panels >= kTurnPanels || (panels >= 2 && rows * s.k >= kTurnFloats);
     packA = (panels >= kPackPanels && scattered) || (!s.ta && rows > kRows && turned);
     const bool byPanels = s.tb && !s.ta && rows <= kPanelRows;
-    rowBlock = maxOf(alone ? kBlockMAlone : kBlockM, byPanels ? kPanelRows : 0);
+    rowBlock = rowsOfBlock(alone, byPanels);
     panel = (!packB && rows <= kRows ? maxVectors((int)rows) : kVectors) * W;
   }
 };
@@ -393,7 +398,7 @@ void multiply(const Call& call, const Run& run, const Shape& s, const Piece& pie
   const int64_t blockN = ceilDiv(ceilDiv(nCols, ceilDiv(nCols, call.custom[3])), kColumns) * kColumns;
   const int64_t ldc = stored ? s.n : minOf(blockN, s.n);  // an epilogue on whole rows wants them dense
   const int64_t nearRows = kNearC / maxOf(1, minOf(blockN, nCols));
-  const bool near = stored && !hot && blocks.count > 1 && nearRows >= kNearRowsOfC;
+  const bool near = stored && !hot && blocks.count > 1 && nearRows >= kPackRows;
   const int64_t rowsAtOnce = near ? nearRows : stored || hot ? nRows : minOf(kScratchRows, nRows);
 
   for (int64_t b = piece.batch.begin; b < piece.batch.end; b++) {
@@ -496,8 +501,7 @@ void plan_gemm(Call& call) {
   const bool dots = s.byDots(), zeros = !dots && zerosCanPay(s.m, s.n, kc);
   const bool mayPackB = !call.keeps && !dots && (s.tb || s.m >= packRowsFrom(s.n) || zeros);
   call.custom[1] = take(mayPackB ? kc * width * 4 : 0);
-  const int64_t mostRows =
-      maxOf(maxOf(tile ? kBlockM : kBlockMAlone, zeros ? kZeroRows : 0), s.tb && !s.ta ? kPanelRows : 0);
+  const int64_t mostRows = maxOf(rowsOfBlock(!tile, s.tb && !s.ta), zeros ? kZeroRows : 0);
   const int64_t hotRows = zeros ? maxOf(kHotRows, kHotListedRows) : kHotRows;
   const int64_t rowBlock = minOf(hot ? hotRows : mostRows, s.m);
   const bool turns = s.tb && !s.ta && !dots && !call.keeps && call.custom[0] >= 0 && blocks.count > 1;
