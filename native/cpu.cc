@@ -138,6 +138,15 @@ int physicalCores() {
   return affinityCount();
 }
 
+const int64_t kL1Bytes = [] {
+#if defined(_SC_LEVEL1_DCACHE_SIZE)
+  const long bytes = sysconf(_SC_LEVEL1_DCACHE_SIZE);
+  return bytes > 0 ? (int64_t)bytes : 0;
+#else
+  return (int64_t)0;
+#endif
+}();
+
 double cpuQuota() {
   double least = 0;
 #if defined(__linux__)

@@ -1,6 +1,8 @@
 // What this machine has and what this process may use of it: instruction sets, brand, affinity mask,
-// cgroup CPU quota, physical cores.
+// cgroup CPU quota, physical cores, caches.
 #pragma once
+
+#include <stdint.h>
 
 #include <string>
 
@@ -20,6 +22,9 @@ int physicalCores();
 double cpuQuota();
 // min(affinity, ⌊quota⌋, physical cores), at least 1.
 int defaultThreads();
+
+// Bytes of a core's first-level data cache; 0 where that is not known.
+extern const int64_t kL1Bytes;
 
 // Flush-to-zero and denormals-are-zero on this thread; returns the state to restore.
 unsigned long long flushDenormals();

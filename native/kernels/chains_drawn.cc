@@ -107,6 +107,8 @@ void runLanes(const ChainRun<Id, true>& chain, int64_t n, int64_t head, Draw& dr
   int64_t i = minOf(head, n), first = 0, known = 0;  // the first bit's lane, the first whose bool is not stored
   if (i > 0) chain.template lanes<true>(0, i, kAround, (uint32_t)bitsAt(bits, 0));
   const int steps = draw.steps();
+  // On a Zen 4 it is 1.1 times as fast without, with the gradient 1.2; with AVX2 slower.
+  const bool asks = W < 16 || isRoomyL1();
   const int64_t perStep = ceilDiv(kLanes / kGroup, steps + 1) * kGroup;
   for (; i + W <= n; first += kLanes) {
     const int64_t end = i + minOf((n - i) / W * W, kLanes), left = end - i;
@@ -121,7 +123,7 @@ void runLanes(const ChainRun<Id, true>& chain, int64_t n, int64_t head, Draw& dr
         const uint64_t some = bitsAt(bits, i - first);
 #pragma GCC unroll 8
         for (int l = 0; l < kGroup; l += W) {
-          if (l % 16 == 0) chain.ask(i + l + kAheadLanes / readsOf(kChains[Id]));
+          if (asks && l % 16 == 0) chain.ask(i + l + chainAheadLanes() / readsOf(kChains[Id]));
           chain.template lanes<false>(i + l, W, kAround, (uint32_t)(some >> l));
         }
       }

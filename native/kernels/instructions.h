@@ -3,6 +3,7 @@
 
 #include "../chains.h"
 #include "../simd/vec.h"
+#include "ahead.h"
 
 namespace layerwise {
 namespace LAYERWISE_ISA_NAMESPACE {
@@ -25,10 +26,11 @@ struct ChainAhead {
   int32_t streams;
   const char* const* of;
   int64_t bytes;
+  bool intoL1;
   // A vector's share.
   LW_MEMBER void ask(int64_t lane) const {
     if (W < 16 && lane % 16 >= W) return;  // the line was asked for
-    for (int32_t s = 0; s < streams; s++) __builtin_prefetch(of[s] + bytes + lane * 4);
+    for (int32_t s = 0; s < streams; s++) askLine(of[s] + bytes + lane * 4, intoL1);
   }
 };
 // A whole chain over n lanes: the slots of what it reads, and by instruction of what it stores.

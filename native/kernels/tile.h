@@ -260,7 +260,8 @@ struct TileRun {
   // For a block of n lanes; nothing where the next one lies elsewhere, or is asked for while bits are drawn.
   LW_MEMBER ChainAhead aheadOf(int64_t index, int64_t n, int64_t step) const {
     const bool follows = plan.chainFrom == 0 && (plan.nColumnOps == 0 || step == n);
-    return {follows ? nStreams : 0, streams, (index + kAheadLanes / maxOf(nStreams, 1)) * 4};
+    return {follows ? nStreams : 0, streams, (index + chainAheadLanes() / maxOf(nStreams, 1)) * 4,
+            plan.nColumnOps == 0 || isRoomyL1()};
   }
 
   // Evaluates the block; results that aren't direct stay in their slots. Outputs are at `index`, the
