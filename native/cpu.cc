@@ -1,4 +1,4 @@
-// Reads CPUID and XGETBV, /proc, /sys and the affinity mask. Called at load and by info().
+// Reads CPUID and XGETBV, sysconf, /proc, /sys and the affinity mask. Called at load and by info().
 #include "cpu.h"
 
 #include <stdint.h>
@@ -141,10 +141,10 @@ int physicalCores() {
 const int64_t kL1Bytes = [] {
 #if defined(_SC_LEVEL1_DCACHE_SIZE)
   const long bytes = sysconf(_SC_LEVEL1_DCACHE_SIZE);
-  return bytes > 0 ? (int64_t)bytes : 0;
-#else
-  return (int64_t)0;
+  if (bytes > 0) return (int64_t)bytes;
 #endif
+  // Other C libraries and processors than glibc asks: "32K". Index 0 holds data, or data and code.
+  return (int64_t)atoi(readLine("/sys/devices/system/cpu/cpu0/cache/index0/size").c_str()) * 1024;
 }();
 
 double cpuQuota() {
