@@ -143,7 +143,7 @@ const int64_t kL1Bytes = [] {
   const long bytes = sysconf(_SC_LEVEL1_DCACHE_SIZE);
   if (bytes > 0) return (int64_t)bytes;
 #endif
-  // Other C libraries and processors than glibc asks: "32K". Index 0 holds data, or data and code.
+  // For C libraries that don't say, and processors that glibc doesn't ask: "32K". Index 0 holds data, or data and code.
   return (int64_t)atoi(readLine("/sys/devices/system/cpu/cpu0/cache/index0/size").c_str()) * 1024;
 }();
 
