@@ -12,6 +12,8 @@ import { cases as networks } from "./cases/networks.js";
 import { cases as recurrent } from "./cases/recurrent.js";
 import { cases as runtime } from "./cases/runtime.js";
 import { cases as sequences } from "./cases/sequences.js";
+import { contenders } from "./contenders/contenders.js";
+import { Child } from "./lib/child.js";
 import { Children } from "./lib/children.js";
 import { type BenchOptions, CommandLineError, readCommandLine, usage } from "./lib/commandline.js";
 import { DataFiles } from "./lib/data.js";
@@ -63,7 +65,8 @@ if (asked.list) {
 }
 
 const counts = new Set(chosen.flatMap((row) => row.threads ?? threads));
-const machine = await probeMachine([...counts], peers);
+const probe = new Child(contenders.native!, 1);
+const machine = await probeMachine(probe, [...counts], peers);
 const data = new DataFiles();
 const children = new Children();
 const results: Result[] = [];
@@ -71,12 +74,13 @@ try {
   for (const row of chosen) {
     for (const count of row.threads ?? threads) {
       process.stderr.write(`${row.name}, ${count} thread${count === 1 ? "" : "s"}\n`);
-      const options = { threads: count, repeats, seconds, wants, data, children };
+      const options = { threads: count, repeats, seconds, wants, data, children, probe };
       results.push(await measureCase(row, options));
     }
   }
 } finally {
   await children.close();
+  await probe.close();
   await data.remove();
 }
 
@@ -87,7 +91,7 @@ const versions = Object.assign(
 const described = describeMachine({ ...machine, versions });
 const summaries = summarize(results);
 const tables = [
-  ...timeTables(results, machine),
+  ...timeTables(results),
   summaryText(summaries),
   figureTable(results),
   checkTable(results),

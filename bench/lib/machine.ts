@@ -1,8 +1,7 @@
 /** The machine lines of a report: CPU, instruction set, measured peaks and bandwidth, versions, load. */
 import { cpus, loadavg, totalmem } from "node:os";
-import { contenders } from "../contenders/contenders.js";
 import { type Levels, ownLevels } from "../contenders/levels.js";
-import { Child } from "./child.js";
+import type { Child } from "./child.js";
 import type { ProbedMachine } from "./spec.js";
 
 export interface Machine extends ProbedMachine {
@@ -16,17 +15,16 @@ export interface Machine extends ProbedMachine {
 }
 
 /**
- * Probes the machine in a process of its own, and the level of the peers that will be compared with;
+ * Probes the machine in a process of ours, and the level of the peers that will be compared with;
  * throws where the addon does not load.
  */
 export async function probeMachine(
+  probe: Child,
   threads: readonly number[],
   peers: ReadonlySet<string>,
 ): Promise<Machine> {
   const loadBefore = loadavg()[0]!;
-  const child = new Child(contenders.native!, 1);
-  const { machine, error } = await child.ask({ op: "machine", threads });
-  await child.close();
+  const { machine, error } = await probe.ask({ op: "machine", threads });
   if (!machine) throw new Error(`the machine can't be probed: ${error ?? "no answer"}`);
   return {
     ...machine,
@@ -38,9 +36,8 @@ export async function probeMachine(
   };
 }
 
-/** GFLOP/s that `threads` threads could reach with the instruction set that is used. */
-export const peakOf = ({ peaks, isa }: ProbedMachine, threads: number): number =>
-  peaks[threads]![isa]!;
+/** GFLOP/s that one thread could reach with the instruction set that is used. */
+const peakOf = ({ peaks, isa }: ProbedMachine): number => peaks[1]![isa]!;
 
 /** Share of the peak that a BLAS-like library reaches with the right kernels on a quiet machine. */
 const knownLevel = 0.8;
@@ -62,12 +59,12 @@ export function describeMachine(machine: Machine): string {
     );
   const peers = Object.entries(levels).map(
     ([name, rate]) =>
-      `${name} ${rate.toFixed(1)} (${((100 * rate) / peakOf(machine, 1)).toFixed(0)} %)`,
+      `${name} ${rate.toFixed(1)} (${((100 * rate) / peakOf(machine)).toFixed(0)} %)`,
   );
   const reached = (name: string): number => {
     // OpenBLAS has several sets of kernels, and the best one is used.
     const own = Object.entries(levels).filter(([level]) => level.startsWith(name));
-    return Math.max(...own.map(([, rate]) => rate)) / peakOf(machine, 1);
+    return Math.max(...own.map(([, rate]) => rate)) / peakOf(machine);
   };
   const libraries = new Set(Object.keys(levels).map((level) => level.split(",")[0]!));
   const below = [...libraries]

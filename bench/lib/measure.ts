@@ -1,12 +1,13 @@
 /**
  * Times one case at one number of threads: all contenders are set up and warmed up, then take turns
- * (ours, theirs, ours, theirs …), so that a change of the machine's mood meets all of them.
+ * (ours, theirs, ours, theirs …), so that a change of the machine's mood meets all of them. The machine's own limits
+ * are probed in the same turns: bandwidth above all is another from one minute to the next.
  */
 import { contenders } from "../contenders/contenders.js";
 import type { Child } from "./child.js";
 import type { Children } from "./children.js";
 import type { DataFiles } from "./data.js";
-import type { Case, Reply } from "./spec.js";
+import type { Case, Limit, Reply } from "./spec.js";
 
 /** What one contender did. */
 export interface Outcome {
@@ -28,6 +29,8 @@ export interface Result {
   readonly threads: number;
   readonly ours: Outcome;
   readonly peers: readonly Outcome[];
+  /** What a unit takes at the least, one per round. */
+  readonly limits: readonly Limit[];
 }
 
 export interface MeasureOptions {
@@ -39,6 +42,8 @@ export interface MeasureOptions {
   readonly wants: (peer: string) => boolean;
   readonly data: DataFiles;
   readonly children: Children;
+  /** A process of ours that probes the machine. */
+  readonly probe: Child;
 }
 
 /** A contender that has used this much of a case's time gets no further rounds. */
@@ -92,7 +97,16 @@ export async function measureCase(row: Case, options: MeasureOptions): Promise<R
       await take(one, () => one.child.ask({ op: "measure", seconds }));
     }
   }
+  const limits: Limit[] = [];
+  const { flops, traffic } = row;
   for (let round = 0; round < (single ? 1 : options.repeats); round++) {
+    if (flops !== undefined || traffic) {
+      const { threads } = options;
+      const work = { ...(flops !== undefined && { flops }), ...(traffic && { traffic }) };
+      const { limit, error } = await options.probe.ask({ op: "limit", threads, ...work });
+      if (!limit) throw new Error(`the machine can't be probed: ${error ?? "no answer"}`);
+      limits.push(limit);
+    }
     for (const one of running) {
       if (one.spent > longestSeconds && one.rounds.length > 0) continue;
       const begin = performance.now();
@@ -125,7 +139,8 @@ export async function measureCase(row: Case, options: MeasureOptions): Promise<R
       ...(one.failure !== undefined && { failure: one.failure }),
     });
   }
-  return { case: row, threads: options.threads, ours: outcomes[0]!, peers: outcomes.slice(1) };
+  const [ours, ...peers] = outcomes;
+  return { case: row, threads: options.threads, ours: ours!, peers, limits };
 }
 
 /** What is wrong with probabilities that should be those of the first contender; undefined if nothing. */

@@ -1,7 +1,6 @@
 /** Results as Markdown tables that also read well in a terminal. */
-import { type Machine, peakOf } from "./machine.js";
-import type { Outcome, Result } from "./measure.js";
-import type { Group, Sweep } from "./spec.js";
+import { middle, type Outcome, type Result } from "./measure.js";
+import type { Group, Limit } from "./spec.js";
 import { ratioOf, type Summary } from "./summary.js";
 
 /** Headings of the tables, in order. */
@@ -29,29 +28,26 @@ const ownColumns = [
 ] as const;
 
 /** Our cells of a result's row. */
-function ownCells({ case: row, threads, ours }: Result, machine: Machine): string[] {
+function ownCells({ case: row, threads, ours, limits }: Result): string[] {
   const perSecond = (work: number | undefined): number | undefined =>
     work === undefined || ours.rounds.length === 0 ? undefined : work / ours.median / 1e9;
   const gflops = perSecond(row.flops);
-  const passes = Object.entries(row.traffic ?? {}) as [Sweep, number][];
-  const rate = perSecond(row.traffic && passes.reduce((sum, [, bytes]) => sum + bytes, 0));
-  // Passes one after the other, each as fast as its probe, would take so many seconds.
-  const least = passes.reduce(
-    (sum, [sweep, bytes]) => sum + bytes / 1e9 / (machine.bandwidth[threads]?.[sweep] ?? 0),
-    0,
+  const rate = perSecond(
+    row.traffic && Object.values(row.traffic).reduce((sum, bytes) => sum + bytes, 0),
   );
-  const share =
-    row.traffic && ours.rounds.length > 0 && Number.isFinite(least)
-      ? least / ours.median
-      : undefined;
+  const shareOf = (what: keyof Limit): string => {
+    const { median } = middle(limits.flatMap((limit) => limit[what] ?? []));
+    const share = median / ours.median;
+    return Number.isFinite(share) ? percent(share) : "";
+  };
   return [
     row.name,
     String(threads),
     showTime(ours),
     gflops === undefined ? "" : gflops.toFixed(1),
-    gflops === undefined ? "" : percent(gflops / peakOf(machine, threads)),
+    shareOf("arithmetic"),
     rate === undefined ? "" : rate.toFixed(1),
-    share === undefined ? "" : percent(share),
+    shareOf("memory"),
   ];
 }
 
@@ -82,7 +78,7 @@ function showTime({ median, spread, rounds, failure }: Outcome): string {
 }
 
 /** Tables of timed cases, one per group, with a column per peer. */
-export function timeTables(results: readonly Result[], machine: Machine): string[] {
+export function timeTables(results: readonly Result[]): string[] {
   const timed = results.filter((r) => r.case.unit !== "run");
   return Object.entries(groups).flatMap(([group, title]) => {
     const members = timed.filter((r) => r.case.group === group);
@@ -90,7 +86,7 @@ export function timeTables(results: readonly Result[], machine: Machine): string
     const peers = [...new Set(members.flatMap((r) => r.peers.map((p) => p.contender)))];
     const head = [...ownColumns, ...peers];
     const rows = members.map((result) => [
-      ...ownCells(result, machine),
+      ...ownCells(result),
       ...peers.map((name) =>
         peerCell(
           result.ours,

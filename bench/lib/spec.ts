@@ -224,7 +224,9 @@ export type Request =
   /** Says whether what was computed is right. */
   | { readonly op: "check" }
   /** Peaks and bandwidths at these numbers of threads (ours only). */
-  | { readonly op: "machine"; readonly threads: readonly number[] };
+  | { readonly op: "machine"; readonly threads: readonly number[] }
+  /** The seconds that a unit of so much work takes at the least, by probes run now (ours only). */
+  | ({ readonly op: "limit"; readonly threads: number } & Work);
 
 /** A contender's reply: the fields of its request's kind, or why there is none. */
 export interface Reply {
@@ -241,6 +243,7 @@ export interface Reply {
   /** With the check: what an inference gave, which must be the same for all contenders. */
   readonly outputs?: readonly number[];
   readonly machine?: ProbedMachine;
+  readonly limit?: Limit;
 }
 
 /** Passes of the bandwidth probe; what they do stands in native/call.h. */
@@ -248,6 +251,22 @@ export type Sweep = "read" | "copy" | "triad" | "update";
 
 /** Bytes of passes one after the other, each like a probe. */
 export type Traffic = Readonly<Partial<Record<Sweep, number>>>;
+
+/** What a unit has to do at the least. */
+export interface Work {
+  /** Floating-point operations. */
+  readonly flops?: number;
+  /** Where memory is the limit: bytes that must move, by the probe that moves alike. */
+  readonly traffic?: Traffic;
+}
+
+/** Seconds that a unit's work takes at the least. */
+export interface Limit {
+  /** Its operations, at the peak. */
+  readonly arithmetic?: number;
+  /** Its passes over memory one after the other, each as fast as its probe. */
+  readonly memory?: number;
+}
 
 /** What our own probes measure. */
 export interface ProbedMachine {
@@ -273,8 +292,8 @@ export type Group =
   | "passes"
   | "server";
 
-/** One row of a case table. */
-export interface Case {
+/** One row of a case table; its work is that of one unit. */
+export interface Case extends Work {
   readonly group: Group;
   /** Words of the name are what the command line filters by. */
   readonly name: string;
@@ -287,8 +306,4 @@ export interface Case {
   readonly unit: "step" | "call" | "run";
   /** Thread counts that make sense, if not those asked for. */
   readonly threads?: readonly number[];
-  /** Floating-point operations per unit. */
-  readonly flops?: number;
-  /** Where memory is the limit: bytes that one unit must move at least, by the probe that moves alike. */
-  readonly traffic?: Traffic;
 }

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { describeMachine, type Machine } from "../../bench/lib/machine.js";
 import { middle, type Outcome, type Result } from "../../bench/lib/measure.js";
 import { summaryText, timeTables } from "../../bench/lib/report.js";
-import type { Case } from "../../bench/lib/spec.js";
+import type { Case, Limit } from "../../bench/lib/spec.js";
 import { againstBest, geometricMean, summarize } from "../../bench/lib/summary.js";
 
 const machine: Machine = {
@@ -22,7 +22,13 @@ function outcome(contender: string, ...rounds: number[]): Outcome {
   return { contender, rounds, ...middle(rounds), figures: {}, check: {}, versions: {} };
 }
 
-function result(name: string, ours: number, peers: readonly Outcome[], more = {}): Result {
+function result(
+  name: string,
+  ours: number,
+  peers: readonly Outcome[],
+  more = {},
+  limits: readonly Limit[] = [],
+): Result {
   const spec = { kind: "kernel", kernel: "relu", size: 1 } as const;
   const row: Case = {
     group: "passes",
@@ -33,7 +39,7 @@ function result(name: string, ours: number, peers: readonly Outcome[], more = {}
     unit: "call",
     ...more,
   };
-  return { case: row, threads: 1, ours: outcome("native", ours), peers };
+  return { case: row, threads: 1, ours: outcome("native", ours), peers, limits };
 }
 
 const failed: Outcome = { ...outcome("gone"), failure: "is not there" };
@@ -71,10 +77,11 @@ test("a summary has one row per group and number of threads", () => {
   expect(summaryText([other!])).toContain("No peer is faster in any case.");
 });
 
-test("a row has shares of peak and of its passes' bandwidths, and a column per peer", () => {
-  // At the probes' speeds the passes would take 4/20 + 4/16 seconds.
+test("a row has shares of what the machine could do in the same turns, and a column per peer", () => {
   const more = { flops: 50e9, traffic: { read: 4e9, copy: 4e9 } };
-  const [text] = timeTables([result("both", 1, [outcome("a", 0.5), failed], more)], machine);
+  // The median counts: one turn met a busy machine.
+  const limits = [0.45, 0.9, 0.45].map((memory) => ({ arithmetic: 0.5, memory }));
+  const [text] = timeTables([result("both", 1, [outcome("a", 0.5), failed], more, limits)]);
   const cells = text!
     .split("\n")
     .at(-1)!
@@ -93,14 +100,18 @@ test("a row has shares of peak and of its passes' bandwidths, and a column per p
   ]);
 });
 
-test("the share of the peak is of as many threads at once", () => {
-  const one = result("both", 1, [], { flops: 90e9 });
-  const [text] = timeTables([one, { ...one, threads: 2 }], machine);
+test("what is limited by arithmetic alone has no share of bandwidth, what failed no share", () => {
+  const more = { flops: 90e9 };
+  const limits = [{ arithmetic: 0.9 }];
+  const one = result("one", 1, [], more, limits);
+  const gone = { ...result("gone", 1, [], more, limits), ours: failed };
+  const [text] = timeTables([one, gone]);
+  expect(text).not.toContain("% of bandwidth");
   const shares = text!
     .split("\n")
     .slice(-2)
     .map((row) => row.split("|")[5]!.trim());
-  expect(shares).toEqual(["90 %", "50 %"]);
+  expect(shares).toEqual(["90 %", ""]);
 });
 
 test("a peer far below what it should reach is named", () => {

@@ -7,7 +7,7 @@ import type { Reply, Request } from "../../lib/spec.js";
 import { inferenceContender } from "./inference.js";
 import { kernelContender } from "./kernels.js";
 import { networkContender } from "./networks.js";
-import { machine } from "./probes.js";
+import { limit, machine } from "./probes.js";
 import { rbmContender } from "./rbm.js";
 import { latenessContender, memoryContender } from "./runtime.js";
 import { sequenceContender } from "./sequences.js";
@@ -49,6 +49,8 @@ async function answer(request: Request): Promise<Reply> {
   switch (request.op) {
     case "machine":
       return { machine: machine(request.threads) };
+    case "limit":
+      return { limit: limit(request, request.threads) };
     case "setup":
       measured = await setup(request);
       return { versions: {} };
