@@ -22,6 +22,8 @@ struct Chain {
   const char* name;
   int nOps;
   ChainOp ops[kChainOps];
+  // What lies in memory and is usually a row, of a value per column, as bits: of each it is read once for several rows.
+  uint32_t columns = 0;
 };
 
 constexpr ChainOp kNormalised = {functionOfPair(kFirstSub, kSecondMul, 0), {~0, ~1, ~2}, false};
@@ -99,10 +101,11 @@ constexpr Chain kChains[] = {
     {"batchNormalization gradient", 3,
      {{functionOfPair(kFirstMul, kSecondSub, 0), {~0, ~1, ~2}, false},
       {functionOfPair(kFirstSub, kSecondMul, 0), {~3, ~4, ~5}, false},
-      {functionOf(i_sub, 0), {0, 1, kNothing}, true}}},
+      {functionOf(i_sub, 0), {0, 1, kNothing}, true}},
+     1 << 1 | 1 << 2 | 1 << 4 | 1 << 5},
     // Of dy that was scaled before.
     {"batchNormalization gradient, scaled", 2,
-     {kNormalised, {functionOfPair(kFirstSub, kSecondSub, 0), {~3, ~4, 0}, true}}},
+     {kNormalised, {functionOfPair(kFirstSub, kSecondSub, 0), {~3, ~4, 0}, true}}, 1 << 1 | 1 << 2 | 1 << 4},
     // Dropout.
     {"dropout", 1, {{kKeepScaled, {~0, ~1, ~2}, true}}},
     // Of two tensors by the same mask: forward and backward at once.

@@ -138,7 +138,7 @@ int physicalCores() {
   return affinityCount();
 }
 
-const int64_t kL1Bytes = [] {
+int64_t l1Bytes = [] {
 #if defined(_SC_LEVEL1_DCACHE_SIZE)
   const long bytes = sysconf(_SC_LEVEL1_DCACHE_SIZE);
   if (bytes > 0) return (int64_t)bytes;

@@ -23,8 +23,8 @@ double cpuQuota();
 // min(affinity, ⌊quota⌋, physical cores), at least 1.
 int defaultThreads();
 
-// Bytes of a core's first-level data cache; 0 where that is not known.
-extern const int64_t kL1Bytes;
+// Bytes of a core's first-level data cache; 0 where that is not known. Read once, when this is loaded; tests set it.
+extern int64_t l1Bytes;
 
 // Flush-to-zero and denormals-are-zero on this thread; returns the state to restore.
 unsigned long long flushDenormals();

@@ -21,6 +21,7 @@
       "kernels/instructions.cc",
       "kernels/chains.cc",
       "kernels/chains_drawn.cc",
+      "kernels/chains_rows.cc",
       "kernels/map.cc",
       "kernels/reduce.cc",
       "kernels/gemm_dots.cc",

@@ -66,6 +66,34 @@ void findChain(const std::vector<TileOp>& ops, const std::vector<TileResult>& re
   }
 }
 
+void findRows(const std::vector<TileInput>& inputs, const std::vector<TileOp>& columnOps,
+              const std::vector<TileResult>& results, TilePlan* plan) {
+  if (plan->chain < 0 || plan->chainFrom != 0 || plan->outerRank != 1 || plan->nFills > 0) return;
+  const Chain& chain = kChains[plan->chain];
+  // Rows of whole lines: all begin as the first one does.
+  if (chain.columns == 0 || plan->cols % 16 != 0) return;
+  for (const TileInput& input : inputs) {
+    if (input.kind != kUniform && (input.dtype >= kUint8 || input.copyIn)) return;
+  }
+  const auto kindOf = [&](int16_t slot) {
+    for (const TileOp& op : columnOps) {
+      if (op.dst == slot) return kPeriodic;
+    }
+    return slot < (int)inputs.size() ? inputs[(size_t)slot].kind : kGeneral;
+  };
+  for (int k = 0; k < chain.nOps; k++) {
+    for (const ChainArgument argument : chain.ops[k].args) {
+      if (argument >= 0) continue;
+      const bool isColumn = chain.columns >> ~argument & 1;
+      if (kindOf(plan->chainOperands[~argument]) != (isColumn ? kPeriodic : kLinear)) return;
+    }
+  }
+  for (const TileResult& result : results) {
+    if (result.direct != kDirect) return;
+  }
+  plan->byRows = (int)results.size() == __builtin_popcount(storedOf(chain));
+}
+
 void findDrawn(const std::vector<TileInput>& inputs, const std::vector<TileOp>& ops,
                const std::vector<TileResult>& results, TilePlan* plan) {
   if (plan->chain < 0 || plan->chainFrom != 1 || plan->rows != 1 || plan->nFills > 0) return;

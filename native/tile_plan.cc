@@ -441,7 +441,11 @@ std::string TilePlanner::build() {
   plan.nFills = (int32_t)fills.size();
   plan.drawn = 0;
   plan.drawnMask = -1;
-  if (kernel == k_map) findDrawn(planInputs, ops, planResults, &plan);
+  plan.byRows = 0;
+  if (kernel == k_map) {
+    findRows(planInputs, columnOps, planResults, &plan);
+    findDrawn(planInputs, ops, planResults, &plan);
+  }
   plan.scratchBytes = ((nSlots * (int64_t)sizeof(void*) + 63) & ~int64_t{63}) +
                       nSlots * kTileStride * 4;
   return "";

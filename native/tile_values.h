@@ -31,6 +31,9 @@ void findPairs(std::vector<Value>& values, int nInputs);
 
 // Sets the plan's chain, if the ops are one; tile_chain.cc.
 void findChain(const std::vector<TileOp>& ops, const std::vector<TileResult>& results, TilePlan* plan);
+// Finds out whether the plan's chain can run on several rows at once.
+void findRows(const std::vector<TileInput>& inputs, const std::vector<TileOp>& columnOps,
+              const std::vector<TileResult>& results, TilePlan* plan);
 // Finds out whether the plan's chain can draw its mask while it runs, and whether the mask is a result.
 void findDrawn(const std::vector<TileInput>& inputs, const std::vector<TileOp>& ops,
                const std::vector<TileResult>& results, TilePlan* plan);

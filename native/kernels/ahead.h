@@ -10,7 +10,7 @@ namespace LAYERWISE_ISA_NAMESPACE {
 // Whether L1 has room for what a loop asks for ahead beside rows that it keeps at hand, such as a mean and a scale per
 // column. A Zen 4's, of 32 KiB, has not: into L1 batch norm was slower than without, into L2 it is 1.3 to 1.5 times as fast.
 // (Of caches so small no other machine was measured; of an unknown one this assumes that it is larger, as a Zen 5's.)
-LW_INLINE bool isRoomyL1() { return kL1Bytes == 0 || kL1Bytes >= 48 * 1024; }
+LW_INLINE bool isRoomyL1() { return l1Bytes == 0 || l1Bytes >= 48 * 1024; }
 LW_INLINE void askLine(const void* line, bool intoL1) {
   if (intoL1) __builtin_prefetch(line);
   else __builtin_prefetch(line, 0, 2);

@@ -62,13 +62,14 @@ constexpr bool isUniform(int function, int argument) {
   return bit >= 0 && bit < 2 && (mask >> bit & 1);
 }
 
-// DRAWN: the chain's masks are bits that the caller has, and no operand.
-template <int Id, bool DRAWN>
+// DRAWN: the chain's masks are bits that the caller has, and no operand. ROWS: what is one row for all is no operand of a
+// lane, but read by `columns`.
+template <int Id, bool DRAWN, bool ROWS = false>
 struct ChainRun {
   static constexpr const Chain& kChain = kChains[Id];
   const float* from[kChainOperands];
   float* to[kChainOps];
-  VF same[kChainOperands];  // operands that are read from one lane
+  VF same[kChainOperands];  // operands that are read from one lane, or for some rows at once
 
   LW_MEMBER ChainRun(void* const* slot, const int16_t* operands, const int16_t* results) {
     for (int i = 0; i < kChainOperands; i++) from[i] = (const float*)slot[operands[i]];
@@ -84,6 +85,14 @@ struct ChainRun {
     constexpr ChainOp op = kChain.ops[K];
     if constexpr (op.args[A] < 0 && isUniform(op.function, A)) same[~op.args[A]] = set1(*from[~op.args[A]]);
   }
+  // Reads the values of a vector of columns.
+  LW_MEMBER void columns(int64_t i) { columns(i, std::make_index_sequence<kChainOperands>()); }
+  template <size_t... O>
+  LW_MEMBER void columns(int64_t i, std::index_sequence<O...>) {
+    (((kChain.columns >> O & 1) ? (void)(same[O] = load(from[O] + i)) : (void)0), ...);
+  }
+
+  static constexpr bool isColumn(int argument) { return ROWS && argument < 0 && (kChain.columns >> ~argument & 1); }
 
   template <int K, int A, bool PART>
   LW_MEMBER VF argument(const VF* values, int64_t i, int64_t rest) const {
@@ -91,7 +100,7 @@ struct ChainRun {
     constexpr int arg = op.args[A];
     if constexpr (arg == kNothing || (DRAWN && A == 2 && keepsLanes(op.function))) return zero();
     else if constexpr (arg >= 0) return values[arg];
-    else if constexpr (isUniform(op.function, A)) return same[~arg];
+    else if constexpr (isUniform(op.function, A) || isColumn(arg)) return same[~arg];
     else if constexpr (PART) return loadPartial(from[~arg] + i, rest);
     else return load(from[~arg] + i);
   }
@@ -117,17 +126,17 @@ struct ChainRun {
     (step<K, PART>(values, i, rest, around, bits), ...);
   }
   // Asks for the line of lane i of everything that is read lane by lane.
-  LW_MEMBER void ask(int64_t i) const { asks(i, std::make_index_sequence<kChain.nOps>()); }
+  LW_MEMBER void ask(int64_t i, bool intoL1) const { asks(i, intoL1, std::make_index_sequence<kChain.nOps>()); }
   template <size_t... K>
-  LW_MEMBER void asks(int64_t i, std::index_sequence<K...>) const {
-    ((ask<K, 0>(i), ask<K, 1>(i), ask<K, 2>(i)), ...);
+  LW_MEMBER void asks(int64_t i, bool intoL1, std::index_sequence<K...>) const {
+    ((ask<K, 0>(i, intoL1), ask<K, 1>(i, intoL1), ask<K, 2>(i, intoL1)), ...);
   }
   template <int K, int A>
-  LW_MEMBER void ask(int64_t i) const {
+  LW_MEMBER void ask(int64_t i, bool intoL1) const {
     constexpr ChainOp op = kChain.ops[K];
     constexpr int arg = op.args[A];
-    if constexpr (arg < 0 && !isUniform(op.function, A) && !(A == 2 && keepsLanes(op.function))) {
-      __builtin_prefetch(from[~arg] + i);
+    if constexpr (arg < 0 && !isUniform(op.function, A) && !isColumn(arg) && !(A == 2 && keepsLanes(op.function))) {
+      askLine(from[~arg] + i, intoL1);
     }
   }
   // Lanes i to i + rest, of which PART are less than a vector. `around`: what is stored around the caches, as bits.

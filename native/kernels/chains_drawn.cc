@@ -123,7 +123,7 @@ void runLanes(const ChainRun<Id, true>& chain, int64_t n, int64_t head, Draw& dr
         const uint64_t some = bitsAt(bits, i - first);
 #pragma GCC unroll 8
         for (int l = 0; l < kGroup; l += W) {
-          if (asks && l % 16 == 0) chain.ask(i + l + chainAheadLanes() / readsOf(kChains[Id]));
+          if (asks && l % 16 == 0) chain.ask(i + l + chainAheadLanes() / readsOf(kChains[Id]), true);
           chain.template lanes<false>(i + l, W, kAround, (uint32_t)(some >> l));
         }
       }

@@ -63,6 +63,12 @@ void run_map(const Call& call, const Run& run, int, int64_t part, int64_t parts)
     }
     return;
   }
+  if (t.canRunRows()) {
+    for (int64_t c = 0; c < tile.cols; c += blockCols) {
+      t.someRows(range.begin, range.end - range.begin, c, minOf(blockCols, tile.cols - c));
+    }
+    return;
+  }
   // Work that depends on the column only is done once per column block, so these go outside; without
   // any, memory is better walked in order.
   const int64_t rowsAtOnce = tile.nColumnOps > 0 ? range.end - range.begin : 1;

@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "../chains.h"
+#include "../cpu.h"
 #include "support/random.h"
 #include "support/reference.h"
 
@@ -252,6 +253,20 @@ TEST_P(ChainTest, StoresLargeResultsAroundTheCaches) {
                 2051);
     if (HasFailure()) return;
   }
+}
+
+// Rows of whole vectors that share a row of columns run four at a time where L1 is small: none, one and three left over,
+// in the caches and around them, in several blocks of columns.
+TEST_P(ChainTest, RunsRowsAtOnce) {
+  const int64_t known = l1Bytes;
+  l1Bytes = 32 * 1024;
+  for (size_t which : {6, 7}) {
+    for (const Dims& dims : std::vector<Dims>{{1, 512}, {8, 512}, {9, 1040}, {131, 2064}, {2051, 2064}}) {
+      expectLayer(GetParam(), [&](const auto& builder, const auto& before) { return run(builder, before); }, which,
+                  dims[0], dims[1]);
+    }
+  }
+  l1Bytes = known;
 }
 
 // A result that the instruction before the chain makes, and that is stored around the caches as well.
