@@ -111,7 +111,7 @@ struct TilePlan {
   int32_t chain;             // `ops` from chainFrom on compiled as a whole (chains.h), -1 for none
   int32_t chainFrom;         // those before it draw random bits
   int32_t drawn;             // the chain's only mask is what the one op before draws, all else lies in a row: chains_drawn.cc
-  int32_t byRows;            // several of the chain's rows can run at once: chains_rows.cc
+  int32_t rowsAtOnce;        // the chain can run on several rows at once: chains_rows.cc
   int32_t drawnMask;         // the result that is this mask, as bool, -1 for none
   int16_t chainOperands[kChainOperands], chainResults[kChainOps];  // slots
   int32_t light;             // memory sets the pace of a large domain, not the few and simple ops

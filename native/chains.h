@@ -4,6 +4,8 @@
 // before a chain; they run as usual, or while it runs.
 #pragma once
 
+#include <initializer_list>
+
 #include "call.h"
 
 namespace layerwise {
@@ -22,9 +24,14 @@ struct Chain {
   const char* name;
   int nOps;
   ChainOp ops[kChainOps];
-  // What lies in memory and is usually a row, of a value per column, as bits: of each it is read once for several rows.
+  // The operands that hold a value per column, as bits, where rows run several at once (kernels/chains_rows.cc).
   uint32_t columns = 0;
 };
+constexpr uint32_t operandBits(std::initializer_list<int> numbers) {
+  uint32_t bits = 0;
+  for (int number : numbers) bits |= 1u << number;
+  return bits;
+}
 
 constexpr ChainOp kNormalised = {functionOfPair(kFirstSub, kSecondMul, 0), {~0, ~1, ~2}, false};
 constexpr ChainOp kShifted = {functionOf(i_add, 0), {0, ~3, kNothing}, false};
@@ -102,10 +109,10 @@ constexpr Chain kChains[] = {
      {{functionOfPair(kFirstMul, kSecondSub, 0), {~0, ~1, ~2}, false},
       {functionOfPair(kFirstSub, kSecondMul, 0), {~3, ~4, ~5}, false},
       {functionOf(i_sub, 0), {0, 1, kNothing}, true}},
-     1 << 1 | 1 << 2 | 1 << 4 | 1 << 5},
+     operandBits({1, 2, 4, 5})},
     // Of dy that was scaled before.
     {"batchNormalization gradient, scaled", 2,
-     {kNormalised, {functionOfPair(kFirstSub, kSecondSub, 0), {~3, ~4, 0}, true}}, 1 << 1 | 1 << 2 | 1 << 4},
+     {kNormalised, {functionOfPair(kFirstSub, kSecondSub, 0), {~3, ~4, 0}, true}}, operandBits({1, 2, 4})},
     // Dropout.
     {"dropout", 1, {{kKeepScaled, {~0, ~1, ~2}, true}}},
     // Of two tensors by the same mask: forward and backward at once.
@@ -140,5 +147,24 @@ constexpr bool isDrawable(const Chain& chain) {
   return true;
 }
 constexpr int kChainCount = (int)(sizeof kChains / sizeof *kChains);
+// Whether `columns` names what the chain reads and no mask, and none of its operands is read from one lane.
+constexpr bool hasProperColumns(const Chain& chain) {
+  uint32_t seen = 0;
+  for (int k = 0; k < chain.nOps; k++) {
+    const int function = chain.ops[k].function;
+    if (chain.columns != 0 && (function - (function >= kFirstPair ? kFirstPair : 0)) % kMasks != 0) return false;
+    for (const ChainArgument argument : chain.ops[k].args) {
+      if (argument < 0) seen |= 1u << ~argument;
+    }
+  }
+  return (chain.columns & ~seen) == 0 && (chain.columns == 0 || maskOf(chain) < 0);
+}
+constexpr bool haveProperColumns() {
+  for (const Chain& chain : kChains) {
+    if (!hasProperColumns(chain)) return false;
+  }
+  return true;
+}
+static_assert(haveProperColumns(), "columns of chains");
 
 }  // namespace layerwise

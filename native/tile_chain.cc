@@ -68,6 +68,7 @@ void findChain(const std::vector<TileOp>& ops, const std::vector<TileResult>& re
 
 void findRows(const std::vector<TileInput>& inputs, const std::vector<TileOp>& columnOps,
               const std::vector<TileResult>& results, TilePlan* plan) {
+  // Of one dimension only rows are evenly apart, and filled registers are no longer than a block.
   if (plan->chain < 0 || plan->chainFrom != 0 || plan->outerRank != 1 || plan->nFills > 0) return;
   const Chain& chain = kChains[plan->chain];
   // Rows of whole lines: all begin as the first one does.
@@ -91,7 +92,7 @@ void findRows(const std::vector<TileInput>& inputs, const std::vector<TileOp>& c
   for (const TileResult& result : results) {
     if (result.direct != kDirect) return;
   }
-  plan->byRows = (int)results.size() == __builtin_popcount(storedOf(chain));
+  plan->rowsAtOnce = 1;
 }
 
 void findDrawn(const std::vector<TileInput>& inputs, const std::vector<TileOp>& ops,

@@ -441,7 +441,7 @@ std::string TilePlanner::build() {
   plan.nFills = (int32_t)fills.size();
   plan.drawn = 0;
   plan.drawnMask = -1;
-  plan.byRows = 0;
+  plan.rowsAtOnce = 0;
   if (kernel == k_map) {
     findRows(planInputs, columnOps, planResults, &plan);
     findDrawn(planInputs, ops, planResults, &plan);

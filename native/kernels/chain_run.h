@@ -62,8 +62,8 @@ constexpr bool isUniform(int function, int argument) {
   return bit >= 0 && bit < 2 && (mask >> bit & 1);
 }
 
-// DRAWN: the chain's masks are bits that the caller has, and no operand. ROWS: what is one row for all is no operand of a
-// lane, but read by `columns`.
+// DRAWN: the chain's masks are bits that the caller has, and no operand. ROWS: operands that hold a value per column are read
+// by readColumns, for all rows that follow.
 template <int Id, bool DRAWN, bool ROWS = false>
 struct ChainRun {
   static constexpr const Chain& kChain = kChains[Id];
@@ -85,10 +85,10 @@ struct ChainRun {
     constexpr ChainOp op = kChain.ops[K];
     if constexpr (op.args[A] < 0 && isUniform(op.function, A)) same[~op.args[A]] = set1(*from[~op.args[A]]);
   }
-  // Reads the values of a vector of columns.
-  LW_MEMBER void columns(int64_t i) { columns(i, std::make_index_sequence<kChainOperands>()); }
+  // Reads the values of W columns.
+  LW_MEMBER void readColumns(int64_t i) { readColumns(i, std::make_index_sequence<kChainOperands>()); }
   template <size_t... O>
-  LW_MEMBER void columns(int64_t i, std::index_sequence<O...>) {
+  LW_MEMBER void readColumns(int64_t i, std::index_sequence<O...>) {
     (((kChain.columns >> O & 1) ? (void)(same[O] = load(from[O] + i)) : (void)0), ...);
   }
 

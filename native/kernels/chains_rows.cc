@@ -12,7 +12,7 @@ constexpr int kRows = 4;
 template <int Id, int ROWS, bool AROUND>
 LW_INLINE void runLanes(ChainRun<Id, false, true>& chain, int64_t at, int64_t stride, int64_t n, bool asks) {
   for (int64_t i = 0; i < n; i += W) {
-    chain.columns(i);
+    chain.readColumns(i);
 #pragma GCC unroll 4
     for (int r = 0; r < ROWS; r++) {
       const int64_t lane = at + r * stride + i;
@@ -38,13 +38,13 @@ void runRows(void* const* slot, const int16_t* operands, const int16_t* results,
 }
 
 template <int Id>
-constexpr RowsFunction byRows() {
+constexpr RowsFunction rowsFunction() {
   if constexpr (kRunsRows && kChains[Id].columns != 0) return runRows<Id>;
   else return nullptr;
 }
 template <size_t... Ids>
 constexpr RowsFunctions functionsOf(std::index_sequence<Ids...>) {
-  return {{byRows<Ids>()...}};
+  return {{rowsFunction<Ids>()...}};
 }
 
 }  // namespace

@@ -296,8 +296,7 @@ struct ZeroGroups {
 // C (rows×width at group.c) = or += the listed rows times the packed panels of a group. `soon(row, rows)` is called a
 // few rows before they are finished.
 template <class Soon>
-LW_INLINE void multiplyLists(const ZeroLists& lists, int64_t rows, int64_t width, int64_t kc, const ZeroGroup& group,
-                             Soon soon) {
+LW_INLINE void multiplyLists(const ZeroLists& lists, int64_t rows, int64_t width, const ZeroGroup& group, Soon soon) {
   const int64_t np = ceilDiv(width, kColumns);
   const bool whole = width == np * kColumns;  // panels of C; else the last lanes do not exist
   for (int64_t step = 0; step < lists.steps; step += lists.atOnce) {

@@ -51,7 +51,7 @@ struct DrawnFunctions {
 };
 extern const DrawnFunctions kDrawnFunctions;
 
-// A whole chain over `rows` rows of n lanes, whole vectors, `stride` apart, for a TilePlan that is `byRows`: what is one
+// A whole chain over `rows` rows of n lanes, whole vectors, `stride` apart, for a TilePlan with `rowsAtOnce`: what is one
 // row for all stays where it is. `around`: all results are stored around the caches, and aligned to vectors. `asks`: for
 // the same lanes of rows that follow. Null for a chain that has no `columns`, and without AVX-512: lines stored by halves in
 // turns made batch norm with its gradient take 1.3 times as long with AVX2.

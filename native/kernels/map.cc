@@ -65,7 +65,7 @@ void run_map(const Call& call, const Run& run, int, int64_t part, int64_t parts)
   }
   if (t.canRunRows()) {
     for (int64_t c = 0; c < tile.cols; c += blockCols) {
-      t.someRows(range.begin, range.end - range.begin, c, minOf(blockCols, tile.cols - c));
+      t.runRows(range.begin, range.end - range.begin, c, minOf(blockCols, tile.cols - c));
     }
     return;
   }

@@ -218,7 +218,7 @@ class ListedBlocks {
       if (others_ >> g & 1) {
         multiplyByTiles(s_.ta, kc, a, lda, b, kColumns, kColumns * kc, kColumns, c + j, ldc, k_.add, rows, width);
       } else {
-        multiplyLists(lists, rows, width, kc, group, [&](int64_t i, int64_t n) { soon(i, n, j, width); });
+        multiplyLists(lists, rows, width, group, [&](int64_t i, int64_t n) { soon(i, n, j, width); });
       }
     }
     packedB_ = true;

@@ -161,9 +161,14 @@ const std::vector<Layer> kLayers = {
 
 using RunPrograms = std::function<std::vector<Bytes>(const ProgramBuilder&, const std::vector<Bytes>&)>;
 
-void expectLayer(const KernelTable* table, const RunPrograms& run, size_t which, int64_t rows, int64_t cols,
-                 DType maskType = kBool) {
-  const Layer& layer = kLayers[which];
+struct LayerOptions {
+  DType maskType = kBool;
+  bool rowsAtOnce = false;  // demanded of the plan
+  int over = -1;            // the input that the result is written over
+};
+
+void expectLayer(const KernelTable* table, const RunPrograms& run, const Layer& layer, int chain, int64_t rows, int64_t cols,
+                 const LayerOptions& options = {}) {
   SCOPED_TRACE(testing::Message() << layer.name << " of " << rows << "x" << cols);
   Random random((uint64_t)(rows * 31 + cols));
   ProgramBuilder builder;
@@ -176,12 +181,16 @@ void expectLayer(const KernelTable* table, const RunPrograms& run, size_t which,
     const int64_t size = part == kWhole ? rows * cols : part == kRow ? cols : 1;
     x.push_back(i == 6 ? std::vector<float>{0} : random.floats(size));
     before.push_back(i < kSeed ? bytesOf(x.back()) : bytesOf(std::vector<int32_t>{5}));
-    ids.push_back(builder.bind(i < kSeed ? kFloat32 : kInt32, {size}, Access::kRead));
+    ids.push_back(builder.bind(i < kSeed ? kFloat32 : kInt32, {size}, i == options.over ? Access::kReadWrite : Access::kRead));
     tile.strides.push_back({part == kWhole ? cols : 0, part == kOne ? 0 : 1});
   }
-  const auto typeOf = [&](int reg) { return reg == 12 ? kBool : reg == kMask ? maskType : kFloat32; };
+  const auto typeOf = [&](int reg) { return reg == 12 ? kBool : reg == kMask ? options.maskType : kFloat32; };
   const auto bytesAt = [&](int reg) { return typeOf(reg) == kBool ? 1 : 4; };
   for (int reg : layer.results) {
+    if (options.over >= 0) {
+      outputs.push_back(ids[(size_t)options.over]);
+      continue;
+    }
     outputs.push_back(builder.bind(typeOf(reg), {rows, cols}, Access::kWrite));
     before.push_back(Bytes((size_t)(rows * cols * bytesAt(reg))));
   }
@@ -189,10 +198,14 @@ void expectLayer(const KernelTable* table, const RunPrograms& run, size_t which,
   std::string error;
   const auto program = load(table, builder.encode(), &error);
   ASSERT_TRUE(program) << error;
-  EXPECT_EQ(program->calls()[0].tile->chain, kUpdates + (int)which);
+  EXPECT_EQ(program->calls()[0].tile->chain, chain);
+  if (options.rowsAtOnce) {
+    EXPECT_TRUE(program->calls()[0].tile->rowsAtOnce);
+  }
   const auto got = run(builder, before);
   const auto resultAt = [&](size_t r, int64_t i) {
-    const uint8_t* const at = (const uint8_t*)got[kFirstRegister + r].data() + i * bytesAt(layer.results[r]);
+    const size_t place = options.over >= 0 ? (size_t)options.over : kFirstRegister + r;
+    const uint8_t* const at = (const uint8_t*)got[place].data() + i * bytesAt(layer.results[r]);
     if (typeOf(layer.results[r]) == kBool) return (float)*at;
     float value;
     memcpy(&value, at, 4);
@@ -221,6 +234,11 @@ void expectLayer(const KernelTable* table, const RunPrograms& run, size_t which,
       ASSERT_EQ(memcmp(&value, &want, 4), 0) << "result " << r << " at " << i << ": " << value << ", not " << want;
     }
   }
+}
+
+void expectLayer(const KernelTable* table, const RunPrograms& run, size_t which, int64_t rows, int64_t cols,
+                 const LayerOptions& options = {}) {
+  expectLayer(table, run, kLayers[which], kUpdates + (int)which, rows, cols, options);
 }
 
 TEST_P(ChainTest, RunsLayersLikeInstructions) {
@@ -255,25 +273,58 @@ TEST_P(ChainTest, StoresLargeResultsAroundTheCaches) {
   }
 }
 
-// Rows of whole vectors that share a row of columns run four at a time where L1 is small: none, one and three left over,
-// in the caches and around them, in several blocks of columns.
-TEST_P(ChainTest, RunsRowsAtOnce) {
+// Sets what is known of L1 while it lives.
+struct SmallL1 {
   const int64_t known = l1Bytes;
-  l1Bytes = 32 * 1024;
+  SmallL1() { l1Bytes = 32 * 1024; }
+  ~SmallL1() { l1Bytes = known; }
+};
+
+// Rows of whole vectors that share a row of columns run four at a time where L1 is small: fewer, and none, one and three left
+// over, in the caches and around them, in several blocks of columns.
+TEST_P(ChainTest, RunsRowsAtOnce) {
+  const SmallL1 small;
+  const auto run = [&](const auto& builder, const auto& before) { return this->run(builder, before); };
   for (size_t which : {6, 7}) {
-    for (const Dims& dims : std::vector<Dims>{{1, 512}, {8, 512}, {9, 1040}, {131, 2064}, {2051, 2064}}) {
-      expectLayer(GetParam(), [&](const auto& builder, const auto& before) { return run(builder, before); }, which,
-                  dims[0], dims[1]);
+    for (const Dims& dims : std::vector<Dims>{{2, 512}, {3, 512}, {8, 512}, {9, 1040}, {131, 2064}, {2051, 2064}}) {
+      expectLayer(GetParam(), run, which, dims[0], dims[1], {kBool, true});
+      if (HasFailure()) return;
     }
   }
-  l1Bytes = known;
+}
+
+TEST_P(ChainTest, RunsRowsAtOnceInPlace) {
+  const SmallL1 small;
+  const auto run = [&](const auto& builder, const auto& before) { return this->run(builder, before); };
+  for (size_t which : {6, 7}) {
+    for (int over : {0, 4}) {
+      for (int64_t rows : {3, 9, 70}) {
+        expectLayer(GetParam(), run, which, rows, 528, {kBool, true, over});
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
+// A mean and a slope that are computed by column, as batch norm's gradient has them.
+TEST_P(ChainTest, RunsRowsAtOnceOfComputedColumns) {
+  const SmallL1 small;
+  const auto run = [&](const auto& builder, const auto& before) { return this->run(builder, before); };
+  const Layer layer = {"gradient of normalising, columns computed",
+                       {{i_mul, 12, {2, 5}}, {i_add, 13, {1, 3}}, {i_mul, 10, {4, 12}}, {i_sub, 10, {10, 3}},
+                        {i_sub, 11, {0, 13}}, {i_mul, 11, {11, 5}}, {i_sub, 14, {10, 11}}},
+                       {14}};
+  for (const Dims& dims : std::vector<Dims>{{3, 512}, {9, 1040}, {131, 2064}, {2051, 2064}}) {
+    expectLayer(GetParam(), run, layer, kUpdates + 6, dims[0], dims[1], {kBool, true});
+    if (HasFailure()) return;
+  }
 }
 
 // A result that the instruction before the chain makes, and that is stored around the caches as well.
 TEST_P(ChainTest, StoresWhatStandsBeforeTheChain) {
   for (size_t which : {5, 8}) {
     expectLayer(GetParam(), [&](const auto& builder, const auto& before) { return run(builder, before); }, which, 2049,
-                2051, kInt32);
+                2051, {kInt32});
     if (HasFailure()) return;
   }
 }
