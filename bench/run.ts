@@ -3,7 +3,8 @@
  *
  *   npm run bench -- --help
  */
-import { writeFile } from "node:fs/promises";
+import { access, constants, writeFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { cases as convolution } from "./cases/convolution.js";
 import { cases as elementwise } from "./cases/elementwise.js";
 import { cases as matmul } from "./cases/matmul.js";
@@ -62,6 +63,16 @@ if (rivals && peers.size === 0) {
 if (asked.list) {
   for (const { name } of chosen) console.log(name);
   process.exit(0);
+}
+
+if (asked.json !== undefined) {
+  // A run of half an hour must not end with a folder that is not there.
+  try {
+    await access(dirname(resolve(asked.json)), constants.W_OK);
+  } catch (error) {
+    console.error(`--json ${asked.json}: ${(error as Error).message}`);
+    process.exit(2);
+  }
 }
 
 const counts = new Set(chosen.flatMap((row) => row.threads ?? threads));

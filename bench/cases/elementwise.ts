@@ -3,7 +3,7 @@
  * bytes are those that must be moved if every tensor is touched once per pass that needs it, and each
  * pass' probe is the one that reads and writes in about the same proportion.
  */
-import type { Case, KernelSpec } from "../lib/spec.js";
+import { type Case, elementaryFunctions, type KernelSpec } from "../lib/spec.js";
 
 const float = 4;
 const million = 1_000_000;
@@ -59,7 +59,9 @@ export const cases: readonly Case[] = [
   flat("relu", 10 * million),
   flat("exp", 10 * million),
   // Stays in cache: what the arithmetic costs.
-  row("exp 16384", { kind: "kernel", kernel: "exp", size: 16_384 }),
+  ...elementaryFunctions.map((kernel) =>
+    row(`${kernel} 16384`, { kind: "kernel", kernel, size: 16_384 }),
+  ),
   ...[0.5, 0.2].flatMap((rate) => [
     row(
       `dropout of ${rate} ${10 * million}`,

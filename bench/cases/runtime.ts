@@ -13,6 +13,14 @@ export const cases: readonly Case[] = [
   },
   {
     group: "server",
+    name: "entry of a prediction, a network of one weight",
+    spec: { kind: "entry", calls: 20_000 },
+    ours: "native",
+    peers: [],
+    unit: "run",
+  },
+  {
+    group: "server",
     name: "memory of predictSync and concurrent predict",
     spec: {
       kind: "memory",

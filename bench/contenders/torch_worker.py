@@ -419,8 +419,11 @@ class Kernel(Calls):
         zero = torch.zeros(())
         return self.into(lambda x, y: torch.maximum(x, zero, out=y), spec, options)
 
-    def exp(self, spec, options):
-        return self.into(lambda x, y: torch.exp(x, out=y), spec, options)
+    def elementary(self, spec, options):
+        function = getattr(torch, spec["kernel"])
+        return self.into(lambda x, y: function(x, out=y), spec, options)
+
+    exp = log = tanh = sigmoid = erf = elementary
 
     def dropout(self, spec, options):
         x = torch.rand(spec["size"])

@@ -29,8 +29,10 @@ export interface Result {
   readonly threads: number;
   readonly ours: Outcome;
   readonly peers: readonly Outcome[];
-  /** What a unit takes at the least, one per round. */
+  /** What a unit takes at the least, one per round of ours; none where there is nothing to probe, or no probe. */
   readonly limits: readonly Limit[];
+  /** Why there are no limits. */
+  readonly limitFailure?: string;
 }
 
 export interface MeasureOptions {
@@ -98,17 +100,19 @@ export async function measureCase(row: Case, options: MeasureOptions): Promise<R
     }
   }
   const limits: Limit[] = [];
+  let limitFailure: string | undefined;
   const { flops, traffic } = row;
+  const goesOn = (one: Running): boolean =>
+    one.failure === undefined && (one.spent <= longestSeconds || one.rounds.length === 0);
   for (let round = 0; round < (single ? 1 : options.repeats); round++) {
-    if (flops !== undefined || traffic) {
+    if ((flops !== undefined || traffic) && limitFailure === undefined && goesOn(running[0]!)) {
       const { threads } = options;
       const work = { ...(flops !== undefined && { flops }), ...(traffic && { traffic }) };
       const { limit, error } = await options.probe.ask({ op: "limit", threads, ...work });
-      if (!limit) throw new Error(`the machine can't be probed: ${error ?? "no answer"}`);
-      limits.push(limit);
+      if (limit) limits.push(limit);
+      else limitFailure = error ?? "no answer";
     }
-    for (const one of running) {
-      if (one.spent > longestSeconds && one.rounds.length > 0) continue;
+    for (const one of running.filter(goesOn)) {
       const begin = performance.now();
       const reply = await take(one, () =>
         one.child.ask({ op: "measure", seconds: options.seconds }),
@@ -140,7 +144,15 @@ export async function measureCase(row: Case, options: MeasureOptions): Promise<R
     });
   }
   const [ours, ...peers] = outcomes;
-  return { case: row, threads: options.threads, ours: ours!, peers, limits };
+  return {
+    case: row,
+    threads: options.threads,
+    ours: ours!,
+    peers,
+    // Some limits only would be of other rounds than the rest.
+    limits: limitFailure === undefined ? limits : [],
+    ...(limitFailure !== undefined && { limitFailure }),
+  };
 }
 
 /** What is wrong with probabilities that should be those of the first contender; undefined if nothing. */

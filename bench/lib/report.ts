@@ -36,17 +36,24 @@ function ownCells({ case: row, threads, ours, limits }: Result): string[] {
     row.traffic && Object.values(row.traffic).reduce((sum, bytes) => sum + bytes, 0),
   );
   const times = (what: keyof Limit): number[] => limits.flatMap((limit) => limit[what] ?? []);
-  const share = (least: number): string =>
-    Number.isFinite(least / ours.median) ? percent(least / ours.median) : "";
+  // A core computes as fast as it was ever seen to. Memory is shared with whoever else is on the host, from round to round
+  // another share of it, so each round is held against its own probe.
+  const ofPeak = Math.min(...times("arithmetic")) / ours.median;
+  const ofBandwidth = middle(
+    times("memory").flatMap((least, round) => {
+      const took = ours.rounds[round];
+      return took === undefined ? [] : least / took;
+    }),
+  ).median;
+  const share = (value: number): string => (Number.isFinite(value) ? percent(value) : "");
   return [
     row.name,
     String(threads),
     showTime(ours),
     gflops === undefined ? "" : gflops.toFixed(1),
-    // A core computes as fast as it was ever seen to; what memory gives, others on the host take part in.
-    share(Math.min(...times("arithmetic"))),
+    share(ofPeak),
     rate === undefined ? "" : rate.toFixed(1),
-    share(middle(times("memory")).median),
+    share(ofBandwidth),
   ];
 }
 
@@ -156,11 +163,12 @@ export function checkTable(results: readonly Result[]): string {
 
 /** One line per contender that failed or could not run. */
 export function failures(results: readonly Result[]): string[] {
-  const lines = results.flatMap(({ case: { name }, ours, peers }) =>
-    [ours, ...peers].flatMap(({ contender, failure }) =>
+  const lines = results.flatMap(({ case: { name }, ours, peers, limitFailure }) => [
+    ...(limitFailure === undefined ? [] : [`${name}: the machine's limits: ${limitFailure}`]),
+    ...[ours, ...peers].flatMap(({ contender, failure }) =>
       failure === undefined ? [] : [`${name}: ${contender}: ${failure}`],
     ),
-  );
+  ]);
   return [...new Set(lines)];
 }
 

@@ -71,6 +71,10 @@ export interface PoolingSpec {
   readonly stride: number;
 }
 
+/** Functions that cost arithmetic, not memory. */
+export const elementaryFunctions = ["exp", "log", "tanh", "sigmoid", "erf"] as const;
+export type ElementaryFunction = (typeof elementaryFunctions)[number];
+
 /** One kernel on contiguous float32 data; the unit that is timed is one call. */
 export type KernelSpec = { readonly kind: "kernel" } & (
   | ConvolutionSpec
@@ -85,7 +89,7 @@ export type KernelSpec = { readonly kind: "kernel" } & (
       readonly transposeB: boolean;
     }
   | {
-      readonly kernel: "relu" | "exp" | "adam";
+      readonly kernel: "relu" | ElementaryFunction | "adam";
       readonly size: number;
     }
   | {
@@ -181,6 +185,12 @@ export interface LatenessSpec {
   readonly seconds: number;
 }
 
+/** What a prediction costs beside its kernels: one of a network of a single weight. */
+export interface EntrySpec {
+  readonly kind: "entry";
+  readonly calls: number;
+}
+
 /** Resident memory over many predictions. */
 export interface MemorySpec {
   readonly kind: "memory";
@@ -199,6 +209,7 @@ export type Spec =
   | KernelSpec
   | InferenceSpec
   | LatenessSpec
+  | EntrySpec
   | MemorySpec;
 
 /**

@@ -11,13 +11,27 @@ import type { Program } from "../../../src/compiler/program.js";
 import { normalize } from "../../../src/ops/normalization.js";
 import { allocate, type TypedArray } from "../../../src/tensor/dtype.js";
 import { middle } from "../../lib/measure.js";
-import type { ConvolutionSpec, KernelSpec, PoolingSpec, RecurrentSpec } from "../../lib/spec.js";
+import type {
+  ConvolutionSpec,
+  ElementaryFunction,
+  KernelSpec,
+  PoolingSpec,
+  RecurrentSpec,
+} from "../../lib/spec.js";
 import type { Measured } from "./worker.js";
 
 /** Below this, a kernel is called several times per run, so that the way into the addon costs little. */
 const flopsPerRun = 2e6;
 
 const input = (name: string, ...shape: number[]) => ({ name, shape, dtype: "float32" as const });
+
+const elementary: Readonly<Record<ElementaryFunction, (x: lw.Tensor) => lw.Tensor>> = {
+  exp: lw.exp,
+  log: lw.log,
+  tanh: lw.tanh,
+  sigmoid: lw.sigmoid,
+  erf: lw.erf,
+};
 
 /** The dropout layer. */
 function dropping(rate: number): (x: lw.Tensor) => lw.Tensor {
@@ -159,7 +173,13 @@ function requestOf(spec: KernelSpec): TraceRequest {
     case "relu":
       return { name, inputs: [input("x", spec.size)], body: ([x]) => [lw.relu(x!)] };
     case "exp":
-      return { name, inputs: [input("x", spec.size)], body: ([x]) => [lw.exp(x!)] };
+    case "log":
+    case "tanh":
+    case "sigmoid":
+    case "erf": {
+      const apply = elementary[spec.kernel];
+      return { name, inputs: [input("x", spec.size)], body: ([x]) => [apply(x!)] };
+    }
     case "dropout": {
       const drop = dropping(spec.rate);
       return { name, inputs: [input("x", spec.size)], body: ([x]) => [drop(x!)] };

@@ -1,7 +1,8 @@
 /** The event loop while `fit` runs, and resident memory over many predictions. */
 import { setTimeout as sleep } from "node:timers/promises";
 import * as lw from "layerwise";
-import type { LatenessSpec, MemorySpec, TrainSpec } from "../../lib/spec.js";
+import { middle } from "../../lib/measure.js";
+import type { EntrySpec, LatenessSpec, MemorySpec, TrainSpec } from "../../lib/spec.js";
 import { buildModel } from "./train.js";
 import type { Measured } from "./worker.js";
 
@@ -73,6 +74,42 @@ export async function latenessContender({ model: spec, seconds }: LatenessSpec):
           "epochs trained": epochs,
         },
       };
+    },
+    check: async () => ({}),
+  };
+}
+
+/** Microseconds of a prediction that computes next to nothing: on the caller, and off the event loop. */
+export async function entryContender({ calls }: EntrySpec): Promise<Measured> {
+  const model = lw.sequential([lw.layers.dense({ units: 1, inputShape: [1] })]);
+  const x = lw.tensor(new Float32Array(1), [1, 1]);
+  const ways: Readonly<Record<string, (count: number) => Promise<unknown>>> = {
+    predictSync: async (count) => {
+      for (let i = 0; i < count; i++) model.predictSync(x);
+    },
+    "predict, each awaited": async (count) => {
+      for (let i = 0; i < count; i++) await model.predict(x);
+    },
+    "predict, 1000 at once": async (count) => {
+      for (let i = 0; i < count; i += 1000) {
+        await Promise.all(Array.from({ length: 1000 }, () => model.predict(x)));
+      }
+    },
+  };
+  return {
+    async measure() {
+      const figures: Record<string, number> = {};
+      for (const [name, run] of Object.entries(ways)) {
+        // The first half compiles and warms up.
+        const times: number[] = [];
+        for (let round = 0; round < 10; round++) {
+          const begin = performance.now();
+          await run(calls / 10);
+          times.push(performance.now() - begin);
+        }
+        figures[`${name}, µs`] = (middle(times.slice(5)).median * 1e3) / (calls / 10);
+      }
+      return { figures };
     },
     check: async () => ({}),
   };

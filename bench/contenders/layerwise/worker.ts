@@ -9,7 +9,7 @@ import { kernelContender } from "./kernels.js";
 import { networkContender } from "./networks.js";
 import { limit, machine } from "./probes.js";
 import { rbmContender } from "./rbm.js";
-import { latenessContender, memoryContender } from "./runtime.js";
+import { entryContender, latenessContender, memoryContender } from "./runtime.js";
 import { sequenceContender } from "./sequences.js";
 import { trainContender } from "./train.js";
 
@@ -38,6 +38,8 @@ async function setup(request: Request & { op: "setup" }): Promise<Measured> {
       return inferenceContender(spec, data!);
     case "lateness":
       return latenessContender(spec);
+    case "entry":
+      return entryContender(spec);
     case "memory":
       return memoryContender(spec);
     default:
