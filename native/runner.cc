@@ -11,6 +11,7 @@
 
 #include "cpu.h"
 #include "executor.h"
+#include "spin.h"
 #include "thread_pool.h"
 
 namespace layerwise {
@@ -83,7 +84,15 @@ class Runner {
   void threadLoop() {
     flushDenormals();
     std::unique_lock<std::mutex> lock(mutex_);
+    // On one CPU, the thread that would submit could not.
+    const bool spins = defaultThreads() > 1;
     for (;;) {
+      if (spins && queue_.empty() && paused_ == 0) {
+        // Who awaits one run after the other submits the next one soon.
+        lock.unlock();
+        spinUntil([this] { return waiting_.load(std::memory_order_relaxed) > 0; });
+        lock.lock();
+      }
       wake_.wait(lock, [this] { return !queue_.empty() && paused_ == 0; });
       Job* job = queue_.front();
       queue_.pop_front();

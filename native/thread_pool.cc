@@ -2,10 +2,10 @@
 // Program's regions follow each other in under a microsecond while an idle process uses no CPU.
 #include "thread_pool.h"
 
-#include <chrono>
 #include <thread>
 
 #include "cpu.h"
+#include "spin.h"
 
 #if defined(__linux__)
 #include <linux/futex.h>
@@ -15,39 +15,14 @@
 #else
 #include <condition_variable>
 #endif
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 namespace layerwise {
 namespace {
 
-constexpr std::chrono::microseconds kSpin{50};
 constexpr uint64_t kFieldMask = 0xffff;
 
 uint64_t nextOf(uint64_t region) { return region & kFieldMask; }
 uint64_t partsOf(uint64_t region) { return region >> 16 & kFieldMask; }
-
-void pause() {
-#if defined(__x86_64__)
-  _mm_pause();
-#elif defined(__aarch64__)
-  __asm__ volatile("yield");
-#endif
-}
-
-// Spins until ready() or kSpin has passed, by the clock: pause takes 40 to 140 cycles by CPU model.
-template <class F>
-bool spinUntil(F ready) {
-  const auto end = std::chrono::steady_clock::now() + kSpin;
-  do {
-    for (int i = 0; i < 16; i++) {
-      if (ready()) return true;
-      pause();
-    }
-  } while (std::chrono::steady_clock::now() < end);
-  return ready();
-}
 
 #if defined(__linux__)
 void sleepWhile(std::atomic<uint32_t>& word, uint32_t value) {

@@ -54,7 +54,9 @@ function choose(): Backend {
   if (found) return found;
   process.emitWarning(
     `the native addon is not available (${failures()}); running on the slower TypeScript backend. ` +
-      "`npx layerwise build` compiles it here; `npx layerwise doctor` says what was tried.",
+      (environment().addon === undefined
+        ? "`npx layerwise build` compiles it here; `npx layerwise doctor` says what was tried."
+        : "Without LAYERWISE_ADDON, the usual places are searched."),
     { type: "LayerwiseWarning", code: "LAYERWISE_NO_ADDON" },
   );
   return typescriptBackend();
@@ -67,6 +69,10 @@ function addonSearch(): AddonSearch {
 
 function failures(): string {
   const { attempts } = addonSearch();
+  const { addon } = environment();
+  if (addon !== undefined) {
+    return `LAYERWISE_ADDON names ${addon}: ${attempts.map(({ result }) => result).join("; ")}`;
+  }
   const tried = attempts.filter((a) => a.result !== "not there");
   return tried.length > 0
     ? tried.map((a) => `${a.path}: ${a.result}`).join("; ")

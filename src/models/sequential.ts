@@ -205,8 +205,15 @@ export class Sequential extends Model {
  *   lw.layers.dense({ units: 1, activation: "sigmoid" }),
  * ]);
  * m.countParams(); // 33
+ *
+ * @throws ArgumentError for a layer by itself, and what `add` throws.
  */
 export function sequential(options: readonly Layer[] | SequentialOptions = {}): Sequential {
+  if (options instanceof Layer) {
+    throw new ArgumentError(
+      expected("sequential", "an array of layers, such as [lw.layers.dense({ … })]", show(options)),
+    );
+  }
   return new Sequential(
     Array.isArray(options) ? { layers: options } : (options as SequentialOptions),
   );

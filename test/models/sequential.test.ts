@@ -73,6 +73,9 @@ describe("a stack", () => {
   test("complains about what is no stack", async () => {
     const m = sequential();
     expect(() => m.add(3 as never)).toThrow(/a layer, such as/);
+    expect(() => sequential(dense({ units: 3 }) as never)).toThrow(
+      "sequential: expected an array of layers",
+    );
     expect(() => m.pop()).toThrow(StateError);
     const layer = dense({ units: 1, inputShape: [1] });
     m.add(layer);
