@@ -7,7 +7,7 @@ export const usage = `npm run bench -- [words…] [options]
 Times the cases whose names contain all of the words; all cases without any.
 
   --peers              other libraries in the same run, in turns with ours; npm run bench:peers installs them
-  --against NAME,…     the same with some only: whose names contain a word, or the one whose name it is
+  --against NAME,…     as --peers, but only those whose names contain a word, or the one whose name it is
   --threads N,…        threads of a run                                [1, and as many as there are CPUs]
   --seconds N          how long a round of a case takes at least                      [0.25, quick 0.05]
   --repeats N          rounds                                                               [5, quick 3]
